@@ -1,0 +1,109 @@
+"""The records that travel between the modules: frozen, comparable, without behaviour of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What became of one task.
+
+    Attributes:
+        task_id: the service's id of the task.
+        data: the serialized value, or the traceback text if ``error_code`` is set; None is a
+            notice without data, whose value is to be fetched over REST.
+        error_code: None for a value, else the endpoint's word for the kind of failure.
+        completion_t: when the service learnt of it, in Unix seconds as a string, or None.
+        details: the worker's environment, as far as it told.
+    """
+
+    task_id: str
+    data: str | None
+    error_code: str | None = None
+    completion_t: str | None = None
+    details: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One message as it came from the result queue.
+
+    Attributes:
+        tag: the channel's number for it, to acknowledge it by.
+        body: the message, see :mod:`funcx_async.messages`.
+        timestamp: when the service sent it, in Unix seconds, or None.
+        high_assurance: the body carries no result; it is to be fetched over REST.
+        redelivered: the broker delivered it before, perhaps to us.
+    """
+
+    tag: int
+    body: bytes
+    timestamp: float | None = None
+    high_assurance: bool = False
+    redelivered: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """The service's answer to one submit.
+
+    Attributes:
+        task_group_id: the group that the tasks belong to.
+        tasks: the task ids of each function, in the order of its payloads.
+        request_id: the service's number for the request.
+    """
+
+    task_group_id: str
+    tasks: Mapping[str, Sequence[str]]
+    request_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TaskStatus:
+    """What the service says of a task.
+
+    Attributes:
+        task_id: the task's id.
+        status: ``success``, ``failed``, or a pending state such as ``waiting-for-ep``; lower case.
+        result: the outcome, or None while there is none.
+        reason: why the service cannot tell, such as ``Unknown task id``, or None.
+    """
+
+    task_id: str
+    status: str
+    result: Result | None = None
+    reason: str | None = None
+
+    @property
+    def pending(self) -> bool:
+        """Whether the task may still bring a result."""
+        return self.result is None and self.status != "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointStatus:
+    """Whether an endpoint is there, as the service sees it.
+
+    Attributes:
+        status: ``online`` or ``offline``.
+        details: what the endpoint last reported of itself.
+    """
+
+    status: str
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ResultQueueAddress:
+    """Where results of this user can be consumed; the credentials are fresh at each request.
+
+    Attributes:
+        queue_prefix: opaque; the queue's name is this and the task group id, nothing between.
+        connection_url: an AMQP URL with user and password; not in the ``repr``.
+    """
+
+    queue_prefix: str
+    connection_url: str = field(repr=False)
