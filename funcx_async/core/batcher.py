@@ -1,0 +1,247 @@
+"""Which submissions go into the next batch, and when.
+
+Rules: the POST in flight is the batching window, there is no timer: while nothing is on the wire
+whatever is queued goes at once; a further POST goes only for a full batch; meanwhile batches grow.
+Submissions of one batch share a route. Until a task group is known, one batch goes ahead alone to
+have the service make it; if it fails, the next one leads. A batch stays under the service's limit
+of bytes. What the service certainly did not take comes back to the front of its queue.
+
+A ticket is whatever the caller wants back for a submission; ``claim(ticket)`` says whether it is
+still wanted, and from then on it cannot be withdrawn.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Generic, TypeVar
+
+from funcx_async.models import Receipt
+
+K = TypeVar("K")
+
+MAX_POSTS = 4
+"""So many POSTs are on the wire at most."""
+
+MAX_BODY = 10_000_000
+"""The service's limit for one submit, in bytes."""
+
+ENVELOPE = 4_000
+"""Bytes of a submit's body besides its payloads, with room for its options."""
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """What the submissions of one POST share; options are JSON texts, so that routes compare."""
+
+    endpoint_id: str
+    task_group_id: str | None = None
+    resource_specification: str | None = None
+    user_endpoint_config: str | None = None
+    result_serializers: tuple[str, ...] = ()
+
+
+@dataclass(slots=True, eq=False)
+class Submission(Generic[K]):
+    """A task that the service does not know yet.
+
+    Attributes:
+        ticket: the caller's own name for it.
+        function: names the function; equal for equal functions.
+        payload: the serialized arguments.
+        retry_until: until when it may be sent again, on the caller's clock; None until refused.
+    """
+
+    ticket: K
+    function: str
+    payload: str
+    retry_until: float | None = None
+
+    @property
+    def size(self) -> int:
+        """An upper bound of its bytes in a submit's body."""
+        if len(self.payload) < 1_000:
+            return 2 * len(self.payload) + 3
+        escaped = sum(self.payload.count(character) for character in '\n"\\')
+        return len(self.payload.encode()) + escaped + 3
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Batch(Generic[K]):
+    """Submissions of one route that go in one POST."""
+
+    route: Route
+    submissions: Sequence[Submission[K]]
+
+    def __len__(self) -> int:
+        return len(self.submissions)
+
+    def halves(self) -> tuple[Batch[K], Batch[K]]:
+        """Cut the batch in two, to send less or to find a culprit."""
+        middle = len(self.submissions) // 2
+        return (
+            replace(self, submissions=self.submissions[:middle]),
+            replace(self, submissions=self.submissions[middle:]),
+        )
+
+    def by_function(self) -> dict[str, list[Submission[K]]]:
+        """Group the submissions by function, in order."""
+        grouped: dict[str, list[Submission[K]]] = {}
+        for submission in self.submissions:
+            grouped.setdefault(submission.function, []).append(submission)
+        return grouped
+
+
+@dataclass(slots=True)
+class _Queue(Generic[K]):
+    submissions: deque[Submission[K]] = field(default_factory=deque)
+    size: int = 0
+
+
+class Batcher(Generic[K]):
+    """Submissions in, the next batch out.
+
+    Args:
+        max_posts: how many batches may be on the wire.
+        max_body: how many bytes one batch may have.
+
+    Example:
+        >>> batcher = Batcher()
+        >>> for ticket in range(3):
+        ...     batcher.add(Route("an endpoint", "a group"), Submission(ticket, "f", "payload"))
+        >>> batch = batcher.next_batch(2, claim=lambda ticket: True)
+        >>> [submission.ticket for submission in batch.submissions], len(batcher)
+        ([0, 1], 1)
+    """
+
+    def __init__(self, *, max_posts: int = MAX_POSTS, max_body: int = MAX_BODY) -> None:
+        self._max_posts = max_posts
+        self._room = max_body - ENVELOPE
+        self._queues: dict[Route, _Queue[K]] = {}
+        self._queued = 0
+        self._posts = 0
+        self._leading = False
+
+    def __len__(self) -> int:
+        """How many submissions are queued."""
+        return self._queued
+
+    @property
+    def posts(self) -> int:
+        """How many batches are on the wire."""
+        return self._posts
+
+    def add(self, route: Route, submission: Submission[K]) -> None:
+        """Queue a submission."""
+        queue = self._queues.setdefault(route, _Queue())
+        queue.submissions.append(submission)
+        queue.size += submission.size
+        self._queued += 1
+
+    def next_batch(self, batch_size: int, claim: Callable[[K], bool]) -> Batch[K] | None:
+        """Give the batch to send now, or None; the caller says later that it is ``answered``."""
+        if self._posts >= self._max_posts:
+            return None
+        for route, queue in list(self._queues.items()):
+            if not self._may_go(route, queue, batch_size):
+                continue
+            batch = Batch(route, self._take(queue, batch_size, claim))
+            self._to_the_end(route, queue)
+            if batch.submissions:
+                self._posts += 1
+                self._leading |= route.task_group_id is None
+                return batch
+        return None
+
+    def answered(self, batch: Batch[K], task_group_id: str | None = None) -> None:
+        """Note that a batch is off the wire, and which task group the service put it in."""
+        self._posts -= 1
+        if batch.route.task_group_id is not None:
+            return
+        self._leading = False
+        if task_group_id is not None:
+            self._follow(task_group_id)
+
+    def put_back(self, route: Route, submissions: Iterable[Submission[K]]) -> None:
+        """Queue submissions again, before all others of their route."""
+        again = list(submissions)
+        if not again:
+            return
+        queue = self._queues.pop(route, None) or _Queue()
+        queue.submissions.extendleft(reversed(again))
+        queue.size += sum(submission.size for submission in again)
+        self._queues = {route: queue, **self._queues}
+        self._queued += len(again)
+
+    def drain(self) -> list[Submission[K]]:
+        """Give back all that is queued, and forget it."""
+        drained = [entry for queue in self._queues.values() for entry in queue.submissions]
+        self._queues.clear()
+        self._queued = 0
+        return drained
+
+    def _may_go(self, route: Route, queue: _Queue[K], batch_size: int) -> bool:
+        if route.task_group_id is None and self._leading:
+            return False
+        full = len(queue.submissions) >= batch_size or queue.size >= self._room
+        return full or not self._posts
+
+    def _take(
+        self, queue: _Queue[K], batch_size: int, claim: Callable[[K], bool]
+    ) -> list[Submission[K]]:
+        taken: list[Submission[K]] = []
+        size = 0
+        while queue.submissions and len(taken) < batch_size:
+            submission = queue.submissions[0]
+            if taken and size + submission.size > self._room:
+                break
+            queue.submissions.popleft()
+            queue.size -= submission.size
+            self._queued -= 1
+            if claim(submission.ticket):
+                taken.append(submission)
+                size += submission.size
+        return taken
+
+    def _to_the_end(self, route: Route, queue: _Queue[K]) -> None:
+        """Let the other routes go first next time."""
+        del self._queues[route]
+        if queue.submissions:
+            self._queues[route] = queue
+
+    def _follow(self, task_group_id: str) -> None:
+        """Send what waited for a task group into the one that was made."""
+        for route in [route for route in self._queues if route.task_group_id is None]:
+            waiting = self._queues.pop(route)
+            known = self._queues.setdefault(replace(route, task_group_id=task_group_id), _Queue())
+            known.submissions.extendleft(reversed(waiting.submissions))
+            known.size += waiting.size
+
+
+def read_receipt(
+    batch: Batch[K], function_ids: Mapping[str, str], receipt: Receipt
+) -> tuple[list[tuple[str, Submission[K]]], list[Submission[K]]]:
+    """Tell which submission became which task, as far as the receipt is clear.
+
+    Args:
+        batch: what was sent.
+        function_ids: the id under which each of its functions was sent.
+        receipt: the answer.
+
+    Returns:
+        The submissions with their task ids, and those of functions whose ids are missing or not
+        as many as were sent: nobody can know which is whose.
+    """
+    clear: list[tuple[str, Submission[K]]] = []
+    unclear: list[Submission[K]] = []
+    sent: dict[str, list[Submission[K]]] = {}
+    for submission in batch.submissions:
+        sent.setdefault(function_ids[submission.function], []).append(submission)
+    for function_id, submissions in sent.items():
+        task_ids = receipt.tasks.get(function_id, ())
+        if len(set(task_ids)) == len(task_ids) == len(submissions):
+            clear += zip(task_ids, submissions, strict=True)
+        else:
+            unclear += submissions
+    return clear, unclear

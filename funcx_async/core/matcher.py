@@ -1,0 +1,248 @@
+"""Which future a result belongs to, though results and receipts come in either order.
+
+Rules: a result may overtake the answer to its submit, so while submits are unanswered an unknown
+result is held, tagged with the newest of them; once all up to that one are answered it is nobody's,
+an orphan. What is held is bounded: over the limit only the task id is kept, and the result is
+fetched when its receipt comes. Every delivery is given back in exactly one event, or is held.
+
+A ticket is whatever the caller wants back for a task; the matcher never looks into it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import takewhile
+from typing import Generic, TypeAlias, TypeVar
+
+from funcx_async.models import Result
+
+K = TypeVar("K")
+
+HELD_OVERHEAD = 256
+"""Bytes that a held result costs besides its text, roughly."""
+
+NOTED_PER_HELD = 100
+"""So many task ids are kept for each result that may be held; a lookup finds what is beyond."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settled(Generic[K]):
+    """``result`` is the outcome of ``tickets``."""
+
+    tickets: tuple[K, ...]
+    result: Result
+    tag: object = None
+
+
+@dataclass(frozen=True, slots=True)
+class Fetch(Generic[K]):
+    """The outcome of these tickets exists, but is to be fetched over REST."""
+
+    tickets: tuple[K, ...]
+    task_id: str
+    tag: object = None
+
+
+@dataclass(frozen=True, slots=True)
+class Noted:
+    """Too much is held: only the task id is kept, and the delivery is done with."""
+
+    task_id: str
+    tag: object
+
+
+@dataclass(frozen=True, slots=True)
+class Duplicate:
+    """The task is settled already, or given up."""
+
+    task_id: str
+    tag: object
+
+
+@dataclass(frozen=True, slots=True)
+class Orphaned:
+    """Nobody here awaits this task."""
+
+    task_id: str
+    tag: object
+
+
+Event: TypeAlias = Settled[K] | Fetch[K] | Noted | Duplicate | Orphaned
+
+
+@dataclass(slots=True)
+class _Held:
+    """A result that came before its receipt; without ``result`` only its task id is kept."""
+
+    result: Result | None
+    tag: object
+    newest_submit: int
+
+    @property
+    def size(self) -> int:
+        if self.result is None:
+            return 0
+        return HELD_OVERHEAD + len(self.result.data or "")
+
+
+class Matcher(Generic[K]):
+    """Task ids and results in either order; settled, held or orphaned out.
+
+    Args:
+        max_held: how many results are held whole.
+        max_held_size: how large they may be together, in characters.
+        remembered: how many settled task ids are remembered at least, to tell a second result
+            from somebody else's.
+
+    Example:
+        >>> matcher = Matcher()
+        >>> submit = matcher.sending()
+        >>> matcher.received(Result("t1", "41"))
+        []
+        >>> [event.tickets for event in matcher.answered(submit, [("t1", "my ticket")])]
+        [('my ticket',)]
+    """
+
+    def __init__(
+        self,
+        *,
+        max_held: int = 1_000,
+        max_held_size: int = 64 * 1024 * 1024,
+        remembered: int = 10_000,
+    ) -> None:
+        self._max_held = max_held
+        self._max_held_size = max_held_size
+        self._remembered = remembered
+        self._tickets: dict[str, K] = {}
+        self._further_tickets: dict[str, list[K]] = {}
+        self._unanswered: dict[int, None] = {}
+        self._submits = 0
+        self._held: dict[str, _Held] = {}
+        self._held_whole = 0
+        self._held_size = 0
+        self._settled: set[str] = set()
+        self._settled_before: set[str] = set()
+
+    def __len__(self) -> int:
+        """How many tasks are open."""
+        return len(self._tickets)
+
+    @property
+    def held(self) -> int:
+        """How many results, or ids of results, wait for their receipt."""
+        return len(self._held)
+
+    @property
+    def unanswered(self) -> int:
+        """How many submits are on the wire."""
+        return len(self._unanswered)
+
+    def open_tasks(self) -> Iterator[tuple[str, K]]:
+        """Give open tasks, the oldest first, each with its first ticket."""
+        return iter(self._tickets.items())
+
+    # What happens -------------------------------------------------------------------------------
+
+    def sending(self) -> int:
+        """Note that a submit goes on the wire, and give its number."""
+        self._submits += 1
+        self._unanswered[self._submits] = None
+        return self._submits
+
+    def answered(self, submit: int, accepted: Iterable[tuple[str, K]] = ()) -> list[Event[K]]:
+        """Note the answer to a submit: the tasks that were made of it, if any."""
+        del self._unanswered[submit]
+        events: list[Event[K]] = []
+        for task_id, ticket in accepted:
+            events += self.expect(task_id, ticket)
+        return events + self._orphans()
+
+    def expect(self, task_id: str, ticket: K) -> list[Event[K]]:
+        """Note that ``ticket`` awaits this task."""
+        if task_id in self._tickets:
+            self._further_tickets.setdefault(task_id, []).append(ticket)
+            return []
+        held = self._held.pop(task_id, None)
+        self._tickets[task_id] = ticket
+        if held is None:
+            return []
+        self._uncount(held)
+        if held.result is None:
+            return [Fetch((ticket,), task_id)]
+        return self._match(held.result, held.tag)
+
+    def forget(self, task_id: str, ticket: K) -> None:
+        """Note that ``ticket`` no longer awaits this task; its result will be a duplicate."""
+        tickets = [self._tickets.pop(task_id, None), *self._further_tickets.pop(task_id, ())]
+        kept = [other for other in tickets if other is not None and other is not ticket]
+        if not kept:
+            self._remember(task_id)
+            return
+        self._tickets[task_id] = kept[0]
+        if kept[1:]:
+            self._further_tickets[task_id] = kept[1:]
+
+    def received(self, result: Result, tag: object = None) -> list[Event[K]]:
+        """Note a result, by whatever way it came; ``tag`` comes back in the event."""
+        if result.task_id in self._tickets:
+            return self._match(result, tag)
+        if result.task_id in self._settled or result.task_id in self._settled_before:
+            return [Duplicate(result.task_id, tag)]
+        if self._unanswered:
+            return self._hold(result, tag)
+        return [Orphaned(result.task_id, tag)]
+
+    # How it is decided --------------------------------------------------------------------------
+
+    def _match(self, result: Result, tag: object) -> list[Event[K]]:
+        task_id = result.task_id
+        if result.data is None:
+            return [Fetch(self._tickets_of(task_id), task_id, tag)]
+        tickets = self._tickets_of(task_id)
+        del self._tickets[task_id]
+        self._further_tickets.pop(task_id, None)
+        self._remember(task_id)
+        return [Settled(tickets, result, tag)]
+
+    def _tickets_of(self, task_id: str) -> tuple[K, ...]:
+        return (self._tickets[task_id], *self._further_tickets.get(task_id, ()))
+
+    def _hold(self, result: Result, tag: object) -> list[Event[K]]:
+        again = self._held.get(result.task_id)
+        if again is not None:
+            # The broker delivered it anew after a reconnect: the old tag is void.
+            again.tag = tag
+            return [] if again.result is not None else [Noted(result.task_id, tag)]
+        held = _Held(result, tag, self._submits)
+        fits = self._held_size + held.size <= self._max_held_size
+        if self._held_whole < self._max_held and fits:
+            self._held[result.task_id] = held
+            self._held_whole += 1
+            self._held_size += held.size
+            return []
+        if len(self._held) >= self._max_held * NOTED_PER_HELD:
+            return [Orphaned(result.task_id, tag)]
+        self._held[result.task_id] = _Held(None, None, self._submits)
+        return [Noted(result.task_id, tag)]
+
+    def _uncount(self, held: _Held) -> None:
+        if held.result is not None:
+            self._held_whole -= 1
+            self._held_size -= held.size
+
+    def _orphans(self) -> list[Event[K]]:
+        """Let go of what no unanswered submit can explain any more; held ids are in tag order."""
+        oldest_unanswered = next(iter(self._unanswered), self._submits + 1)
+        due = list(
+            takewhile(lambda entry: entry[1].newest_submit < oldest_unanswered, self._held.items())
+        )
+        for task_id, held in due:
+            del self._held[task_id]
+            self._uncount(held)
+        return [Orphaned(task_id, held.tag) for task_id, held in due]
+
+    def _remember(self, task_id: str) -> None:
+        if len(self._settled) >= self._remembered:
+            self._settled_before, self._settled = self._settled, set()
+        self._settled.add(task_id)

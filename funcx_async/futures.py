@@ -1,0 +1,294 @@
+"""The future of a task: a ``concurrent.futures.Future`` that asyncio can await.
+
+Rules: awaiting observes, only ``cancel()`` cancels; a future settles exactly once; whoever adds
+a callback while a loop runs is called back on that loop.
+
+    PENDING, queued    cancel() succeeds, and the task is not sent
+    PENDING, claimed   its POST is on the wire: cancel() fails
+    RUNNING            the service has it, or may have it: cancel() fails
+    FINISHED           it has its result or its exception
+    CANCELLED          cancelled before it was sent, or given up
+"""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+from collections.abc import Callable, Generator
+from concurrent.futures._base import CANCELLED, CANCELLED_AND_NOTIFIED, PENDING, RUNNING
+from typing import Any, Protocol, TypeVar
+
+from funcx_async.models import TaskStatus
+
+T = TypeVar("T")
+
+
+class Origin(Protocol):
+    """What a future asks of the executor that made it."""
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """The loop that will settle the future."""
+
+    def read(self, payload: str) -> Any:
+        """Make the value out of its serialized form."""
+
+    async def task_status(self, task_id: str) -> TaskStatus:
+        """Ask the service about one task."""
+
+
+class FuncXFuture(concurrent.futures.Future[T]):
+    """The result to come of one task.
+
+    ``await`` it in a coroutine, or use it as the ``concurrent.futures.Future`` that it is. A
+    coroutine that is cancelled while it awaits leaves the task alone: await again later.
+
+    Args:
+        task_id: the service's id of the task, if it is known already.
+
+    Attributes:
+        task_id: the service's id of the task; None until the service has taken it.
+        accepted_at: when the service took it, on the loop's clock; None until then.
+
+    Example:
+        >>> async def main():
+        ...     future = FuncXFuture()
+        ...     future.set_result(42)  # an executor would
+        ...     return await future
+        >>> asyncio.run(main())
+        42
+    """
+
+    def __init__(self, task_id: str | None = None) -> None:
+        super().__init__()
+        self._done_callbacks: list[Callable[[Any], object]]
+        self.task_id = task_id
+        self.accepted_at: float | None = None
+        self._origin: Origin | None = None
+        self._claimed = False
+        self._receipt_callbacks: list[Callable[[FuncXFuture[T]], object]] = []
+
+    def __repr__(self) -> str:
+        text = super().__repr__()
+        return text if self.task_id is None else f"{text[:-1]} task_id={self.task_id}>"
+
+    # For those who wait ---------------------------------------------------------------------
+
+    def __await__(self) -> Generator[Any, None, T]:
+        if not self.done():
+            waiter = asyncio.get_running_loop().create_future()
+            wake = _waking(waiter)
+            self.add_done_callback(wake)
+            try:
+                yield from waiter
+            finally:
+                self.remove_done_callback(wake)
+        return outcome_of(self)
+
+    def result(self, timeout: float | None = None) -> T:
+        """Give the result, waiting in this thread for at most ``timeout`` seconds (None: for ever).
+
+        Raises:
+            RuntimeError: on the executor's own loop while unfinished: it would wait for itself.
+            TimeoutError: if the time is over.
+            concurrent.futures.CancelledError: if the future was cancelled.
+            FuncXError: what became of the task instead.
+        """
+        self._refuse_to_deadlock(timeout)
+        return super().result(timeout)
+
+    def exception(self, timeout: float | None = None) -> BaseException | None:
+        """Give the exception, or None for a good result; waits and raises as :meth:`result`."""
+        self._refuse_to_deadlock(timeout)
+        return super().exception(timeout)
+
+    def add_done_callback(self, fn: Callable[[Any], object]) -> None:
+        """Call ``fn(future)`` once it is done, or now if it is.
+
+        Added where an event loop runs, ``fn`` is called on that loop, whoever settles the
+        future; elsewhere it is called in the thread that settles it.
+        """
+        loop = _running_loop()
+        super().add_done_callback(fn if loop is None else _OnLoop(loop, fn))
+
+    def remove_done_callback(self, fn: Callable[[Any], object]) -> int:
+        """Forget ``fn``, and give how many times it had been added."""
+        with self._condition:
+            before = self._done_callbacks
+            # A new list: another thread may be walking through the old one to call it.
+            self._done_callbacks = [callback for callback in before if callback != fn]
+            return len(before) - len(self._done_callbacks)
+
+    async def submitted(self) -> str:
+        """Wait until the service has taken the task, and give its id.
+
+        Raises:
+            FuncXError: why it was not taken.
+            asyncio.CancelledError: if the future was cancelled before.
+        """
+        loop = asyncio.get_running_loop()
+        waiter = loop.create_future()
+        wake = _OnLoop(loop, _waking(waiter))
+        with self._condition:
+            self._receipt_callbacks.append(wake)
+            taken = self.task_id is not None
+        self.add_done_callback(wake)
+        try:
+            if not taken:
+                await waiter
+        finally:
+            self.remove_done_callback(wake)
+            with self._condition:
+                self._receipt_callbacks.remove(wake)
+        if self.task_id is None:
+            outcome_of(self)
+            raise RuntimeError("This future was settled by hand; it never was a task.")
+        return self.task_id
+
+    async def status(self) -> TaskStatus:
+        """Ask the service what it knows of the task; nothing is consumed by asking.
+
+        Raises:
+            RuntimeError: if no executor made this future.
+            FuncXError: what kept the service from answering, or the task from being taken.
+        """
+        if self._origin is None:
+            raise RuntimeError("No executor made this future, so there is nobody to ask.")
+        return await self._origin.task_status(await self.submitted())
+
+    # For the executor -----------------------------------------------------------------------
+
+    def bind(self, origin: Origin) -> None:
+        """Say which executor will settle this future."""
+        self._origin = origin
+
+    def claim(self) -> bool:
+        """Keep the future from being cancelled while its task is sent; False if it was before."""
+        with self._condition:
+            self._claimed = self._state == PENDING
+            return self._claimed
+
+    def release(self) -> None:
+        """Let the future be cancelled again: its task was certainly not taken."""
+        with self._condition:
+            self._claimed = False
+
+    def accept(self, task_id: str | None, now: float) -> None:
+        """Become RUNNING: the service has the task, or (with None) may have it."""
+        with self._condition:
+            if self._state == PENDING:
+                self._state = RUNNING
+            self.task_id = task_id
+            self.accepted_at = now
+            callbacks = tuple(self._receipt_callbacks)
+        if task_id is not None:
+            for callback in callbacks:
+                callback(self)
+
+    def succeed(self, payload: str) -> bool:
+        """Settle with the value that ``payload`` holds; False if it is settled already."""
+        if self._origin is None:
+            raise RuntimeError("No executor made this future, so nobody can read the payload.")
+        try:
+            value = self._origin.read(payload)
+        except Exception as error:
+            return self.fail(error)
+        try:
+            self.set_result(value)
+        except concurrent.futures.InvalidStateError:
+            return False
+        return True
+
+    def fail(self, error: BaseException) -> bool:
+        """Settle with an exception; False if it is settled already."""
+        try:
+            self.set_exception(error)
+        except concurrent.futures.InvalidStateError:
+            return False
+        return True
+
+    def cancel(self) -> bool:
+        """Cancel the task if it is not sent yet; the service cannot recall one that is.
+
+        Returns:
+            Whether the future is cancelled now.
+        """
+        with self._condition:
+            if self._state in (CANCELLED, CANCELLED_AND_NOTIFIED):
+                return True
+            if self._claimed or self._state != PENDING:
+                return False
+            self._become_cancelled()
+        self._after_cancelling()
+        return True
+
+    def give_up(self) -> bool:
+        """Become cancelled in whatever unfinished state; False if it is settled already."""
+        with self._condition:
+            if self.done():
+                return False
+            self._become_cancelled()
+        self._after_cancelling()
+        return True
+
+    def _become_cancelled(self) -> None:
+        self._state = CANCELLED
+        self._condition.notify_all()
+
+    def _after_cancelling(self) -> None:
+        self._invoke_callbacks()  # type: ignore[attr-defined]  # the typeshed leaves it out
+        if self._origin is not None:
+            # Nobody else will, and concurrent.futures.wait would sleep on.
+            self.set_running_or_notify_cancel()
+
+    def _refuse_to_deadlock(self, timeout: float | None) -> None:
+        if self._origin is None or timeout == 0 or self.done():
+            return
+        if _running_loop() is self._origin.loop:
+            raise RuntimeError(
+                "This future is settled by the event loop of this very thread, which would wait "
+                "for itself: use `await future` here."
+            )
+
+
+class _OnLoop:
+    """A callback that belongs to a loop, whoever calls it."""
+
+    __slots__ = ("callback", "loop")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, callback: Callable[[Any], object]) -> None:
+        self.loop = loop
+        self.callback = callback
+
+    def __call__(self, future: FuncXFuture[Any]) -> None:
+        if _running_loop() is self.loop:
+            self.callback(future)
+        elif not self.loop.is_closed():
+            self.loop.call_soon_threadsafe(self.callback, future)
+
+    def __eq__(self, other: object) -> bool:
+        return self.callback == (other.callback if isinstance(other, _OnLoop) else other)
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+def _running_loop() -> asyncio.AbstractEventLoop | None:
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None
+
+
+def _waking(waiter: asyncio.Future[None]) -> Callable[[object], None]:
+    def wake(_: object) -> None:
+        if not waiter.done():
+            waiter.set_result(None)
+
+    return wake
+
+
+def outcome_of(future: FuncXFuture[T]) -> T:
+    """Give what a settled future holds, a cancellation in asyncio's own words."""
+    if future.cancelled():
+        raise asyncio.CancelledError
+    return future.result(0)

@@ -1,0 +1,33 @@
+"""A progress bar where one is asked for; tqdm, if it is there, draws it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+
+def _ignore(steps: int) -> None:
+    """Without a bar there is nothing to move."""
+
+
+@contextmanager
+def progress_bar(total: int, *, wanted: bool) -> Iterator[Callable[[int], object]]:
+    """Show a bar of ``total`` steps while the context is open, and give what moves it.
+
+    Args:
+        total: how many steps there will be.
+        wanted: False shows nothing and needs no tqdm.
+
+    Raises:
+        ImportError: if a bar is wanted and tqdm is not installed.
+    """
+    if not wanted:
+        yield _ignore
+        return
+    try:
+        from tqdm.auto import tqdm
+    except ImportError as error:
+        message = "progress=True needs tqdm: pip install 'funcx-async[progress]'"
+        raise ImportError(message) from error
+    with tqdm(total=total, unit="task") as bar:
+        yield bar.update

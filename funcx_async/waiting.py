@@ -1,0 +1,127 @@
+"""Waiting for many futures at once, without a task for each."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncGenerator, Iterable
+from contextlib import aclosing
+from typing import Any, Literal, TypeVar, overload
+
+from funcx_async.futures import FuncXFuture, outcome_of
+from funcx_async.progress import progress_bar
+
+T = TypeVar("T")
+
+
+@overload
+async def gather(
+    *futures: FuncXFuture[T], return_exceptions: Literal[False] = False, progress: bool = False
+) -> list[T]: ...
+
+
+@overload
+async def gather(
+    *futures: FuncXFuture[T], return_exceptions: bool, progress: bool = False
+) -> list[T | BaseException]: ...
+
+
+async def gather(
+    *futures: FuncXFuture[Any], return_exceptions: bool = False, progress: bool = False
+) -> list[Any]:
+    """Wait for all of ``futures`` and give their results in the given order.
+
+    As ``asyncio.gather``, but cheap for 100,000 of them. The first failure is raised at once; the
+    other tasks go on, as all do when the wait is cancelled.
+
+    Args:
+        *futures: the futures to wait for.
+        return_exceptions: put exceptions into the list instead of raising the first.
+        progress: show a progress bar (needs the extra ``progress``).
+
+    Raises:
+        TypeError: for anything that is not a FuncXFuture.
+
+    Example:
+        >>> async def main():
+        ...     futures = [FuncXFuture(), FuncXFuture()]
+        ...     for number, future in enumerate(futures):
+        ...         future.set_result(number)  # an executor would
+        ...     return await gather(*futures)
+        >>> asyncio.run(main())
+        [0, 1]
+    """
+    async with aclosing(as_completed(futures, progress=progress)) as finished:
+        async for future in finished:
+            if not return_exceptions:
+                outcome_of(future)
+    return [_outcome_or_exception(future) for future in futures]
+
+
+async def as_completed(
+    futures: Iterable[FuncXFuture[T]], *, progress: bool = False
+) -> AsyncGenerator[FuncXFuture[T], None]:
+    """Give each of ``futures`` as it is done: the futures themselves, each once.
+
+    Args:
+        futures: the futures to wait for.
+        progress: show a progress bar (needs the extra ``progress``).
+
+    Raises:
+        TypeError: for anything that is not a FuncXFuture.
+
+    Example:
+        >>> async def main():
+        ...     future = FuncXFuture()
+        ...     future.set_result(42)  # an executor would
+        ...     return [await done async for done in as_completed([future])]
+        >>> asyncio.run(main())
+        [42]
+    """
+    awaited = dict.fromkeys(futures)
+    for future in awaited:
+        if not isinstance(future, FuncXFuture):
+            raise TypeError(
+                f"Only FuncXFutures can be waited for here, not {type(future).__name__}: "
+                "asyncio's own functions of the same name take any awaitable."
+            )
+    finished = _Finished()
+    try:
+        with progress_bar(len(awaited), wanted=progress) as advance:
+            for future in awaited:
+                future.add_done_callback(finished.add)
+            for _ in range(len(awaited)):
+                future = await finished.next()
+                del awaited[future]
+                advance(1)
+                yield future
+    finally:
+        for future in awaited:
+            future.remove_done_callback(finished.add)
+
+
+class _Finished:
+    """The futures that are done and not handed out yet; all on one loop."""
+
+    def __init__(self) -> None:
+        self._futures: deque[FuncXFuture[Any]] = deque()
+        self._waiter: asyncio.Future[None] | None = None
+
+    def add(self, future: FuncXFuture[Any]) -> None:
+        self._futures.append(future)
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    async def next(self) -> FuncXFuture[Any]:
+        if not self._futures:
+            self._waiter = asyncio.get_running_loop().create_future()
+            await self._waiter
+        return self._futures.popleft()
+
+
+def _outcome_or_exception(future: FuncXFuture[Any]) -> Any:
+    """What the future holds, or what it raises."""
+    if future.cancelled():
+        return asyncio.CancelledError()
+    error = future.exception(0)
+    return future.result(0) if error is None else error
