@@ -1,0 +1,136 @@
+"""From a submit to a worker, and from a worker to the result queue."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
+
+from funcx_async.local.outcomes import read_outcome
+from funcx_async.local.publisher import Publisher
+from funcx_async.local.refusals import Refusal
+from funcx_async.local.store import Store, Task
+from funcx_async.local.switches import Notice, Switches
+from funcx_async.local.workers import Job, Pool
+
+FORGET_EVERY: Final = 60.0
+"""Seconds between two looks for results that are too old."""
+
+
+class Dispatch:
+    """Takes tasks, has them run, and sends their results out."""
+
+    def __init__(self, store: Store, publisher: Publisher, switches: Switches) -> None:
+        self._store = store
+        self._publisher = publisher
+        self._switches = switches
+        self._queued: set[str] = set()
+        self._pool: Pool | None = None
+        self._timer: asyncio.TimerHandle | None = None
+
+    async def start(self, pool: Pool) -> None:
+        """Begin, with what an earlier service on the same database left unfinished."""
+        self._pool = pool
+        for group_id in self._store.queued_task_groups():
+            await self._publisher.declare(group_id)
+            self._queued.add(group_id)
+        pool.add(Job(*row) for row in self._store.open_tasks())
+        self._forget_old()
+
+    def close(self) -> None:
+        """Stop looking for old results."""
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _forget_old(self) -> None:
+        self._store.forget_old()
+        loop = asyncio.get_running_loop()
+        self._timer = loop.call_later(FORGET_EVERY, self._forget_old)
+
+    async def take(
+        self,
+        tasks: Mapping[str, Sequence[str]],
+        *,
+        endpoint_id: str,
+        group_id: str | None,
+        create_queue: bool,
+        result_serializers: Sequence[str],
+    ) -> tuple[str, dict[str, list[str]]]:
+        """Take tasks, all or none; the task group, and the task ids of each function.
+
+        Raises:
+            Refusal: the group is unknown, or its queue cannot be made.
+        """
+        if group_id is None:
+            group_id = self._store.add_task_group(queued=False)
+        elif self._store.task_group(group_id) is None:
+            msg = f"task group {group_id} is unknown; leave it out to have one made"
+            raise Refusal("TASK_GROUP_NOT_FOUND", msg, error_args=[group_id])
+        if create_queue:
+            await self._publisher.declare(group_id)
+            if group_id not in self._queued:
+                self._queued.add(group_id)
+                self._store.give_queue(group_id)
+        flat = [(function, payload) for function, some in tasks.items() for payload in some]
+        ids = self._store.add_tasks(
+            flat,
+            group_id=group_id,
+            endpoint_id=endpoint_id,
+            result_serializers=result_serializers,
+        )
+        taken: dict[str, list[str]] = {function: [] for function in tasks}
+        jobs = []
+        for task_id, (function, _) in zip(ids, flat, strict=True):
+            taken[function].append(task_id)
+            jobs.append(Job(task_id, group_id, function))
+        self._switches.tally.add("accepted", len(jobs))
+        if self._pool is not None:
+            self._pool.add(jobs)
+        return group_id, taken
+
+    def settled(self, task_id: str, message: bytes, failed: bool) -> None:
+        """Keep a task's result, and send it out if its group has a queue."""
+        task = self._store.settle(task_id, message, failed=failed)
+        if task is None:
+            return
+        if task.group_id in self._queued and task.settled_at is not None:
+            notice = Notice(task.group_id, message, int(task.settled_at))
+            self.publish(self._switches.outgoing(notice))
+        self._switches.tally.add("executed")
+
+    def publish(self, notices: Iterable[Notice]) -> None:
+        """Put messages on their queues."""
+        for notice in notices:
+            self._publisher.publish(notice)
+            self._switches.tally.add("published")
+
+    async def delete_queues(self) -> None:
+        """Delete every result queue; the next submit that asks for one makes it again."""
+        for group_id in list(self._queued):
+            await self._publisher.delete(group_id)
+
+    def documents(self, task_ids: Iterable[str]) -> dict[str, dict[str, Any]]:
+        """What the service says of these tasks; those unknown have a reason instead."""
+        running = set(self._pool.running) if self._pool is not None else set()
+        documents = {}
+        for task_id in task_ids:
+            task = self._store.task(task_id)
+            documents[task_id] = (
+                {"task_id": task_id, "status": "Failed", "reason": "Unknown task id"}
+                if task is None
+                else self._document(task, running)
+            )
+        return documents
+
+    def _document(self, task: Task, running: set[str]) -> dict[str, Any]:
+        document: dict[str, Any] = {"task_id": task.id}
+        if task.message is None:
+            waiting = "waiting-for-ep" if self._switches.offline else "waiting-for-nodes"
+            document["status"] = "running" if task.id in running else waiting
+            return document
+        outcome = read_outcome(task.message)
+        document["status"] = "failed" if task.failed else "success"
+        document["exception" if task.failed else "result"] = outcome.data
+        document["completion_t"] = str(task.settled_at)
+        document["details"] = {**outcome.details, "task_transitions": outcome.transitions}
+        return document

@@ -1,0 +1,205 @@
+"""Faults on purpose: what goes wrong next on a local service, for tests of what depends on it.
+
+Everything is deterministic. A fault is set before it is to happen, happens as many times as was
+asked for, and is over. What happened can be counted and awaited, so that a test needs no sleep.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from funcx_async.local.publisher import queue_of
+from funcx_async.local.refusals import Refusal
+from funcx_async.local.switches import Hold, Notice, Reply, Switches
+
+if TYPE_CHECKING:
+    from funcx_async.local.broker import EmbeddedBroker
+    from funcx_async.local.parts import Parts
+
+
+class Faults:
+    """The faults of one local service, as ``service.faults``.
+
+    A route is one of ``version``, ``register``, ``function``, ``submit``, ``tasks``,
+    ``batch_status``, ``taskgroup``, ``amqp_url``, ``endpoints``, ``endpoint`` and
+    ``endpoint_status``; another one is a ValueError. Faults of requests may be set before the
+    service is started; the others need it running and raise RuntimeError otherwise.
+
+    Example::
+
+        async with LocalService() as service, service.executor() as fxe:
+            service.faults.refuse("submit", status=503, times=2, retry_after=1)
+            assert await fxe.submit(pow, 2, 5) == 32
+            assert service.faults.count("submit") == 3
+    """
+
+    def __init__(self, switches: Switches, parts: Callable[[], Parts]) -> None:
+        self._switches = switches
+        self._parts = parts
+
+    # Requests
+
+    def refuse(
+        self,
+        route: str,
+        *,
+        status: int = 503,
+        times: int = 1,
+        code: str | None = None,
+        reason: str = "refused on purpose",
+        retry_after: float | str | None = None,
+    ) -> None:
+        """Answer the next requests of a route with an error document; nothing else is done.
+
+        Args:
+            route: which requests.
+            status: the HTTP status.
+            times: how many requests.
+            code: the document's code, such as ``ENDPOINT_NOT_FOUND``.
+            reason: the document's sentence.
+            retry_after: the ``Retry-After`` header: seconds, or an HTTP date.
+        """
+        headers = {} if retry_after is None else {"Retry-After": str(retry_after)}
+        refusal = Refusal(code or f"HTTP_{status}", reason, status=status, headers=headers)
+        self._switches.refuse(route, refusal, times)
+
+    def lose_replies(self, route: str, times: int = 1) -> None:
+        """Do the work of the next requests, then cut the connection without an answer."""
+        self._switches.spoil(route, Reply.LOST, times)
+
+    def truncate_replies(self, route: str, times: int = 1) -> None:
+        """Do the work of the next requests, then answer with the first half of the JSON."""
+        self._switches.spoil(route, Reply.TRUNCATED, times)
+
+    def hold_replies(self, route: str) -> Hold:
+        """Do the work of requests, but keep the answers back, so that results overtake them.
+
+        Example::
+
+            with service.faults.hold_replies("submit") as hold:
+                future = fxe.submit(pow, 2, 5)
+                await hold.seen()
+                await service.faults.seen("executed")
+            assert await future == 32
+        """
+        return self._switches.hold_replies(route)
+
+    # Results
+
+    def drop_results(self, times: int = 1) -> None:
+        """Never publish the next result messages; the tasks' results are on REST."""
+        self._switches.spoil_results("drop", times)
+
+    def duplicate_results(self, times: int = 1) -> None:
+        """Publish each of the next result messages twice."""
+        self._switches.spoil_results("duplicate", times)
+
+    def high_assurance_results(self, times: int = 1) -> None:
+        """Publish the next result messages without their value, marked ``high_assurance``."""
+        self._switches.spoil_results("empty", times)
+
+    def reorder_results(self, window: int) -> Hold:
+        """Publish result messages in groups of ``window``, each group backwards.
+
+        A group that is not full when the hold is released goes out as it is, backwards.
+
+        Raises:
+            ValueError: the window is smaller than 2.
+        """
+        if window < 2:
+            msg = f"a window of {window} has no order to change; give 2 or more"
+            raise ValueError(msg)
+        return self._switches.stage_results(self._parts().dispatch.publish, window)
+
+    def hold_results(self) -> Hold:
+        """Keep result messages back; REST has the results meanwhile."""
+        return self._switches.stage_results(self._parts().dispatch.publish, None)
+
+    def publish(
+        self, task_group_id: str, body: bytes, *, headers: Mapping[str, Any] | None = None
+    ) -> None:
+        """Put any message on a group's result queue: an orphan, a duplicate, nonsense."""
+        notice = Notice(task_group_id, body, headers=dict(headers or {}))
+        self._parts().dispatch.publish([notice])
+
+    # The broker
+
+    async def delete_queues(self) -> None:
+        """Delete every result queue; the next submit that asks for one makes it again."""
+        await self._parts().dispatch.delete_queues()
+
+    def disconnect(self) -> None:
+        """Cut every AMQP connection.
+
+        Raises:
+            RuntimeError: the service uses a RabbitMQ, whose connections are its own; this goes
+                for the next three as well.
+        """
+        self._broker("disconnect").disconnect()
+
+    def close_channels(self, task_group_id: str | None = None) -> None:
+        """Close the AMQP channels that consume, of one group's queue or of all."""
+        self._broker("close_channels").close_channels(self._queue(task_group_id))
+
+    def cancel_consumers(self, task_group_id: str | None = None) -> None:
+        """Cancel the AMQP consumers, of one group's queue or of all."""
+        self._broker("cancel_consumers").cancel_consumers(self._queue(task_group_id))
+
+    def refuse_logins(self, times: int = 1) -> None:
+        """Refuse the next AMQP logins, whatever their password."""
+        self._broker("refuse_logins").refuse_logins(times)
+
+    def stall(self) -> Hold:
+        """Leave AMQP connections open, but read and write nothing on them: half-open."""
+        broker = self._broker("stall")
+        broker.stall()
+        return Hold(broker.resume)
+
+    def _broker(self, fault: str) -> EmbeddedBroker:
+        broker = self._parts().broker
+        if broker is None:
+            msg = (
+                f"{fault}() works on the embedded broker only, and this service uses a RabbitMQ; "
+                "leave amqp_url out, or have the RabbitMQ's own tools do it"
+            )
+            raise RuntimeError(msg)
+        return broker
+
+    def _queue(self, task_group_id: str | None) -> str | None:
+        return None if task_group_id is None else queue_of(task_group_id)
+
+    # The endpoint
+
+    def endpoint_offline(self) -> Hold:
+        """Begin no more tasks and call the endpoint offline, until the hold is released."""
+        pool = self._parts().pool
+
+        def back_online() -> None:
+            self._switches.offline.remove(hold)
+            if not self._switches.offline:
+                pool.resume()
+
+        hold = Hold(back_online)
+        self._switches.offline.append(hold)
+        pool.pause()
+        return hold
+
+    # What happened
+
+    def count(self, what: str) -> int:
+        """How often it happened since the service was made.
+
+        Args:
+            what: a route (its requests, refused ones included), or ``accepted`` (tasks taken),
+                ``executed`` (tasks whose result is kept, and published where it should be),
+                ``published`` (messages put on result queues), ``dropped`` (those that were not).
+
+        Raises:
+            ValueError: nothing of this name is counted.
+        """
+        return self._switches.tally.count(what)
+
+    async def seen(self, what: str, times: int = 1) -> None:
+        """Return when :meth:`count` has reached ``times``."""
+        await self._switches.tally.reached(what, times)

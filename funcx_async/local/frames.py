@@ -1,0 +1,60 @@
+"""What goes through the pipes between the service and a worker process.
+
+A frame is a head and a body. The head says how long the body is and what kind of frame it is.
+This module is imported by every worker as it starts, so it needs nothing but ``struct``.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from typing import Final
+
+HEAD: Final = struct.Struct(">IB")
+"""Length of the body in bytes, and the kind."""
+
+RUN: Final = 1
+"""To the worker: a JSON line ``[task id, result serializers]``, then the task buffer."""
+RECALL: Final = 2
+"""To the worker: give back what has not begun."""
+READY: Final = 3
+"""To the service: imports are done, tasks may come."""
+DONE: Final = 4
+"""To the service: an outcome, then the result message."""
+RETURNED: Final = 5
+"""To the service: the ids of the tasks given back, one after the other."""
+
+ID_LENGTH: Final = 36
+OUTCOME: Final = struct.Struct(">d?")
+"""How long the first task in the pipe ran, in seconds, and whether it failed."""
+
+ENCODING_ERRORS: Final = "surrogatepass"
+"""Text may hold half a surrogate pair; the pipe is not the place to object."""
+
+
+def frame(kind: int, body: bytes = b"") -> bytes:
+    """One frame as it goes on the wire."""
+    return HEAD.pack(len(body), kind) + body
+
+
+def cut(received: bytearray) -> Iterator[tuple[int, bytes]]:
+    """Take the complete frames off the front of ``received``, as ``(kind, body)``."""
+    start = 0
+    try:
+        while len(received) - start >= HEAD.size:
+            length, kind = HEAD.unpack_from(received, start)
+            end = start + HEAD.size + length
+            if len(received) < end:
+                break
+            body = bytes(memoryview(received)[start + HEAD.size : end])
+            start = end
+            yield kind, body
+    finally:
+        if start:
+            del received[:start]
+
+
+def ids(body: bytes) -> set[str]:
+    """The task ids of a RETURNED frame."""
+    text = body.decode("ascii")
+    return {text[start : start + ID_LENGTH] for start in range(0, len(text), ID_LENGTH)}

@@ -1,0 +1,92 @@
+"""Result messages, as an endpoint writes them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+USER_ERROR = "RemoteExecutionError"
+USER_ERROR_MESSAGE = "An error occurred during the execution of this task"
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why a task has no value.
+
+    Attributes:
+        text: the traceback, or a sentence.
+        code: the endpoint's word for the kind of failure.
+        user_message: what to tell the user besides the text.
+    """
+
+    text: str
+    code: str = USER_ERROR
+    user_message: str = USER_ERROR_MESSAGE
+
+
+def result_message(
+    task_id: str,
+    outcome: str | Failure,
+    *,
+    started: int,
+    ended: int,
+    details: Mapping[str, Any] | None = None,
+) -> bytes:
+    """The message that carries one task's outcome.
+
+    Args:
+        task_id: the task's id.
+        outcome: the serialized value, or why there is none.
+        started: when the task began, in Unix nanoseconds.
+        ended: when it ended, in Unix nanoseconds.
+        details: the worker's environment.
+    """
+    failure = outcome if isinstance(outcome, Failure) else None
+    fields = {
+        "task_id": task_id,
+        "data": outcome if failure is None else failure.text,
+        "details": details,
+        "error_details": failure and {"code": failure.code, "user_message": failure.user_message},
+        "task_statuses": [
+            {"timestamp": started, "state": "execution-start", "actor": "worker"},
+            {"timestamp": ended, "state": "execution-end", "actor": "worker"},
+        ],
+    }
+    text = json.dumps({"message_type": "result", "data": fields}, separators=(",", ":"))
+    return b"\x01" + text.encode("ascii")
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a result message says.
+
+    Attributes:
+        data: the serialized value, or the traceback.
+        details: the worker's environment.
+        transitions: when the task changed its state, in Unix seconds.
+    """
+
+    data: str
+    details: dict[str, Any]
+    transitions: dict[str, float]
+
+
+def read_outcome(message: bytes) -> Outcome:
+    """Read a message that :func:`result_message` wrote."""
+    fields = json.loads(message[1:])["data"]
+    return Outcome(
+        data=fields["data"],
+        details=fields["details"] or {},
+        transitions={
+            status["state"]: status["timestamp"] / 1e9 for status in fields["task_statuses"]
+        },
+    )
+
+
+def without_outcome(message: bytes) -> bytes:
+    """The same result message with the value left out, as high-assurance endpoints send it."""
+    document = json.loads(message[1:])
+    document["data"].update(data="", error_details=None)
+    return b"\x01" + json.dumps(document, separators=(",", ":")).encode("ascii")

@@ -1,0 +1,109 @@
+"""The parts of a running service, put together and taken apart in order."""
+
+from __future__ import annotations
+
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from funcx_async.local.broker import EmbeddedBroker
+from funcx_async.local.dispatch import Dispatch
+from funcx_async.local.listener import Listener
+from funcx_async.local.publisher import EmbeddedPublisher, Publisher, RabbitPublisher
+from funcx_async.local.store import Store
+from funcx_async.local.switches import Switches
+from funcx_async.local.web import Web
+from funcx_async.local.workers import Pool
+from funcx_async.serialize import FuncXSerializer
+
+HELLO_WORLD: Final = "b0a5d1a0-2b22-4381-b899-ba73321e41e0"
+"""The public function that every service has."""
+HELLO_WORLD_SOURCE: Final = 'def hello_world():\n    return "Hello World!"\n'
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How a service is to be started."""
+
+    workers: int
+    amqp_url: str | None
+    host: str
+    port: int
+    token: str
+    database: str | Path
+
+    def __repr__(self) -> str:
+        return f"Plan(workers={self.workers}, host={self.host!r}, port={self.port})"
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What a running service is made of."""
+
+    store: Store
+    broker: EmbeddedBroker | None
+    publisher: Publisher
+    pool: Pool
+    dispatch: Dispatch
+    listener: Listener
+    endpoint_id: str
+
+
+async def assemble(plan: Plan, switches: Switches, stack: AsyncExitStack) -> Parts:
+    """Start every part, and leave on the stack how to close it.
+
+    Raises:
+        ConnectionError: the RabbitMQ cannot be reached.
+        OSError: the port is taken.
+        RuntimeError: worker processes do not start.
+        ValueError: the database belongs to another version of this package.
+    """
+    store = Store(plan.database)
+    stack.callback(store.close)
+    endpoint_id = _prepare(store)
+
+    broker: EmbeddedBroker | None = None
+    publisher: Publisher
+    if plan.amqp_url is None:
+        broker = EmbeddedBroker(host=plan.host)
+        publisher = EmbeddedPublisher(broker)
+    else:
+        publisher = RabbitPublisher(plan.amqp_url)
+    stack.push_async_callback(publisher.aclose)
+    await publisher.start()
+
+    dispatch = Dispatch(store, publisher, switches)
+    stack.callback(dispatch.close)
+    pool = Pool(plan.workers, work=store.work, settled=dispatch.settled, endpoint_id=endpoint_id)
+    stack.push_async_callback(pool.aclose)
+    await pool.start()
+    await dispatch.start(pool)
+
+    listener = Listener(plan.host, plan.port)
+    stack.push_async_callback(listener.aclose)
+    web = Web(
+        store=store,
+        dispatch=dispatch,
+        pool=pool,
+        publisher=publisher,
+        switches=switches,
+        token=plan.token,
+        cut=listener.cut,
+    )
+    await listener.start(web.app)
+    stack.callback(switches.release_all)
+    return Parts(store, broker, publisher, pool, dispatch, listener, endpoint_id)
+
+
+def _prepare(store: Store) -> str:
+    """Put into a new database what every service has; the id of its endpoint."""
+    pack = FuncXSerializer().pack_buffers
+    store.add_function(
+        "hello_world",
+        pack([f"st\nhello_world:{HELLO_WORLD_SOURCE}"]),
+        function_id=HELLO_WORLD,
+        description="Says hello to the world",
+    )
+    endpoints = store.endpoints()
+    return endpoints[0].id if endpoints else store.add_endpoint("local workers")

@@ -1,0 +1,145 @@
+"""One worker process, as the pool sees it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import time
+from collections import deque
+from collections.abc import Callable, Collection
+from typing import TYPE_CHECKING, Final, Protocol, cast
+
+from funcx_async.local import frames
+
+if TYPE_CHECKING:
+    from funcx_async.local.workers import Job
+
+LAST_WORDS: Final = 1.0
+"""Seconds for a worker's pipe to close after its process ended, before we close it."""
+
+
+class FrameReceiver(Protocol):
+    """Takes a frame from a worker."""
+
+    def __call__(self, worker: WorkerProcess, kind: int, body: bytes, /) -> None:
+        """Take one frame."""
+
+
+class WorkerProcess(asyncio.SubprocessProtocol):
+    """The pipes of one worker process, and what was sent into them.
+
+    Args:
+        received: is called with each frame.
+        lost: is called once, when the process has ended and its last frame was received, with
+            words on how it ended.
+
+    Attributes:
+        jobs: what was sent and is not answered, in order; the first one is running.
+        recalled: the jobs behind the first one were asked back; there must be no new ones.
+        ready: done when the process is ready (True) or has ended (False).
+        ended: done when the process has ended and its pipes are closed.
+    """
+
+    def __init__(self, received: FrameReceiver, lost: Callable[[WorkerProcess, str], None]) -> None:
+        loop = asyncio.get_running_loop()
+        self.jobs: deque[Job] = deque()
+        self.recalled = False
+        self._head_since = 0.0
+        self.ready: asyncio.Future[bool] = loop.create_future()
+        self.ended: asyncio.Future[None] = loop.create_future()
+        self.pid = 0
+        self._received = received
+        self._lost = lost
+        self._buffer = bytearray()
+        self._close_timer: asyncio.TimerHandle | None = None
+
+    @property
+    def accepting(self) -> bool:
+        """Whether the process is there to take tasks."""
+        return self.ready.done() and self.ready.result() and not self._pipe.is_closing()
+
+    @property
+    def backlog(self) -> bool:
+        """Whether the process is slower to read than we are to write."""
+        return self._pipe.get_write_buffer_size() > 0
+
+    @property
+    def seconds_on_head(self) -> float:
+        """How long the first job has been the first."""
+        return time.monotonic() - self._head_since
+
+    def head_changed(self) -> None:
+        """Note that the first job was answered."""
+        self._head_since = time.monotonic()
+        if not self.jobs:
+            self.recalled = False
+
+    def run(self, job: Job, body: bytes) -> None:
+        """Send a job; in a process that has ended it goes nowhere."""
+        if not self.jobs:
+            self._head_since = time.monotonic()
+        self.jobs.append(job)
+        self._pipe.write(frames.frame(frames.RUN, body))
+
+    def recall(self) -> None:
+        """Ask once for the jobs back that have not begun."""
+        if not self.recalled:
+            self.recalled = True
+            self._pipe.write(frames.frame(frames.RECALL))
+
+    def take_back(self, task_ids: Collection[str]) -> list[Job]:
+        """Take the jobs of these tasks, which the process gave back, off the list, in order."""
+        returned = [job for job in self.jobs if job.task_id in task_ids]
+        self.jobs = deque(job for job in self.jobs if job.task_id not in task_ids)
+        if not self.jobs:
+            self.recalled = False
+        return returned
+
+    def kill(self) -> None:
+        """End the process and what its tasks started."""
+        with contextlib.suppress(ProcessLookupError):
+            # The process was made the leader of its group.
+            os.killpg(self.pid, signal.SIGKILL)
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """The process was started."""
+        self._transport = cast("asyncio.SubprocessTransport", transport)
+        self._pipe = cast("asyncio.WriteTransport", self._transport.get_pipe_transport(0))
+        self.pid = self._transport.get_pid()
+
+    def pipe_data_received(self, fd: int, data: bytes) -> None:
+        """Frames, or parts of frames, have come."""
+        self._buffer += data
+        for kind, body in frames.cut(self._buffer):
+            if kind == frames.READY and not self.ready.done():
+                self.ready.set_result(True)
+            self._received(self, kind, body)
+
+    def process_exited(self) -> None:
+        """The process has ended; what it wrote before may still be in the pipe."""
+        self.kill()  # whatever is left of its group
+        loop = asyncio.get_running_loop()
+        self._close_timer = loop.call_later(LAST_WORDS, self._transport.close)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The process has ended and every pipe is closed."""
+        if self._close_timer is not None:
+            self._close_timer.cancel()
+        self._transport.close()
+        if not self.ready.done():
+            self.ready.set_result(False)
+        self._lost(self, ending(self._transport.get_returncode()))
+        self.ended.set_result(None)
+
+
+def ending(returncode: int | None) -> str:
+    """How a process ended, as the rest of a sentence about it."""
+    if returncode is None or returncode >= 0:
+        return f"ended with exit code {returncode}"
+    try:
+        name = signal.Signals(-returncode).name
+    except ValueError:
+        name = "a signal without a name"
+    return f"was killed by signal {-returncode} ({name})"

@@ -1,0 +1,224 @@
+"""Results out: the result queues, on the embedded broker or on a RabbitMQ."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import secrets
+from collections import deque
+from typing import Final, Protocol
+from urllib.parse import urlsplit
+
+import aio_pika
+from aio_pika.abc import AbstractChannel, AbstractConnection
+
+from funcx_async.local.broker import EmbeddedBroker
+from funcx_async.local.refusals import Refusal
+from funcx_async.local.switches import Notice
+
+logger = logging.getLogger(__name__)
+
+QUEUE_PREFIX: Final = "funcx.results."
+QUEUE_EXPIRES: Final = 30 * 60.0
+"""A queue that nobody consumes goes away after so many seconds."""
+USER_LIVES: Final = 10 * 60.0
+"""Seconds that the credentials of one request are good for new connections."""
+USERS_AT_MOST: Final = 1000
+AT_ONCE: Final = 256
+"""Messages published before their confirms are awaited."""
+RECONNECT_DELAY: Final = 0.5
+"""Seconds between two attempts to reach the RabbitMQ."""
+
+
+class Publisher(Protocol):
+    """Where results go."""
+
+    async def start(self) -> None:
+        """Get ready to publish."""
+
+    async def aclose(self) -> None:
+        """Close; what is not published is lost."""
+
+    async def declare(self, group_id: str) -> None:
+        """Make sure that the group's queue is there.
+
+        Raises:
+            Refusal: the broker cannot be reached.
+        """
+
+    async def delete(self, group_id: str) -> None:
+        """Delete the group's queue."""
+
+    def publish(self, notice: Notice) -> None:
+        """Publish a message; to a queue that is not there it goes nowhere."""
+
+    def connection_url(self) -> str:
+        """The AMQP URL for a client, password included."""
+
+
+def queue_of(group_id: str) -> str:
+    """The name of a group's queue."""
+    return QUEUE_PREFIX + group_id
+
+
+class EmbeddedPublisher:
+    """Publishes on the embedded broker; every client gets a user of its own."""
+
+    def __init__(self, broker: EmbeddedBroker) -> None:
+        self._broker = broker
+        self._users: deque[str] = deque()
+        self._timers: set[asyncio.TimerHandle] = set()
+
+    async def start(self) -> None:
+        """Start the broker."""
+        await self._broker.start()
+
+    async def aclose(self) -> None:
+        """Close the broker."""
+        for timer in self._timers:
+            timer.cancel()
+        await self._broker.aclose()
+
+    async def declare(self, group_id: str) -> None:
+        """Make sure that the group's queue is there."""
+        self._broker.declare_queue(queue_of(group_id), expires=QUEUE_EXPIRES)
+
+    async def delete(self, group_id: str) -> None:
+        """Delete the group's queue."""
+        self._broker.delete_queue(queue_of(group_id))
+
+    def publish(self, notice: Notice) -> None:
+        """Publish a message."""
+        self._broker.publish(
+            queue_of(notice.group_id),
+            notice.body,
+            timestamp=notice.timestamp,
+            headers=notice.headers or None,
+        )
+
+    def connection_url(self) -> str:
+        """A URL with a user made for it."""
+        user, password = f"user-{secrets.token_hex(8)}", secrets.token_urlsafe(24)
+        self._broker.add_user(user, password)
+        self._users.append(user)
+
+        def expire() -> None:
+            self._timers.discard(timer)
+            if user in self._users:
+                self._users.remove(user)
+                self._broker.remove_user(user)
+
+        timer = asyncio.get_running_loop().call_later(USER_LIVES, expire)
+        self._timers.add(timer)
+        while len(self._users) > USERS_AT_MOST:
+            self._broker.remove_user(self._users.popleft())
+        return self._broker.url(user, password)
+
+
+class RabbitPublisher:
+    """Publishes on a RabbitMQ, with confirms; what is not confirmed is published again."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._waiting: deque[Notice] = deque()
+        self._wake = asyncio.Event()
+        self._connection: AbstractConnection | None = None
+        self._channel: AbstractChannel | None = None
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Connect.
+
+        Raises:
+            ConnectionError: the RabbitMQ cannot be reached, or refuses the login.
+        """
+        try:
+            await self._connect()
+        except (OSError, aio_pika.exceptions.AMQPError) as error:
+            where = urlsplit(self._url)
+            msg = (
+                f"no connection to the RabbitMQ at {where.hostname}:{where.port or 5672} "
+                f"({type(error).__name__}); check amqp_url, or leave it out to use the embedded "
+                "broker"
+            )
+            raise ConnectionError(msg) from None  # the cause may name the password
+        self._task = asyncio.create_task(self._run(), name="funcx:publisher")
+
+    async def aclose(self) -> None:
+        """Disconnect."""
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+        if self._connection is not None:
+            await self._connection.close()
+
+    async def declare(self, group_id: str) -> None:
+        """Make sure that the group's queue is there."""
+        try:
+            await self._open_channel().declare_queue(
+                queue_of(group_id),
+                durable=True,
+                arguments={"x-expires": int(QUEUE_EXPIRES * 1000)},
+            )
+        except (OSError, aio_pika.exceptions.AMQPError) as error:
+            msg = f"the RabbitMQ does not answer ({type(error).__name__}); nothing was taken"
+            raise Refusal("SERVICE_UNAVAILABLE", msg) from error
+
+    async def delete(self, group_id: str) -> None:
+        """Delete the group's queue."""
+        await self._open_channel().queue_delete(queue_of(group_id))
+
+    def publish(self, notice: Notice) -> None:
+        """Publish a message, as soon as the connection allows."""
+        self._waiting.append(notice)
+        self._wake.set()
+
+    def connection_url(self) -> str:
+        """The URL that the service was given."""
+        return self._url
+
+    def _open_channel(self) -> AbstractChannel:
+        if self._channel is None or self._channel.is_closed:
+            msg = "the channel to the RabbitMQ is closed"
+            raise ConnectionError(msg)
+        return self._channel
+
+    async def _connect(self) -> None:
+        if self._connection is not None:
+            await self._connection.close()
+        self._connection = await aio_pika.connect(self._url, timeout=10)
+        self._connection.close_callbacks.add(lambda *_: self._wake.set())
+        self._channel = await self._connection.channel(publisher_confirms=True)
+        self._channel.close_callbacks.add(lambda *_: self._wake.set())
+
+    async def _run(self) -> None:
+        while True:
+            try:
+                if self._channel is None or self._channel.is_closed:
+                    await self._connect()
+                await self._publish_what_waits()
+            except (OSError, aio_pika.exceptions.AMQPError) as error:
+                logger.warning("The RabbitMQ is out of reach: %s", type(error).__name__)
+                await asyncio.sleep(RECONNECT_DELAY)
+                continue
+            await self._wake.wait()
+            self._wake.clear()
+
+    async def _publish_what_waits(self) -> None:
+        while self._waiting:
+            batch = [self._waiting[number] for number in range(min(AT_ONCE, len(self._waiting)))]
+            outcomes = await asyncio.gather(*map(self._publish_one, batch), return_exceptions=True)
+            for outcome in outcomes:
+                if outcome is not None:
+                    raise outcome
+            for _ in batch:
+                self._waiting.popleft()
+
+    async def _publish_one(self, notice: Notice) -> None:
+        message = aio_pika.Message(
+            notice.body, timestamp=notice.timestamp, headers=dict(notice.headers)
+        )
+        exchange = self._open_channel().default_exchange
+        await exchange.publish(message, queue_of(notice.group_id), mandatory=False)

@@ -1,0 +1,78 @@
+"""How the service says no: its error documents."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+from types import MappingProxyType
+from typing import Any, Final
+
+STATUS_OF: Final[Mapping[str, int]] = MappingProxyType(
+    {
+        "USER_UNAUTHENTICATED": HTTPStatus.UNAUTHORIZED,
+        "INVALID_AUTH_TOKEN": HTTPStatus.UNAUTHORIZED,
+        "FUNCTION_NOT_FOUND": HTTPStatus.NOT_FOUND,
+        "ENDPOINT_NOT_FOUND": HTTPStatus.NOT_FOUND,
+        "TASK_NOT_FOUND": HTTPStatus.NOT_FOUND,
+        "TASK_GROUP_NOT_FOUND": HTTPStatus.NOT_FOUND,
+        "ROUTE_NOT_FOUND": HTTPStatus.NOT_FOUND,
+        "METHOD_NOT_ALLOWED": HTTPStatus.METHOD_NOT_ALLOWED,
+        "REQUEST_MALFORMED": HTTPStatus.BAD_REQUEST,
+        "INVALID_UUID": HTTPStatus.BAD_REQUEST,
+        "BATCH_RUN_TOO_LARGE": HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+        "TASK_PAYLOAD_TOO_LARGE": HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+        "FUNCTION_TOO_LARGE": HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+        "SERVICE_UNAVAILABLE": HTTPStatus.SERVICE_UNAVAILABLE,
+        "INTERNAL_ERROR": HTTPStatus.INTERNAL_SERVER_ERROR,
+    }
+)
+
+
+class Refusal(Exception):
+    """A request that the service does not serve, and the document that says so.
+
+    Args:
+        code: the service's name for the reason, such as ``ENDPOINT_NOT_FOUND``.
+        reason: a sentence for people.
+        error_args: what the refusal is about, such as the id.
+        status: the HTTP status; None is the one that belongs to the code.
+        headers: more headers for the answer.
+    """
+
+    def __init__(
+        self,
+        code: str,
+        reason: str,
+        *,
+        error_args: Sequence[object] = (),
+        status: int | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(reason)
+        self.code = code
+        self.reason = reason
+        self.error_args = error_args
+        self.status = int(STATUS_OF.get(code, 500) if status is None else status)
+        self.headers = dict(headers or {})
+
+    def document(self) -> dict[str, Any]:
+        """The body of the answer."""
+        return {
+            "status": "Failed",
+            "code": self.code,
+            "error_args": [str(arg) for arg in self.error_args],
+            "reason": self.reason,
+            "http_status_code": self.status,
+        }
+
+
+class Invalid(Refusal):
+    """A body that a v3 route cannot read; those routes answer in another form."""
+
+    def __init__(self, message: str, *, where: Sequence[str | int] = ("body",)) -> None:
+        super().__init__("REQUEST_MALFORMED", message, status=422)
+        self.where = list(where)
+
+    def document(self) -> dict[str, Any]:
+        """The body of the answer."""
+        return {"detail": [{"type": "value_error", "loc": self.where, "msg": self.reason}]}

@@ -1,0 +1,171 @@
+"""The local service: REST, AMQP and worker processes behind one object."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from contextlib import AsyncExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from funcx_async.client import FuncXClient
+from funcx_async.local.faults import Faults
+from funcx_async.local.parts import Parts, Plan, assemble
+from funcx_async.local.switches import Switches
+
+if TYPE_CHECKING:
+    from funcx_async.executor import FuncXExecutor
+
+
+class LocalService:
+    """A funcX web service in this process, with worker processes that run the tasks.
+
+    It runs code for whoever may talk to it, so it listens on the loopback interface, and asks for
+    a bearer token and a broker password.
+
+    Args:
+        workers: how many worker processes; None is one for each CPU.
+        amqp_url: a RabbitMQ to send results through; None is an embedded broker.
+        host: the address that REST and the embedded broker listen on.
+        port: the port of the REST service; 0 is any that is free.
+        token: the bearer token of its clients; None is a random one.
+        database: a file for what the service remembers, to be found again by the next one;
+            ``":memory:"`` forgets it. Tasks that were not finished then begin again.
+
+    Raises:
+        ValueError: the number of workers is not positive.
+
+    Example::
+
+        async with LocalService() as service, service.executor() as fxe:
+            print(await fxe.submit(pow, 2, 5))
+    """
+
+    def __init__(
+        self,
+        *,
+        workers: int | None = None,
+        amqp_url: str | None = None,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        token: str | None = None,
+        database: str | Path = ":memory:",
+    ) -> None:
+        if workers is None:
+            workers = os.cpu_count() or 1
+        if workers < 1:
+            msg = f"a service needs at least one worker, not {workers}"
+            raise ValueError(msg)
+        self._plan = Plan(
+            workers, amqp_url, host, port, token or secrets.token_urlsafe(32), database
+        )
+        self._switches = Switches()
+        self._parts: Parts | None = None
+        self._stack = AsyncExitStack()
+        self.faults = Faults(self._switches, self._running)
+
+    def __repr__(self) -> str:
+        if self._parts is None:
+            return "<LocalService, not running>"
+        running, queued = len(self._parts.pool.running), self._parts.pool.queued
+        return f"<LocalService {self.url} {self._plan.workers} workers, {running + queued} open>"
+
+    def _running(self) -> Parts:
+        if self._parts is None:
+            msg = "the local service is not running; open it with 'async with' or start() first"
+            raise RuntimeError(msg)
+        return self._parts
+
+    @property
+    def url(self) -> str:
+        """The service's root, such as ``http://127.0.0.1:34567``.
+
+        Raises:
+            RuntimeError: the service is not running.
+        """
+        host = f"[{self._plan.host}]" if ":" in self._plan.host else self._plan.host
+        return f"http://{host}:{self._running().listener.port}"
+
+    @property
+    def token(self) -> str:
+        """The bearer token that clients must send."""
+        return self._plan.token
+
+    @property
+    def endpoint_id(self) -> str:
+        """The endpoint whose tasks the worker processes run.
+
+        Raises:
+            RuntimeError: the service is not running.
+        """
+        return self._running().endpoint_id
+
+    @property
+    def worker_process_ids(self) -> list[int]:
+        """The worker processes that are alive.
+
+        Raises:
+            RuntimeError: the service is not running.
+        """
+        return self._running().pool.process_ids
+
+    async def start(self) -> None:
+        """Start every part; returns when requests are served and the first worker is ready.
+
+        Raises:
+            RuntimeError: it is running already, or worker processes do not start.
+            ConnectionError: the RabbitMQ cannot be reached.
+            OSError: the port is taken.
+            ValueError: the database belongs to another version of this package.
+        """
+        if self._parts is not None:
+            msg = "the local service is running already"
+            raise RuntimeError(msg)
+        async with AsyncExitStack() as stack:
+            self._parts = await assemble(self._plan, self._switches, stack)
+            self._stack = stack.pop_all()
+
+    async def aclose(self) -> None:
+        """Close its clients, its sockets and its processes; tasks that run are ended.
+
+        A second call does nothing. Afterwards it may be started again, with a new port unless one
+        was given, and with what its database holds.
+        """
+        try:
+            await self._stack.aclose()
+        finally:
+            self._parts = None
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.aclose()
+
+    def client(self, **options: Any) -> FuncXClient:
+        """A client of this service; the service closes it.
+
+        Args:
+            options: as :class:`~funcx_async.FuncXClient` takes them.
+        """
+        client = FuncXClient(self.url, auth=self.token, **options)
+        self._stack.push_async_callback(client.aclose)
+        return client
+
+    def executor(self, **options: Any) -> FuncXExecutor:
+        """An executor on this service's endpoint, with a client of its own.
+
+        Args:
+            options: as :class:`~funcx_async.FuncXExecutor` takes them.
+        """
+        from funcx_async.executor import FuncXExecutor
+
+        options = {"endpoint_id": self.endpoint_id, "funcx_client": self.client()} | options
+        return FuncXExecutor(**options)

@@ -1,0 +1,227 @@
+"""The state behind the faults: what the service looks at before it does something.
+
+:mod:`funcx_async.local.faults` sets the switches, the web routes and the dispatch obey them. With
+nothing set they cost a dictionary look-up.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import enum
+from collections import Counter, defaultdict, deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+from types import TracebackType
+from typing import Any, Final, Self
+
+from funcx_async.local.outcomes import without_outcome
+from funcx_async.local.refusals import Refusal
+from funcx_async.local.tally import Tally
+
+ROUTES: Final = (
+    "version",
+    "register",
+    "function",
+    "submit",
+    "tasks",
+    "batch_status",
+    "taskgroup",
+    "amqp_url",
+    "endpoints",
+    "endpoint",
+    "endpoint_status",
+)
+EVENTS: Final = ("accepted", "executed", "published", "dropped")
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """One message on its way to the result queue of a task group."""
+
+    group_id: str
+    body: bytes
+    timestamp: int | None = None
+    headers: dict[str, Any] = field(default_factory=dict)
+
+
+Publish = Callable[[Iterable[Notice]], None]
+
+
+class Reply(enum.Enum):
+    """What becomes of an answer that is ready."""
+
+    SENT = enum.auto()
+    LOST = enum.auto()
+    TRUNCATED = enum.auto()
+
+
+class Hold:
+    """Something held back until :meth:`release`, or until the ``with`` block ends."""
+
+    def __init__(self, released: Callable[[], None]) -> None:
+        self._released = released
+        self._tally = Tally(["held"])
+        self._over = False
+
+    @property
+    def held(self) -> int:
+        """How many were held back so far."""
+        return self._tally.count("held")
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing is held back any more."""
+        return self._over
+
+    async def seen(self, times: int = 1) -> None:
+        """Return when so many were held back."""
+        await self._tally.reached("held", times)
+
+    def note(self, times: int = 1) -> None:
+        """Count what is held back; the service calls it."""
+        self._tally.add("held", times)
+
+    def release(self) -> None:
+        """Let go of what is held, and hold nothing from now on; a second call does nothing."""
+        if not self._over:
+            self._over = True
+            self._released()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.release()
+
+
+class Switches:
+    """What goes wrong next, and how often what happened."""
+
+    def __init__(self) -> None:
+        self.tally = Tally((*ROUTES, *EVENTS))
+        self.offline: list[Hold] = []
+        self._refusals: defaultdict[str, deque[Refusal]] = defaultdict(deque)
+        self._replies: defaultdict[str, deque[Reply]] = defaultdict(deque)
+        self._reply_holds: dict[str, tuple[Hold, asyncio.Event]] = {}
+        self._results: Counter[str] = Counter()
+        self._stage: Stage | None = None
+
+    def refuse(self, route: str, refusal: Refusal, times: int) -> None:
+        """Answer the next requests of a route with a refusal."""
+        self._refusals[known(route)].extend([refusal] * times)
+
+    def spoil(self, route: str, reply: Reply, times: int) -> None:
+        """Lose or truncate the next answers of a route."""
+        self._replies[known(route)].extend([reply] * times)
+
+    def hold_replies(self, route: str) -> Hold:
+        """Keep the answers of a route back."""
+        event = asyncio.Event()
+
+        def released() -> None:
+            event.set()
+            if self._reply_holds.get(route, (None,))[0] is hold:
+                del self._reply_holds[route]
+
+        hold = Hold(released)
+        if known(route) in self._reply_holds:
+            self._reply_holds[route][0].release()
+        self._reply_holds[route] = hold, event
+        return hold
+
+    def spoil_results(self, how: str, times: int) -> None:
+        """Drop, duplicate or empty the next result messages."""
+        self._results[how] += times
+
+    def stage_results(self, publish: Publish, window: int | None) -> Hold:
+        """Collect result messages; a full window goes out backwards."""
+        if self._stage is not None:
+            self._stage.release()
+        self._stage = Stage(publish, window)
+        return self._stage
+
+    def release_all(self) -> None:
+        """Hold nothing back any more."""
+        for hold, _ in list(self._reply_holds.values()):
+            hold.release()
+        if self._stage is not None:
+            self._stage.release()
+        for hold in list(self.offline):
+            hold.release()
+
+    def arriving(self, route: str) -> None:
+        """A request has come.
+
+        Raises:
+            Refusal: it is to be refused.
+        """
+        self.tally.add(route)
+        if self._refusals[route]:
+            raise self._refusals[route].popleft()
+
+    async def leaving(self, route: str) -> Reply:
+        """An answer is ready; says what becomes of it, when it may go."""
+        if route in self._reply_holds:
+            hold, event = self._reply_holds[route]
+            hold.note()
+            await event.wait()
+        return self._replies[route].popleft() if self._replies[route] else Reply.SENT
+
+    def outgoing(self, notice: Notice) -> list[Notice]:
+        """A result message is ready; the messages to publish now."""
+        if self._taken("drop"):
+            self.tally.add("dropped")
+            return []
+        if self._taken("empty"):
+            body = without_outcome(notice.body)
+            notice = replace(notice, body=body, headers={"high_assurance": True})
+        notices = [notice, notice] if self._taken("duplicate") else [notice]
+        if self._stage is None or self._stage.over:
+            return notices
+        return self._stage.collect(notices)
+
+    def _taken(self, how: str) -> bool:
+        if not self._results[how]:
+            return False
+        self._results[how] -= 1
+        return True
+
+
+class Stage(Hold):
+    """Result messages held back, to go out later or in another order."""
+
+    def __init__(self, publish: Publish, window: int | None) -> None:
+        super().__init__(self._let_go)
+        self._publish = publish
+        self._window = window
+        self._notices: list[Notice] = []
+
+    def collect(self, notices: list[Notice]) -> list[Notice]:
+        """Hold messages back; those that fill a window come back in reverse."""
+        self._notices += notices
+        self.note(len(notices))
+        if self._window is None or len(self._notices) < self._window:
+            return []
+        full, self._notices = self._notices[: self._window], self._notices[self._window :]
+        return full[::-1]
+
+    def _let_go(self) -> None:
+        rest, self._notices = self._notices, []
+        self._publish(rest if self._window is None else rest[::-1])
+
+
+def known(route: str) -> str:
+    """The route, if it is one.
+
+    Raises:
+        ValueError: it is none.
+    """
+    if route not in ROUTES:
+        msg = f"{route!r} is no route of the service; routes are {', '.join(ROUTES)}"
+        raise ValueError(msg)
+    return route

@@ -1,0 +1,309 @@
+"""The REST routes, as today's clients use them (the v3 dialect)."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import time
+import uuid
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from importlib.metadata import version
+from typing import Any, Final
+
+import msgspec
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
+
+from funcx_async.local.bodies import Registration, Submission, TaskIds, read_body, read_v3_body
+from funcx_async.local.dispatch import Dispatch
+from funcx_async.local.publisher import QUEUE_PREFIX, Publisher
+from funcx_async.local.refusals import Invalid, Refusal
+from funcx_async.local.store import Endpoint, Store
+from funcx_async.local.switches import Reply, Switches
+from funcx_async.local.workers import Pool
+
+logger = logging.getLogger(__name__)
+
+OLDEST_CLIENT: Final = "2.0.0"
+"""Official clients and endpoints below this version are told to upgrade."""
+
+Answer = Callable[[Request], Awaitable[Any]]
+
+
+class Document(Response):
+    """A JSON answer."""
+
+    media_type = "application/json"
+
+    def render(self, content: Any) -> bytes:
+        """The bytes of the body."""
+        return msgspec.json.encode(content)
+
+
+class Cut(Response):
+    """No answer: the connection is closed without a byte."""
+
+    def __init__(self, cut: Callable[[Scope], None]) -> None:
+        super().__init__()
+        self._cut = cut
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Cut the connection, and return when it is cut."""
+        self._cut(scope)
+        while (await receive())["type"] != "http.disconnect":
+            pass
+
+
+class Web:
+    """The routes and what they answer.
+
+    Args:
+        store: what the service remembers.
+        dispatch: takes tasks.
+        pool: runs them.
+        publisher: knows where results go.
+        switches: what is to go wrong.
+        token: the bearer token that clients must send.
+        cut: closes the connection of a request.
+    """
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        dispatch: Dispatch,
+        pool: Pool,
+        publisher: Publisher,
+        switches: Switches,
+        token: str,
+        cut: Callable[[Scope], None],
+    ) -> None:
+        self._store = store
+        self._dispatch = dispatch
+        self._pool = pool
+        self._publisher = publisher
+        self._switches = switches
+        self._authorization = f"Bearer {token}".encode()
+        self._cut = cut
+        self.app = Starlette(
+            routes=self._routes(),
+            exception_handlers={HTTPException: _no_such_route, Exception: _broken},
+        )
+
+    def _routes(self) -> list[Route]:
+        get, post, v3 = ["GET"], ["POST"], "/v3/endpoints/{endpoint}"
+        return [
+            self._route("/v2/version", get, "version", self._version, public=True),
+            self._route("/v3/functions", post, "register", self._register),
+            self._route("/v2/functions/{function}", get, "function", self._function),
+            self._route(f"{v3}/submit", post, "submit", self._submit),
+            self._route("/v2/tasks/{task}", get, "tasks", self._task),
+            self._route("/v2/batch_status", post, "batch_status", self._batch_status),
+            self._route("/v2/taskgroup/{group}", get, "taskgroup", self._task_group),
+            self._route(
+                "/v2/get_amqp_result_connection_url", get, "amqp_url", self._connection_url
+            ),
+            self._route("/v2/endpoints", get, "endpoints", self._endpoints),
+            self._route("/v2/endpoints/{endpoint}", get, "endpoint", self._endpoint),
+            self._route(
+                "/v2/endpoints/{endpoint}/status", get, "endpoint_status", self._endpoint_status
+            ),
+        ]
+
+    def _route(
+        self, path: str, methods: list[str], name: str, answer: Answer, *, public: bool = False
+    ) -> Route:
+        """A route that checks the token, obeys the switches, and answers with documents."""
+
+        async def endpoint(request: Request) -> Response:
+            try:
+                self._switches.arriving(name)
+                if not public:
+                    self._check_token(request)
+                response = Document(await answer(request))
+            except Refusal as refusal:
+                response = _refused(refusal)
+            reply = await self._switches.leaving(name)
+            if reply is Reply.LOST:
+                return Cut(self._cut)
+            if reply is Reply.TRUNCATED:
+                half = bytes(response.body)[: len(response.body) // 2]
+                return Response(half, response.status_code, media_type="application/json")
+            return response
+
+        return Route(path, endpoint, methods=methods, name=name)
+
+    def _check_token(self, request: Request) -> None:
+        given = request.headers.get("authorization", "")
+        challenge = {"WWW-Authenticate": "Bearer"}
+        if not given:
+            msg = "the request has no Authorization header; send the service's bearer token"
+            raise Refusal("USER_UNAUTHENTICATED", msg, headers=challenge)
+        if not secrets.compare_digest(given.encode("utf-8", "replace"), self._authorization):
+            msg = "the bearer token is not this service's; it has a new one at every start"
+            raise Refusal("INVALID_AUTH_TOKEN", msg, headers=challenge)
+
+    async def _version(self, request: Request) -> Any:
+        own = version("funcx-async")
+        if request.query_params.get("service") != "all":
+            return own
+        return {"api": own, "min_sdk_version": OLDEST_CLIENT, "min_ep_version": OLDEST_CLIENT}
+
+    async def _register(self, request: Request) -> Any:
+        registration = await read_v3_body(request, Registration, "FUNCTION_TOO_LARGE")
+        function_id = self._store.add_function(
+            registration.function_name,
+            registration.framed_code(),
+            description=registration.description,
+            metadata=registration.meta,
+        )
+        return {"function_uuid": function_id}
+
+    async def _function(self, request: Request) -> Any:
+        function_id = _uuid(request, "function")
+        function = self._store.function(function_id)
+        if function is None:
+            raise _unknown("FUNCTION", function_id)
+        return {
+            "function_uuid": function.id,
+            "function_name": function.name,
+            "function_code": function.code,
+            "description": function.description,
+            "metadata": {
+                key: function.metadata.get(key) for key in ("python_version", "sdk_version")
+            },
+        }
+
+    async def _submit(self, request: Request) -> Any:
+        endpoint_id = _v3_uuid(request, "endpoint")
+        submission = await read_v3_body(request, Submission, "BATCH_RUN_TOO_LARGE")
+        submission.check()
+        if self._store.endpoint(endpoint_id) is None:
+            raise _unknown("ENDPOINT", endpoint_id)
+        for function_id in self._store.unknown_functions(submission.tasks):
+            raise _unknown("FUNCTION", function_id)
+        group_id, tasks = await self._dispatch.take(
+            submission.tasks,
+            endpoint_id=endpoint_id,
+            group_id=submission.task_group_id,
+            create_queue=submission.create_queue,
+            result_serializers=submission.result_serializers or (),
+        )
+        return {
+            "request_id": str(uuid.uuid4()),
+            "task_group_id": group_id,
+            "endpoint_id": endpoint_id,
+            "tasks": tasks,
+        }
+
+    async def _task(self, request: Request) -> Any:
+        task_id = _uuid(request, "task")
+        if self._store.task(task_id) is None:
+            raise _unknown("TASK", task_id)
+        return self._dispatch.documents([task_id])[task_id]
+
+    async def _batch_status(self, request: Request) -> Any:
+        wanted = await read_body(request, TaskIds)
+        return {"response": "batch", "results": self._dispatch.documents(wanted.task_ids)}
+
+    async def _task_group(self, request: Request) -> Any:
+        group_id = _uuid(request, "group")
+        group = self._store.task_group(group_id)
+        if group is None:
+            raise _unknown("TASK_GROUP", group_id)
+        return {
+            "taskgroup_id": group_id,
+            "create_websockets_queue": group.queued,
+            "tasks": [
+                {"id": task_id, "created_at": datetime.fromtimestamp(created, UTC).isoformat()}
+                for task_id, created in self._store.tasks_of_group(group_id)
+            ],
+        }
+
+    async def _connection_url(self, request: Request) -> Any:
+        return {"queue_prefix": QUEUE_PREFIX, "connection_url": self._publisher.connection_url()}
+
+    async def _endpoints(self, request: Request) -> Any:
+        return [
+            {"uuid": each.id, "name": each.name, "display_name": each.name, "owner": "local"}
+            for each in self._store.endpoints()
+        ]
+
+    async def _endpoint(self, request: Request) -> Any:
+        endpoint = self._known_endpoint(request)
+        return {
+            "uuid": endpoint.id,
+            "name": endpoint.name,
+            "display_name": endpoint.name,
+            "multi_user": False,
+            "public": False,
+            "description": "Worker processes of the local service",
+            "endpoint_version": version("funcx-async"),
+            "sdk_version": version("funcx-async"),
+        }
+
+    async def _endpoint_status(self, request: Request) -> Any:
+        self._known_endpoint(request)
+        workers, busy = len(self._pool.process_ids), len(self._pool.running)
+        return {
+            "status": "offline" if self._switches.offline else "online",
+            "details": {
+                "total_workers": workers,
+                "idle_workers": workers - busy,
+                "pending_tasks": self._pool.queued,
+                "outstanding_tasks": self._pool.queued + busy,
+                "managers": 1,
+                "timestamp": time.time(),
+            },
+        }
+
+    def _known_endpoint(self, request: Request) -> Endpoint:
+        endpoint_id = _uuid(request, "endpoint")
+        endpoint = self._store.endpoint(endpoint_id)
+        if endpoint is None:
+            raise _unknown("ENDPOINT", endpoint_id)
+        return endpoint
+
+
+def _uuid(request: Request, name: str) -> str:
+    """The id in the request's path."""
+    given = request.path_params[name]
+    try:
+        return str(uuid.UUID(given))
+    except ValueError:
+        raise Refusal("INVALID_UUID", f"{given!r} is no uuid", error_args=[given]) from None
+
+
+def _v3_uuid(request: Request, name: str) -> str:
+    """The id in the path of a v3 route."""
+    try:
+        return _uuid(request, name)
+    except Refusal as refusal:
+        raise Invalid(refusal.reason, where=["path", name]) from None
+
+
+def _unknown(kind: str, wanted: str) -> Refusal:
+    words = kind.lower().replace("_", " ")
+    return Refusal(f"{kind}_NOT_FOUND", f"no {words} has the id {wanted}", error_args=[wanted])
+
+
+def _refused(refusal: Refusal) -> Document:
+    return Document(refusal.document(), refusal.status, headers=refusal.headers)
+
+
+async def _no_such_route(request: Request, error: Exception) -> Response:
+    if isinstance(error, HTTPException) and error.status_code == 405:
+        msg = f"{request.url.path} does not take {request.method}"
+        return _refused(Refusal("METHOD_NOT_ALLOWED", msg, headers=error.headers))
+    msg = f"the service has no route {request.method} {request.url.path}"
+    return _refused(Refusal("ROUTE_NOT_FOUND", msg))
+
+
+async def _broken(request: Request, error: Exception) -> Response:
+    msg = f"{request.method} {request.url.path} failed in the service, its log says how"
+    return _refused(Refusal("INTERNAL_ERROR", msg))

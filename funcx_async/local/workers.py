@@ -1,0 +1,303 @@
+"""The pool: worker processes, and which task goes to which of them.
+
+Three rules:
+
+1. A worker that ends takes exactly one task with it, the one at the head of its pipe, which may
+   have begun. The others go back to the front of their queues, and a new worker is started.
+2. Task groups take turns, so that a long queue does not starve a short one.
+3. A task waits behind another in a worker's pipe only where functions like both were quick, and is
+   recalled when the one ahead proves slow after all.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sys
+import time
+from collections import OrderedDict, deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from funcx_async.local import frames
+from funcx_async.local.outcomes import Failure, result_message
+from funcx_async.local.process import WorkerProcess
+
+logger = logging.getLogger(__name__)
+
+QUICK: Final = 0.002
+"""A function is quick if its last run took less than this, in seconds."""
+AHEAD: Final = 32
+"""So many quick tasks may be in a worker's pipe."""
+PATIENCE: Final = 0.05
+"""Seconds until tasks behind a slow one are recalled."""
+RESTART_DELAYS: Final = (0.0, 0.1, 0.5, 2.0, 5.0)
+"""Seconds before a worker is started again, by how many in a row ended before they were ready."""
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A task on its way to a worker."""
+
+    task_id: str
+    group_id: str
+    function_id: str
+
+
+class Turns:
+    """What waits for a worker: one queue per task group, served in turn."""
+
+    def __init__(self) -> None:
+        self._queues: OrderedDict[str, deque[Job]] = OrderedDict()
+
+    def __len__(self) -> int:
+        return sum(map(len, self._queues.values()))
+
+    def add(self, job: Job) -> None:
+        """Queue a job behind those of its group."""
+        self._queues.setdefault(job.group_id, deque()).append(job)
+
+    def put_back(self, jobs: Iterable[Job]) -> None:
+        """Give jobs that came from here their places at the front of their queues again."""
+        for job in reversed(list(jobs)):
+            self._queues.setdefault(job.group_id, deque()).appendleft(job)
+
+    def peek(self) -> Job | None:
+        """What :meth:`take` would give."""
+        return next(iter(self._queues.values()))[0] if self._queues else None
+
+    def take(self) -> Job:
+        """The next job; its group goes to the end of the line."""
+        group_id, queue = self._queues.popitem(last=False)
+        job = queue.popleft()
+        if queue:
+            self._queues[group_id] = queue
+        return job
+
+
+class Pool:
+    """Runs tasks in worker processes.
+
+    Args:
+        size: how many processes.
+        work: gives a task's result serializers (JSON) and its buffer; KeyError if it has none.
+        settled: is told each task's result: id, result message, whether it failed.
+        endpoint_id: what the workers say that they belong to.
+    """
+
+    def __init__(
+        self,
+        size: int,
+        *,
+        work: Callable[[str], tuple[str, str]],
+        settled: Callable[[str, bytes, bool], None],
+        endpoint_id: str,
+    ) -> None:
+        self._size = size
+        self._work = work
+        self._settled = settled
+        self._command = (
+            *(sys.executable, "-P", "-m", "funcx_async.local.worker"),
+            endpoint_id,
+        )
+        self._turns = Turns()
+        self._workers: set[WorkerProcess] = set()
+        self._quick: dict[str, bool] = {}
+        self._paused = False
+        self._closed = True
+        self._early_ends = 0
+        self._timers: set[asyncio.TimerHandle] = set()
+        self._patience: asyncio.TimerHandle | None = None
+        self._starts: set[asyncio.Task[None]] = set()
+
+    @property
+    def queued(self) -> int:
+        """How many tasks wait for a worker."""
+        return len(self._turns)
+
+    @property
+    def process_ids(self) -> list[int]:
+        """The worker processes that are alive."""
+        return [worker.pid for worker in self._workers]
+
+    @property
+    def running(self) -> list[str]:
+        """The ids of the tasks that workers are busy with."""
+        return [worker.jobs[0].task_id for worker in self._workers if worker.jobs]
+
+    async def start(self) -> None:
+        """Start the processes; returns when the first one is ready.
+
+        Raises:
+            RuntimeError: worker processes end before they are ready.
+        """
+        self._closed = False
+        try:
+            for _ in range(self._size):
+                await self._start_one()
+            ready = [worker.ready for worker in self._workers]
+            done, _ = await asyncio.wait(ready, return_when=asyncio.FIRST_COMPLETED)
+            if not any(future.result() for future in done):
+                msg = (
+                    f"worker processes ({sys.executable}) end as they start; standard error says "
+                    "why. Can that interpreter import funcx_async from any directory?"
+                )
+                raise RuntimeError(msg)
+        except BaseException:
+            await self.aclose()
+            raise
+
+    async def aclose(self) -> None:
+        """Kill the processes, whatever they run, and wait until they are gone."""
+        self._closed = True
+        for timer in self._timers:
+            timer.cancel()
+        self._timers.clear()
+        if self._patience is not None:
+            self._patience.cancel()
+        await asyncio.gather(*self._starts, return_exceptions=True)
+        for worker in self._workers:
+            worker.kill()
+        await asyncio.gather(*(worker.ended for worker in self._workers))
+        self._workers.clear()
+
+    def add(self, jobs: Iterable[Job]) -> None:
+        """Queue jobs, and give them to workers that have room."""
+        for job in jobs:
+            self._turns.add(job)
+        self._feed_all()
+
+    def pause(self) -> None:
+        """Begin no more tasks; those that workers have go on."""
+        self._paused = True
+
+    def resume(self) -> None:
+        """Begin tasks again."""
+        self._paused = False
+        self._feed_all()
+
+    async def _start_one(self) -> None:
+        worker: WorkerProcess = WorkerProcess(self._received, self._lost)
+        await asyncio.get_running_loop().subprocess_exec(
+            lambda: worker,
+            *self._command,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=None,
+            start_new_session=True,  # Ctrl-C in the service's terminal is not for the workers
+        )
+        self._workers.add(worker)
+
+    def _received(self, worker: WorkerProcess, kind: int, body: bytes) -> None:
+        """Take one frame from a worker."""
+        if kind == frames.DONE:
+            seconds, failed = frames.OUTCOME.unpack_from(body)
+            job = worker.jobs.popleft()
+            worker.head_changed()
+            self._quick[job.function_id] = seconds < QUICK
+            self._settled(job.task_id, body[frames.OUTCOME.size :], failed)
+        elif kind == frames.RETURNED:
+            self._turns.put_back(worker.take_back(frames.ids(body)))
+            self._feed_all()
+        elif kind == frames.READY:
+            self._early_ends = 0
+        self._feed(worker, AHEAD)
+
+    def _lost(self, worker: WorkerProcess, ending: str) -> None:
+        """Settle what a worker took with it, and start another."""
+        self._workers.discard(worker)
+        if self._closed:
+            return
+        if worker.jobs:
+            culprit = worker.jobs.popleft()
+            logger.info("Task %s took its worker with it: the process %s", culprit.task_id, ending)
+            self._turns.put_back(worker.jobs)
+            message = worker_lost(culprit.task_id, ending, worker.seconds_on_head)
+            self._settled(culprit.task_id, message, True)
+        if not worker.ready.result():
+            self._early_ends += 1
+            logger.warning("A worker process %s before it was ready", ending)
+        self._start_another()
+
+    def _start_another(self) -> None:
+        delay = RESTART_DELAYS[min(self._early_ends, len(RESTART_DELAYS) - 1)]
+
+        def start() -> None:
+            self._timers.discard(timer)
+            task = asyncio.create_task(self._restart(), name="funcx:worker-start")
+            self._starts.add(task)
+            task.add_done_callback(self._starts.discard)
+
+        timer = asyncio.get_running_loop().call_later(delay, start)
+        self._timers.add(timer)
+
+    async def _restart(self) -> None:
+        try:
+            await self._start_one()
+        except OSError as error:
+            self._early_ends += 1
+            logger.warning("A worker process could not be started: %s", error)
+            self._start_another()
+
+    def _feed_all(self) -> None:
+        """Give out what waits: first one task to each idle worker, then more."""
+        for limit in (1, AHEAD):
+            for worker in self._workers:
+                self._feed(worker, limit)
+
+    def _feed(self, worker: WorkerProcess, limit: int) -> None:
+        """Give a worker tasks until it has ``limit`` of them or must not have more."""
+        while (
+            len(worker.jobs) < limit
+            and not self._paused
+            and (job := self._turns.peek()) is not None
+            and self._has_room(worker, job)
+        ):
+            self._turns.take()
+            self._give(worker, job)
+
+    def _has_room(self, worker: WorkerProcess, job: Job) -> bool:
+        if not worker.accepting:
+            return False
+        if not worker.jobs:
+            return True
+        return (
+            not worker.recalled
+            and not worker.backlog
+            and self._quick.get(job.function_id, False)
+            and self._quick.get(worker.jobs[0].function_id, False)
+        )
+
+    def _give(self, worker: WorkerProcess, job: Job) -> None:
+        try:
+            serializers, buffer = self._work(job.task_id)
+        except KeyError:
+            return  # settled or forgotten meanwhile
+        head = f'["{job.task_id}",{serializers}]\n'
+        worker.run(job, (head + buffer).encode("utf-8", frames.ENCODING_ERRORS))
+        if len(worker.jobs) > 1 and self._patience is None:
+            loop = asyncio.get_running_loop()
+            self._patience = loop.call_later(PATIENCE, self._recall_from_slow)
+
+    def _recall_from_slow(self) -> None:
+        """Ask for the tasks behind a slow one, and look again while any are behind another."""
+        self._patience = None
+        behind = [worker for worker in self._workers if len(worker.jobs) > 1]
+        for worker in behind:
+            if worker.seconds_on_head > PATIENCE:
+                worker.recall()
+        if behind and not self._closed:
+            loop = asyncio.get_running_loop()
+            self._patience = loop.call_later(PATIENCE, self._recall_from_slow)
+
+
+def worker_lost(task_id: str, ending: str, seconds: float) -> bytes:
+    """The result message of a task whose worker process ended under it."""
+    text = (
+        f"WorkerLost: the worker process that ran task {task_id} {ending} before the task was "
+        "done. The task may have crashed the interpreter, ended it with os._exit(), or been "
+        "killed, for example for want of memory. Other tasks are not affected.\n"
+    )
+    now = time.time_ns()
+    return result_message(task_id, Failure(text), started=now - int(seconds * 1e9), ended=now)
