@@ -1,0 +1,193 @@
+"""Frames off the wire and onto it.
+
+Reading is linear in the number of bytes, however they are cut. Methods are decoded and encoded by
+pamqp, except the four that carry content or a free name: those are on the hot path, or are names
+that pamqp would refuse to write.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import NamedTuple
+
+from pamqp import base, commands, frame, header
+
+from funcx_async.local.broker.errors import HardError
+from funcx_async.local.broker.messages import Message, short_string
+
+METHOD, HEADER, BODY, HEARTBEAT = 1, 2, 3, 8
+KINDS = frozenset({METHOD, HEADER, BODY, HEARTBEAT})
+OVERHEAD = 8  # seven bytes before a payload, one after it
+END = b"\xce"
+PROTOCOL_HEADER = b"AMQP\x00\x00\x09\x01"
+HEARTBEAT_FRAME = b"\x08\x00\x00\x00\x00\x00\x00\xce"
+
+FRAME_START = struct.Struct(">BHI")
+METHOD_START = struct.Struct(">BHIHH")
+METHOD_INDEX = struct.Struct(">I")
+TAG_AND_FLAG = struct.Struct(">QB")
+LONG = struct.Struct(">I")
+TWO_LONGS = struct.Struct(">II")
+SHORT = struct.Struct(">H")
+
+
+class Frame(NamedTuple):
+    """One frame as it came: its kind, its channel's number, and its payload."""
+
+    kind: int
+    channel: int
+    payload: bytes
+
+
+class FrameReader:
+    """Cuts a stream of bytes into frames.
+
+    Attributes:
+        frame_max: the largest frame taken, in bytes, its eight bytes of overhead included.
+
+    Example:
+        >>> reader = FrameReader(frame_max=4096)
+        >>> reader.feed(HEARTBEAT_FRAME[:5])
+        >>> reader.take() is None
+        True
+        >>> reader.feed(HEARTBEAT_FRAME[5:])
+        >>> reader.take()
+        Frame(kind=8, channel=0, payload=b'')
+    """
+
+    def __init__(self, frame_max: int) -> None:
+        self.frame_max = frame_max
+        self._buffer = bytearray()
+        self._start = 0  # where the first byte not yet taken is
+
+    def feed(self, data: bytes) -> None:
+        """Add what came off the socket."""
+        self._buffer += data
+
+    def take_protocol_header(self) -> bytes | None:
+        """Take the eight bytes that open a connection, or None while they are not all there."""
+        if len(self._buffer) < len(PROTOCOL_HEADER):
+            return None
+        opening = bytes(self._buffer[: len(PROTOCOL_HEADER)])
+        self._start = len(PROTOCOL_HEADER)
+        return opening
+
+    def take(self) -> Frame | None:
+        """Take the next whole frame, or None while it is not all there.
+
+        Raises:
+            HardError: 501, these bytes are not a frame, or it is larger than agreed.
+        """
+        buffer, start = self._buffer, self._start
+        if len(buffer) < start + FRAME_START.size:
+            self._forget_taken()
+            return None
+        kind, channel, size = FRAME_START.unpack_from(buffer, start)
+        if size > self.frame_max - OVERHEAD:
+            limit = self.frame_max - OVERHEAD
+            raise HardError(501, f"type {kind}, a frame of {size} bytes, but the limit is {limit}")
+        end = start + FRAME_START.size + size
+        if len(buffer) <= end:
+            self._forget_taken()
+            return None
+        if buffer[end] != END[0]:
+            raise HardError(501, f"type {kind}, invalid frame end marker {buffer[end]}")
+        if kind not in KINDS:
+            raise HardError(501, f"type {kind}, unknown frame")
+        self._start = end + 1
+        return Frame(kind, channel, bytes(memoryview(buffer)[end - size : end]))
+
+    def _forget_taken(self) -> None:
+        # Once for all the frames of one read, so that reading stays linear.
+        del self._buffer[: self._start]
+        self._start = 0
+
+
+def decode_method(payload: bytes) -> base.Frame:
+    """Decode a method frame's payload.
+
+    Raises:
+        HardError: 501 or 502, it is malformed; 540, there is no such method.
+    """
+    if len(payload) < METHOD_INDEX.size:
+        raise HardError(501, "a method frame of less than four bytes")
+    (index,) = METHOD_INDEX.unpack_from(payload)
+    method_class = commands.INDEX_MAPPING.get(index)
+    if method_class is None:
+        raise HardError(540, f"no method {index & 0xFFFF} in class {index >> 16}")
+    method: base.Frame = method_class()
+    try:
+        method.unmarshal(payload[METHOD_INDEX.size :])
+    except Exception as error:
+        # pamqp lets out whatever it stumbles over: ValueError, TypeError, RecursionError, ...
+        raise HardError(502, f"cannot decode the arguments of {method.name}") from error
+    return method
+
+
+def decode_content_header(payload: bytes) -> header.ContentHeader:
+    """Decode a content header frame's payload.
+
+    Raises:
+        HardError: 502, it is malformed.
+    """
+    content = header.ContentHeader()
+    try:
+        content.unmarshal(payload)
+    except Exception as error:
+        # as above; what was let through here would break the clients that receive it
+        raise HardError(502, "cannot decode a content header") from error
+    return content
+
+
+def encode_method(channel: int, method: base.Frame) -> bytes:
+    """Encode a method that carries no content."""
+    return frame.marshal(method, channel)
+
+
+def encode_declare_ok(channel: int, queue: str, messages: int, consumers: int) -> bytes:
+    """Encode ``queue.declare-ok``, whatever characters the queue's name has."""
+    arguments = short_string(queue) + TWO_LONGS.pack(messages, consumers)
+    start = METHOD_START.pack(METHOD, channel, 4 + len(arguments), 50, 11)
+    return start + arguments + END
+
+
+def encode_deliver(
+    channel: int, consumer_tag: bytes, tag: int, redelivered: bool, to: bytes
+) -> bytes:
+    """Encode ``basic.deliver``; ``consumer_tag`` and ``to`` come encoded."""
+    size = 4 + len(consumer_tag) + TAG_AND_FLAG.size + len(to)
+    start = METHOD_START.pack(METHOD, channel, size, 60, 60)
+    return start + consumer_tag + TAG_AND_FLAG.pack(tag, redelivered) + to + END
+
+
+def encode_get_ok(channel: int, tag: int, redelivered: bool, to: bytes, left: int) -> bytes:
+    """Encode ``basic.get-ok``; ``left`` is how many messages stay behind."""
+    size = 4 + TAG_AND_FLAG.size + len(to) + LONG.size
+    start = METHOD_START.pack(METHOD, channel, size, 60, 71)
+    return start + TAG_AND_FLAG.pack(tag, redelivered) + to + LONG.pack(left) + END
+
+
+def encode_return(channel: int, code: int, text: str, to: bytes) -> bytes:
+    """Encode ``basic.return``."""
+    arguments = SHORT.pack(code) + short_string(text) + to
+    return METHOD_START.pack(METHOD, channel, 4 + len(arguments), 60, 50) + arguments + END
+
+
+def encode_content(channel: int, message: Message, frame_max: int) -> bytes:
+    """Encode a message's header and body frames, each no larger than ``frame_max`` bytes."""
+    content, body = message.content, message.body
+    parts: list[bytes | memoryview] = [
+        FRAME_START.pack(HEADER, channel, len(content)),
+        content,
+        END,
+    ]
+    largest = frame_max - OVERHEAD
+    if len(body) <= largest:
+        if body:
+            parts += FRAME_START.pack(BODY, channel, len(body)), body, END
+        return b"".join(parts)
+    with memoryview(body) as view:
+        for start in range(0, len(body), largest):
+            piece = view[start : start + largest]
+            parts += FRAME_START.pack(BODY, channel, len(piece)), piece, END
+        return b"".join(parts)

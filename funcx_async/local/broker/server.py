@@ -1,0 +1,355 @@
+"""The embedded broker's public face."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from types import TracebackType
+from typing import Any, NamedTuple, Self
+from urllib.parse import quote
+
+from funcx_async.local.broker.connection import Connection, Premises
+from funcx_async.local.broker.errors import HardError, SoftError
+from funcx_async.local.broker.login import Offer, Users
+from funcx_async.local.broker.messages import Message, encode_address, encode_properties
+from funcx_async.local.broker.queues import Queue
+from funcx_async.local.broker.topology import Topology
+from funcx_async.local.broker.volume import Volume, Watch
+
+FRAME_MAX = 131_072
+CHANNEL_MAX = 2047
+MAX_BODY = 128 * 1024 * 1024
+
+
+class QueueCounts(NamedTuple):
+    """What a queue has: messages that wait, messages that are out with clients, and consumers."""
+
+    ready: int
+    unacknowledged: int
+    consumers: int
+
+
+class EmbeddedBroker:
+    """An AMQP 0-9-1 broker inside this process, for development, tests and air-gapped use.
+
+    It behaves like RabbitMQ as far as it goes: default, direct, fanout and topic exchanges, queues
+    with expiry, message TTL and a length limit, prefetch, acknowledgements, redelivery in order,
+    publisher confirms, heartbeats. It keeps nothing on disk, and all queues go when it closes.
+
+    All methods are called on the event loop's thread, between :meth:`start` and :meth:`aclose`.
+
+    Args:
+        host: where to listen. Keep to the loopback: the wire is not encrypted.
+        port: where to listen; 0 is any free port.
+        heartbeat: what clients are offered, in whole seconds; 0 is none.
+        max_queued_bytes: how much all queues together hold, unacknowledged messages included,
+            before connections that publish are no longer read, as RabbitMQ does it when memory
+            is low. :meth:`publish` still takes everything; its callers await :meth:`room`.
+        handshake_timeout: seconds that a client has to log in.
+        close_timeout: seconds that clients have to agree when the broker closes them.
+
+    Example:
+        >>> async def main() -> None:
+        ...     async with EmbeddedBroker() as broker:
+        ...         broker.add_user("alice", "secret")
+        ...         broker.declare_queue("results")
+        ...         broker.publish("results", b"42")
+        ...         print(broker.queue_length("results"))
+        >>> asyncio.run(main())
+        1
+    """
+
+    def __init__(
+        self,
+        *,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        heartbeat: int = 60,
+        max_queued_bytes: int = 256 * 1024 * 1024,
+        handshake_timeout: float = 10,
+        close_timeout: float = 3,
+    ) -> None:
+        self._host = host
+        self._port = port
+        self._offer = Offer(CHANNEL_MAX, FRAME_MAX, heartbeat)
+        self._max_queued_bytes = max_queued_bytes
+        self._handshake_timeout = handshake_timeout
+        self._close_timeout = close_timeout
+        self._users = Users()
+        self._watch = Watch()
+        self._server: asyncio.Server | None = None
+        self._open: Premises | None = None
+        self._stalled = False
+
+    def __repr__(self) -> str:
+        if self._open is None:
+            return "<EmbeddedBroker closed>"
+        queues = len(self._open.topology.queues)
+        return (
+            f"<EmbeddedBroker {self._host}:{self._port}, "
+            f"{self.connections} connections, {queues} queues, {self.queued_bytes} bytes>"
+        )
+
+    # life
+
+    async def start(self) -> None:
+        """Listen. A broker that was closed may start again; it then takes the same port.
+
+        Raises:
+            OSError: the port is taken.
+            RuntimeError: it runs already.
+        """
+        if self._server is not None:
+            raise RuntimeError("this broker runs already; aclose() it first, or make another")
+        loop = asyncio.get_running_loop()
+        volume = Volume(self._max_queued_bytes, self._watch, self._on_volume_room)
+        self._open = premises = Premises(
+            loop,
+            self._users,
+            self._offer,
+            Topology(loop, volume),
+            volume,
+            self._watch,
+            self._handshake_timeout,
+            self._close_timeout,
+            MAX_BODY,
+        )
+        try:
+            self._server = await loop.create_server(
+                lambda: Connection(premises, stalled=self._stalled), self._host, self._port
+            )
+        except OSError:
+            self._open = None
+            raise
+        self._port = self._server.sockets[0].getsockname()[1]
+
+    async def aclose(self) -> None:
+        """Close all connections (320, CONNECTION_FORCED), delete all queues, listen no more."""
+        if self._server is None:
+            return
+        server, self._server = self._server, None
+        server.close()
+        self.resume()
+        self.disconnect(abort=False)
+        try:
+            async with asyncio.timeout(self._close_timeout):
+                await self.until(lambda: self.connections == 0)
+        except TimeoutError:
+            self.disconnect()
+            await self.until(lambda: self.connections == 0)
+        self._premises.topology.delete_all()
+        self._open = None
+        await server.wait_closed()
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.aclose()
+
+    # where, and who
+
+    @property
+    def port(self) -> int:
+        """The port on which it listens; the one asked for while it does not."""
+        return self._port
+
+    def add_user(self, user: str, password: str) -> None:
+        """Let a user in, or give one another password. Open connections are not touched."""
+        self._users.add(user, password)
+
+    def remove_user(self, user: str) -> None:
+        """Let a user in no more. Open connections live on."""
+        self._users.remove(user)
+
+    def url(self, user: str, password: str) -> str:
+        """The URL with which this user connects; it holds the password, so never log it."""
+        host = f"[{self._host}]" if ":" in self._host else self._host
+        login = f"{quote(user, safe='')}:{quote(password, safe='')}"
+        return f"amqp://{login}@{host}:{self._port}/%2F"
+
+    # queues
+
+    def declare_queue(self, name: str, *, expires: float | None = None) -> None:
+        """Make a durable queue; nothing happens if there is one like it.
+
+        Args:
+            name: up to 255 bytes of UTF-8, not beginning with ``amq.``.
+            expires: seconds without consumers and declarations after which it goes away.
+
+        Raises:
+            ValueError: the name or the expiry cannot be, or the queue is there and differs.
+        """
+        if not 0 < len(name.encode()) <= 255:
+            raise ValueError(f"a queue's name has 1 to 255 bytes, not {len(name.encode())}")
+        arguments = {} if expires is None else {"x-expires": round(expires * 1000)}
+        try:
+            self._premises.topology.declare_queue(name, durable=True, arguments=arguments)
+        except SoftError as error:
+            raise ValueError(error.text) from None
+
+    def delete_queue(self, name: str) -> int:
+        """Delete a queue, if it is there, and cancel its consumers; how many messages waited."""
+        return self._premises.topology.delete_queue(name)
+
+    def has_queue(self, name: str) -> bool:
+        """Whether there is such a queue."""
+        return name in self._premises.topology.queues
+
+    def queue_length(self, name: str) -> int:
+        """How many messages wait in a queue, those that are out with clients not counted.
+
+        Raises:
+            LookupError: there is no such queue.
+        """
+        return len(self._queue(name).ready)
+
+    def queue_counts(self, name: str) -> QueueCounts:
+        """Messages waiting, messages out, and consumers of a queue.
+
+        Raises:
+            LookupError: there is no such queue.
+        """
+        queue = self._queue(name)
+        return QueueCounts(len(queue.ready), queue.unacked, len(queue.consumers))
+
+    def publish(
+        self,
+        queue: str,
+        body: bytes,
+        *,
+        timestamp: int | None = None,
+        headers: Mapping[str, Any] | None = None,
+    ) -> bool:
+        """Put a message into a queue, at once and without a socket.
+
+        Args:
+            queue: the queue's name.
+            body: the message.
+            timestamp: the property of this name, in Unix seconds.
+            headers: the property of this name.
+
+        Returns:
+            False if there is no such queue; the message is dropped then, as a broker does.
+
+        Raises:
+            TypeError: AMQP has no type for a value in ``headers``.
+        """
+        found = self._premises.topology.queues.get(queue)
+        if found is None:
+            return False
+        properties = encode_properties(timestamp, headers)
+        found.push(Message(encode_address("", queue), properties, body, None))
+        return True
+
+    async def room(self) -> None:
+        """Wait until the queues hold less than their limit; returns at once if they do."""
+        volume = self._premises.volume
+        await self.until(lambda: not volume.over)
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        """Wait until ``condition()`` is true. It is asked whenever something changes here.
+
+        Example:
+            ``await broker.until(lambda: broker.queue_counts("results").consumers == 1)``
+        """
+        await self._watch.until(condition)
+
+    @property
+    def connections(self) -> int:
+        """How many connections are open, those that have not logged in yet included."""
+        return len(self._open.connections) if self._open is not None else 0
+
+    @property
+    def queued_bytes(self) -> int:
+        """About how much memory the queues take, unacknowledged messages included."""
+        return self._open.volume.used if self._open is not None else 0
+
+    @property
+    def unsent_bytes(self) -> int:
+        """What is written to connections and not yet taken by the operating system."""
+        if self._open is None:
+            return 0
+        return sum(connection.unsent for connection in self._open.connections)
+
+    # faults on purpose
+
+    def disconnect(self, *, abort: bool = True) -> int:
+        """Cut all connections; how many.
+
+        Args:
+            abort: by a reset; else politely, by CONNECTION_FORCED.
+        """
+        connections = list(self._premises.connections)
+        for connection in connections:
+            if abort:
+                connection.abort()
+            else:
+                connection.close(HardError(320, "broker forced connection closure"))
+        return len(connections)
+
+    def close_channels(self, queue: str | None = None, *, code: int = 406) -> int:
+        """Close all channels, or those that consume from ``queue``; how many."""
+        closed = 0
+        for connection in list(self._premises.connections):
+            if connection.channels is None:
+                continue
+            for channel in list(connection.channels.open.values()):
+                consumed = {consumer.queue.name for consumer in channel.consumers.values()}
+                if queue is None or queue in consumed:
+                    connection.channels.close(channel, SoftError(code, "closed on purpose"))
+                    closed += 1
+        return closed
+
+    def cancel_consumers(self, queue: str) -> int:
+        """Cancel a queue's consumers as if it were deleted, but keep it; how many.
+
+        Raises:
+            LookupError: there is no such queue.
+        """
+        consumers = list(self._queue(queue).consumers)
+        for consumer in consumers:
+            self._queue(queue).remove_consumer(consumer)
+            consumer.cancelled()
+        return len(consumers)
+
+    def refuse_logins(self, times: int) -> None:
+        """Refuse the next ``times`` logins, whatever their passwords."""
+        self._users.refuse(times)
+
+    def stall(self) -> None:
+        """Read and write nothing on any connection, old or new, as if the network had gone."""
+        self._set_stalled(True)
+
+    def resume(self) -> None:
+        """Undo :meth:`stall`."""
+        self._set_stalled(False)
+
+    # the rest
+
+    @property
+    def _premises(self) -> Premises:
+        if self._open is None:
+            raise RuntimeError("the broker is not running; await start() first")
+        return self._open
+
+    def _queue(self, name: str) -> Queue:
+        queue = self._premises.topology.queues.get(name)
+        if queue is None:
+            raise LookupError(f"there is no queue {name!r}; declare_queue() makes one")
+        return queue
+
+    def _set_stalled(self, stalled: bool) -> None:
+        self._stalled = stalled
+        for connection in list(self._premises.connections):
+            connection.stall(stalled)
+
+    def _on_volume_room(self) -> None:
+        for connection in list(self._premises.connections):
+            connection.unblock()
