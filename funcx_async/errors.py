@@ -7,7 +7,10 @@
     │   ├── Forbidden               ask the owner of the function or endpoint for access
     │   ├── NotFound                check the id
     │   └── TooLarge                send less, or by another way
-    ├── ServiceUnavailable      nothing was taken: try again later
+    ├── ServiceUnavailable      it could not be reached, or has no time: try again later
+    │   └── AnswerLost              it may have done its work, but the answer did not arrive
+    ├── AnswerNotUnderstood     is this a funcX service? (also a ValueError)
+    │   └── AnswerIncomplete        something is missing in it (also a KeyError)
     ├── SubmitUncertain         nobody can know whether the tasks run: look, then decide
     ├── ResultExpired           the service no longer has the result: run it again
     ├── SerializationError      this object cannot travel: send something else
@@ -126,7 +129,7 @@ class TooLarge(RequestRefused):
 
 
 class ServiceUnavailable(FuncXError):
-    """The service could not be reached, or had no time; it certainly took nothing.
+    """The service could not be reached, or had no time. It did nothing, unless AnswerLost says so.
 
     Attributes:
         retry_after: how many seconds the service asked to be left alone, or None.
@@ -143,6 +146,21 @@ class ServiceUnavailable(FuncXError):
     ) -> None:
         super().__init__(message, task_id=task_id, function_id=function_id, request_id=request_id)
         self.retry_after = retry_after
+
+
+class AnswerLost(ServiceUnavailable):
+    """The request was written, but no answer came that tells what became of it."""
+
+
+class AnswerNotUnderstood(FuncXError, ValueError):
+    """The service answered something else than the protocol says."""
+
+
+class AnswerIncomplete(AnswerNotUnderstood, KeyError):
+    """The service's answer lacks something that the protocol says is there."""
+
+    def __str__(self) -> str:
+        return str(self.args[0])  # a KeyError would show the repr
 
 
 class SubmitUncertain(FuncXError):

@@ -36,6 +36,9 @@ class Origin(Protocol):
     async def task_status(self, task_id: str) -> TaskStatus:
         """Ask the service about one task."""
 
+    def done(self, future: Any) -> None:
+        """Take note that the future is settled, in whatever thread."""
+
 
 class FuncXFuture(concurrent.futures.Future[T]):
     """The result to come of one task.
@@ -76,7 +79,7 @@ class FuncXFuture(concurrent.futures.Future[T]):
 
     def __await__(self) -> Generator[Any, None, T]:
         if not self.done():
-            waiter = asyncio.get_running_loop().create_future()
+            waiter = asyncio.getrunning_loop().create_future()
             wake = _waking(waiter)
             self.add_done_callback(wake)
             try:
@@ -108,7 +111,7 @@ class FuncXFuture(concurrent.futures.Future[T]):
         Added where an event loop runs, ``fn`` is called on that loop, whoever settles the
         future; elsewhere it is called in the thread that settles it.
         """
-        loop = _running_loop()
+        loop = running_loop()
         super().add_done_callback(fn if loop is None else _OnLoop(loop, fn))
 
     def remove_done_callback(self, fn: Callable[[Any], object]) -> int:
@@ -126,7 +129,7 @@ class FuncXFuture(concurrent.futures.Future[T]):
             FuncXError: why it was not taken.
             asyncio.CancelledError: if the future was cancelled before.
         """
-        loop = asyncio.get_running_loop()
+        loop = asyncio.getrunning_loop()
         waiter = loop.create_future()
         wake = _OnLoop(loop, _waking(waiter))
         with self._condition:
@@ -161,6 +164,7 @@ class FuncXFuture(concurrent.futures.Future[T]):
     def bind(self, origin: Origin) -> None:
         """Say which executor will settle this future."""
         self._origin = origin
+        super().add_done_callback(origin.done)
 
     def claim(self) -> bool:
         """Keep the future from being cancelled while its task is sent; False if it was before."""
@@ -244,7 +248,7 @@ class FuncXFuture(concurrent.futures.Future[T]):
     def _refuse_to_deadlock(self, timeout: float | None) -> None:
         if self._origin is None or timeout == 0 or self.done():
             return
-        if _running_loop() is self._origin.loop:
+        if running_loop() is self._origin.loop:
             raise RuntimeError(
                 "This future is settled by the event loop of this very thread, which would wait "
                 "for itself: use `await future` here."
@@ -260,8 +264,8 @@ class _OnLoop:
         self.loop = loop
         self.callback = callback
 
-    def __call__(self, future: FuncXFuture[Any]) -> None:
-        if _running_loop() is self.loop:
+    def __call__(self, future: Any) -> None:
+        if running_loop() is self.loop:
             self.callback(future)
         elif not self.loop.is_closed():
             self.loop.call_soon_threadsafe(self.callback, future)
@@ -272,9 +276,10 @@ class _OnLoop:
     __hash__ = None  # type: ignore[assignment]
 
 
-def _running_loop() -> asyncio.AbstractEventLoop | None:
+def running_loop() -> asyncio.AbstractEventLoop | None:
+    """Give the loop that runs in this thread, if one does."""
     try:
-        return asyncio.get_running_loop()
+        return asyncio.getrunning_loop()
     except RuntimeError:
         return None
 

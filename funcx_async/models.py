@@ -1,4 +1,4 @@
-"""The records that travel between the modules: frozen, comparable, without behaviour of their own."""
+"""The records that travel between the modules: frozen and comparable."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Delivery:
 
     tag: int
     body: bytes
-    timestamp: float | None = None
+    timestamp: int | None = None
     high_assurance: bool = False
     redelivered: bool = False
 
@@ -107,3 +107,34 @@ class ResultQueueAddress:
 
     queue_prefix: str
     connection_url: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Stats:
+    """What an executor has done and what it is doing.
+
+    Attributes:
+        queued: tasks that wait to be sent.
+        batches_in_flight: requests on the wire.
+        open: tasks whose futures are not settled, queued ones included.
+        done: futures settled with a value.
+        failed: futures settled with an error, or cancelled.
+        batches: requests that the service took.
+        reconnects: how often the result queue was lost and found again.
+        held: results that came before the receipt of their submit.
+        orphans: results that nobody here awaits.
+        duplicates: results that came again.
+        malformed: messages that were no results.
+    """
+
+    queued: int = 0
+    batches_in_flight: int = 0
+    open: int = 0
+    done: int = 0
+    failed: int = 0
+    batches: int = 0
+    reconnects: int = 0
+    held: int = 0
+    orphans: int = 0
+    duplicates: int = 0
+    malformed: int = 0

@@ -85,7 +85,7 @@ async def as_completed(
                 f"Only FuncXFutures can be waited for here, not {type(future).__name__}: "
                 "asyncio's own functions of the same name take any awaitable."
             )
-    finished = _Finished()
+    finished = Finished()
     try:
         with progress_bar(len(awaited), wanted=progress) as advance:
             for future in awaited:
@@ -100,19 +100,24 @@ async def as_completed(
             future.remove_done_callback(finished.add)
 
 
-class _Finished:
-    """The futures that are done and not handed out yet; all on one loop."""
+class Finished:
+    """The futures that are done and not handed out yet; all on one loop.
+
+    ``add`` is the callback to give to futures.
+    """
 
     def __init__(self) -> None:
         self._futures: deque[FuncXFuture[Any]] = deque()
         self._waiter: asyncio.Future[None] | None = None
 
     def add(self, future: FuncXFuture[Any]) -> None:
+        """Take a future that is done."""
         self._futures.append(future)
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
 
     async def next(self) -> FuncXFuture[Any]:
+        """Wait for a future that is done, and hand it out."""
         if not self._futures:
             self._waiter = asyncio.get_running_loop().create_future()
             await self._waiter

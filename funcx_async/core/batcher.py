@@ -13,13 +13,14 @@ still wanted, and from then on it cannot be withdrawn.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Generic, TypeVar
 
 from funcx_async.models import Receipt
 
 K = TypeVar("K")
+F = TypeVar("F", bound=Hashable)
 
 MAX_POSTS = 4
 """So many POSTs are on the wire at most."""
@@ -43,7 +44,7 @@ class Route:
 
 
 @dataclass(slots=True, eq=False)
-class Submission(Generic[K]):
+class Submission(Generic[K, F]):
     """A task that the service does not know yet.
 
     Attributes:
@@ -54,7 +55,7 @@ class Submission(Generic[K]):
     """
 
     ticket: K
-    function: str
+    function: F
     payload: str
     retry_until: float | None = None
 
@@ -68,16 +69,16 @@ class Submission(Generic[K]):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Batch(Generic[K]):
+class Batch(Generic[K, F]):
     """Submissions of one route that go in one POST."""
 
     route: Route
-    submissions: Sequence[Submission[K]]
+    submissions: Sequence[Submission[K, F]]
 
     def __len__(self) -> int:
         return len(self.submissions)
 
-    def halves(self) -> tuple[Batch[K], Batch[K]]:
+    def halves(self) -> tuple[Batch[K, F], Batch[K, F]]:
         """Cut the batch in two, to send less or to find a culprit."""
         middle = len(self.submissions) // 2
         return (
@@ -85,21 +86,25 @@ class Batch(Generic[K]):
             replace(self, submissions=self.submissions[middle:]),
         )
 
-    def by_function(self) -> dict[str, list[Submission[K]]]:
+    def of(self, function: F) -> list[Submission[K, F]]:
+        """Give the submissions of one function."""
+        return [entry for entry in self.submissions if entry.function == function]
+
+    def by_function(self) -> dict[F, list[Submission[K, F]]]:
         """Group the submissions by function, in order."""
-        grouped: dict[str, list[Submission[K]]] = {}
+        grouped: dict[F, list[Submission[K, F]]] = {}
         for submission in self.submissions:
             grouped.setdefault(submission.function, []).append(submission)
         return grouped
 
 
 @dataclass(slots=True)
-class _Queue(Generic[K]):
-    submissions: deque[Submission[K]] = field(default_factory=deque)
+class _Queue(Generic[K, F]):
+    submissions: deque[Submission[K, F]] = field(default_factory=deque)
     size: int = 0
 
 
-class Batcher(Generic[K]):
+class Batcher(Generic[K, F]):
     """Submissions in, the next batch out.
 
     Args:
@@ -118,7 +123,7 @@ class Batcher(Generic[K]):
     def __init__(self, *, max_posts: int = MAX_POSTS, max_body: int = MAX_BODY) -> None:
         self._max_posts = max_posts
         self._room = max_body - ENVELOPE
-        self._queues: dict[Route, _Queue[K]] = {}
+        self._queues: dict[Route, _Queue[K, F]] = {}
         self._queued = 0
         self._posts = 0
         self._leading = False
@@ -132,14 +137,14 @@ class Batcher(Generic[K]):
         """How many batches are on the wire."""
         return self._posts
 
-    def add(self, route: Route, submission: Submission[K]) -> None:
+    def add(self, route: Route, submission: Submission[K, F]) -> None:
         """Queue a submission."""
         queue = self._queues.setdefault(route, _Queue())
         queue.submissions.append(submission)
         queue.size += submission.size
         self._queued += 1
 
-    def next_batch(self, batch_size: int, claim: Callable[[K], bool]) -> Batch[K] | None:
+    def next_batch(self, batch_size: int, claim: Callable[[K], bool]) -> Batch[K, F] | None:
         """Give the batch to send now, or None; the caller says later that it is ``answered``."""
         if self._posts >= self._max_posts:
             return None
@@ -154,7 +159,7 @@ class Batcher(Generic[K]):
                 return batch
         return None
 
-    def answered(self, batch: Batch[K], task_group_id: str | None = None) -> None:
+    def answered(self, batch: Batch[K, F], task_group_id: str | None = None) -> None:
         """Note that a batch is off the wire, and which task group the service put it in."""
         self._posts -= 1
         if batch.route.task_group_id is not None:
@@ -163,7 +168,7 @@ class Batcher(Generic[K]):
         if task_group_id is not None:
             self._follow(task_group_id)
 
-    def put_back(self, route: Route, submissions: Iterable[Submission[K]]) -> None:
+    def put_back(self, route: Route, submissions: Iterable[Submission[K, F]]) -> None:
         """Queue submissions again, before all others of their route."""
         again = list(submissions)
         if not again:
@@ -174,23 +179,23 @@ class Batcher(Generic[K]):
         self._queues = {route: queue, **self._queues}
         self._queued += len(again)
 
-    def drain(self) -> list[Submission[K]]:
+    def drain(self) -> list[Submission[K, F]]:
         """Give back all that is queued, and forget it."""
         drained = [entry for queue in self._queues.values() for entry in queue.submissions]
         self._queues.clear()
         self._queued = 0
         return drained
 
-    def _may_go(self, route: Route, queue: _Queue[K], batch_size: int) -> bool:
+    def _may_go(self, route: Route, queue: _Queue[K, F], batch_size: int) -> bool:
         if route.task_group_id is None and self._leading:
             return False
         full = len(queue.submissions) >= batch_size or queue.size >= self._room
         return full or not self._posts
 
     def _take(
-        self, queue: _Queue[K], batch_size: int, claim: Callable[[K], bool]
-    ) -> list[Submission[K]]:
-        taken: list[Submission[K]] = []
+        self, queue: _Queue[K, F], batch_size: int, claim: Callable[[K], bool]
+    ) -> list[Submission[K, F]]:
+        taken: list[Submission[K, F]] = []
         size = 0
         while queue.submissions and len(taken) < batch_size:
             submission = queue.submissions[0]
@@ -204,7 +209,7 @@ class Batcher(Generic[K]):
                 size += submission.size
         return taken
 
-    def _to_the_end(self, route: Route, queue: _Queue[K]) -> None:
+    def _to_the_end(self, route: Route, queue: _Queue[K, F]) -> None:
         """Let the other routes go first next time."""
         del self._queues[route]
         if queue.submissions:
@@ -220,8 +225,8 @@ class Batcher(Generic[K]):
 
 
 def read_receipt(
-    batch: Batch[K], function_ids: Mapping[str, str], receipt: Receipt
-) -> tuple[list[tuple[str, Submission[K]]], list[Submission[K]]]:
+    batch: Batch[K, F], function_ids: Mapping[F, str], receipt: Receipt
+) -> tuple[list[tuple[str, Submission[K, F]]], list[Submission[K, F]]]:
     """Tell which submission became which task, as far as the receipt is clear.
 
     Args:
@@ -233,9 +238,9 @@ def read_receipt(
         The submissions with their task ids, and those of functions whose ids are missing or not
         as many as were sent: nobody can know which is whose.
     """
-    clear: list[tuple[str, Submission[K]]] = []
-    unclear: list[Submission[K]] = []
-    sent: dict[str, list[Submission[K]]] = {}
+    clear: list[tuple[str, Submission[K, F]]] = []
+    unclear: list[Submission[K, F]] = []
+    sent: dict[str, list[Submission[K, F]]] = {}
     for submission in batch.submissions:
         sent.setdefault(function_ids[submission.function], []).append(submission)
     for function_id, submissions in sent.items():

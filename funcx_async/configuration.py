@@ -1,0 +1,124 @@
+"""What an executor can be told, when it is made and later."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import fields, replace
+from typing import Any
+from uuid import UUID
+
+from funcx_async.settings import (
+    ExecutorOptions,
+    Settings,
+    Target,
+    TargetOptions,
+    checked_batch_size,
+)
+
+_DEPRECATED = ("batch_interval", "batch_enabled")
+_SETTINGS = {field.name for field in fields(Settings)} - {"batch_size", "made_group"}
+_AIMS = set(TargetOptions.__annotations__) - {"endpoint_id", "task_group_id"}
+
+
+class Configuration:
+    """The options of an executor; each task keeps those that it was submitted with.
+
+    Raises:
+        ValueError: for what is not an endpoint's id, for a container, for an option out of range.
+        TypeError: for an unknown option or one of another type.
+    """
+
+    def __init__(
+        self,
+        endpoint_id: str | UUID | None,
+        container_id: str | None,
+        task_group_id: str | None,
+        label: str,
+        batch_size: int,
+        options: ExecutorOptions,
+    ) -> None:
+        told: dict[str, Any] = dict(options)
+        for name in _DEPRECATED:
+            if told.pop(name, None) is not None:
+                warnings.warn(f"{name} does nothing any more", DeprecationWarning, stacklevel=3)
+        unknown = ", ".join(sorted(set(told) - _SETTINGS - _AIMS))
+        if unknown:
+            raise TypeError(f"FuncXExecutor() does not know the option(s) {unknown}.")
+        aims = {name: told.pop(name) for name in _AIMS & set(told)}
+        self._settings = Settings(batch_size=batch_size, **told)
+        aims.setdefault("result_serializers", self._settings.serializer.result_serializers)
+        self._target = Target(_as_text(endpoint_id), task_group_id, **aims)
+        self.container_id = container_id
+        self.label = label
+
+    @property
+    def endpoint_id(self) -> str | None:
+        """Where new tasks run; a UUID as text. ValueError for anything else."""
+        return self._target.endpoint_id
+
+    @endpoint_id.setter
+    def endpoint_id(self, value: str | UUID | None) -> None:
+        self._target = replace(self._target, endpoint_id=_as_text(value))
+
+    @property
+    def task_group_id(self) -> str | None:
+        """The group of new tasks; None until it is given or the service has made one."""
+        return self._target.task_group_id or self._settings.made_group
+
+    @task_group_id.setter
+    def task_group_id(self, value: str | None) -> None:
+        self._target = replace(self._target, task_group_id=value)
+
+    @property
+    def container_id(self) -> None:
+        """Always None: today's service has no containers. ValueError for anything else."""
+        return
+
+    @container_id.setter
+    def container_id(self, value: str | None) -> None:
+        if value is not None:
+            raise ValueError(
+                "container_id: today's service (api='v3') has no containers; the endpoint's "
+                "configuration says where functions run."
+            )
+
+    @property
+    def batch_size(self) -> int:
+        """How many tasks go in one request at most."""
+        return self._settings.batch_size
+
+    @batch_size.setter
+    def batch_size(self, value: int) -> None:
+        self._settings.batch_size = checked_batch_size(value)
+
+    @property
+    def resource_specification(self) -> Mapping[str, Any] | None:
+        """What new tasks need, as the endpoint defines it."""
+        return self._target.resource_specification
+
+    @resource_specification.setter
+    def resource_specification(self, value: Mapping[str, Any] | None) -> None:
+        self._target = replace(self._target, resource_specification=value)
+
+    @property
+    def user_endpoint_config(self) -> Mapping[str, Any] | None:
+        """The configuration of the user's endpoint for new tasks."""
+        return self._target.user_endpoint_config
+
+    @user_endpoint_config.setter
+    def user_endpoint_config(self, value: Mapping[str, Any] | None) -> None:
+        self._target = replace(self._target, user_endpoint_config=value)
+
+    @property
+    def result_serializers(self) -> Sequence[str] | None:
+        """Import paths of the strategies for results, tried in order."""
+        return self._target.result_serializers
+
+    @result_serializers.setter
+    def result_serializers(self, value: Sequence[str] | None) -> None:
+        self._target = replace(self._target, result_serializers=value)
+
+
+def _as_text(endpoint_id: str | UUID | None) -> str | None:
+    return None if endpoint_id is None else str(endpoint_id)

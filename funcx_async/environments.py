@@ -1,0 +1,80 @@
+"""Where the service is: its public names, and what the process's environment says."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from ipaddress import ip_address
+from urllib.parse import urlsplit
+
+SERVICE_URL_VARIABLE = "FUNCX_ASYNC_SERVICE_URL"
+"""The environment variable that names the service's root, for instance a local service's."""
+
+TOKEN_VARIABLE = "FUNCX_ASYNC_TOKEN"  # noqa: S105 - the name of the variable, not a token
+"""The environment variable that holds a bearer token for :data:`SERVICE_URL_VARIABLE` alone."""
+
+ENDPOINT_VARIABLE = "FUNCX_ASYNC_ENDPOINT_ID"
+"""The environment variable that names the endpoint of executors that are given none."""
+
+_PRODUCTION = "production"
+
+_SERVICE_URLS = {
+    "production": "https://compute.api.globus.org",
+    "preview": "https://compute.api.preview.globus.org",
+    "dev": "https://api.dev.funcx.org",
+    "local": "http://localhost:5000",
+    **{
+        name: f"https://compute.api.{name}.globuscs.info"
+        for name in ("sandbox", "test", "integration", "staging")
+    },
+}
+
+
+def service_url(base_url: str | None, environment: str | None, variables: Mapping[str, str]) -> str:
+    """Find the service's root.
+
+    Args:
+        base_url: the root itself; wins over all else.
+        environment: the name of a Globus environment, such as ``preview``.
+        variables: the process's environment: ``FUNCX_ASYNC_SERVICE_URL``, then
+            ``GLOBUS_SDK_ENVIRONMENT``, count where no argument is given.
+
+    Raises:
+        ValueError: for an unknown environment or what is not the root of a web service.
+
+    Example:
+        >>> service_url(None, None, {})
+        'https://compute.api.globus.org'
+        >>> service_url(None, None, {"FUNCX_ASYNC_SERVICE_URL": "http://127.0.0.1:8000/"})
+        'http://127.0.0.1:8000'
+    """
+    if base_url is not None:
+        return _checked(base_url, "base_url")
+    if environment is None and SERVICE_URL_VARIABLE in variables:
+        return _checked(variables[SERVICE_URL_VARIABLE], SERVICE_URL_VARIABLE)
+    name = environment or variables.get("GLOBUS_SDK_ENVIRONMENT") or _PRODUCTION
+    try:
+        return _SERVICE_URLS[name]
+    except KeyError:
+        known = ", ".join(sorted(_SERVICE_URLS))
+        raise ValueError(f"There is no environment {name!r}; known are {known}.") from None
+
+
+def is_loopback(url: str) -> bool:
+    """Whether ``url`` leads to this very machine."""
+    host = urlsplit(url).hostname or ""
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _checked(url: str, source: str) -> str:
+    root = url.rstrip("/")
+    parts = urlsplit(root)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError(f"{source} must be an http or https URL, not {url!r}.")
+    if parts.path.endswith(("/v2", "/v3")):
+        raise ValueError(f"{source} is the service's root: leave out {parts.path!r}.")
+    return root

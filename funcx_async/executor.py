@@ -1,0 +1,281 @@
+"""The executor: functions and arguments in, futures out."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import weakref
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from types import TracebackType
+from typing import Any, Self, Unpack
+from uuid import UUID
+
+from funcx_async.client import FuncXClient
+from funcx_async.configuration import Configuration
+from funcx_async.errors import ExecutorClosed, SerializationError
+from funcx_async.functions import Function, Functions
+from funcx_async.futures import FuncXFuture, running_loop
+from funcx_async.models import Stats
+from funcx_async.session import Session
+from funcx_async.settings import ExecutorOptions, Target, TargetOptions
+from funcx_async.submitting import Submitting, checked_function_id
+
+MAX_PAYLOAD = 10_000_000
+"""Bytes: the service's limit for the arguments of one task."""
+
+_log = logging.getLogger(__name__)
+
+
+class FuncXExecutor(Configuration, Submitting):
+    """Runs functions on an endpoint; ``await`` the futures.
+
+    Construct it anywhere, without network or credentials; it binds to the event loop that first
+    uses it. Best used by ``async with``, which waits for open tasks on leaving.
+
+    Args:
+        endpoint_id: where tasks run; by default ``FUNCX_ASYNC_ENDPOINT_ID`` of the environment.
+        container_id: a container of the classic service; today's has none.
+        funcx_client: asks the service; by default one of its own, with default arguments.
+        task_group_id: the group that tasks belong to; by default the service makes one.
+        label: names the executor in logs.
+        batch_size: how many tasks go in one request at most; below 1 counts as 1.
+        **options: see :class:`funcx_async.settings.Settings` and
+            :class:`funcx_async.settings.Target`. ``batch_interval`` and ``batch_enabled`` are
+            deprecated and do nothing.
+
+    Raises:
+        ValueError: for what is not an endpoint's id, for a container, for an option out of range.
+        TypeError: for an unknown option or one of another type.
+
+    Example:
+        >>> FuncXExecutor("4b116d3c-1703-4f8f-9f6f-39921e5864df", batch_size=32)
+        <FuncXExecutor 0 queued, 0 batches in flight, 0 open>
+    """
+
+    def __init__(
+        self,
+        endpoint_id: str | UUID | None = None,
+        container_id: str | None = None,
+        funcx_client: FuncXClient | None = None,
+        task_group_id: str | None = None,
+        label: str = "",
+        batch_size: int = 128,
+        **options: Unpack[ExecutorOptions],
+    ) -> None:
+        super().__init__(endpoint_id, container_id, task_group_id, label, batch_size, options)
+        self._client = funcx_client
+        self._functions = Functions(self._settings.serializer)
+        self._session: Session | None = None
+        self._closed = False
+
+    def __repr__(self) -> str:
+        stats = self.stats
+        name = f"FuncXExecutor {self.label!r}" if self.label else "FuncXExecutor"
+        posts = f"{stats.batches_in_flight} batch" + ("" if stats.batches_in_flight == 1 else "es")
+        return f"<{name} {stats.queued} queued, {posts} in flight, {stats.open} open>"
+
+    @property
+    def stats(self) -> Stats:
+        """What it has done and is doing."""
+        session = self._session
+        if session is None:
+            return Stats()
+        return session.stats()
+
+    # Functions and task groups ------------------------------------------------------------------
+
+    async def register_function(
+        self, fn: Callable[..., Any], function_id: str | UUID | None = None, **options: Any
+    ) -> str:
+        """Register ``fn`` now; ``submit`` does it by itself, so this is for setting options.
+
+        Args:
+            fn: the function.
+            function_id: its id, if it is registered already: nothing is asked then.
+            **options: ``function_name``, ``description``, ``public``, ``group``,
+                ``ha_endpoint_id`` of the registration.
+
+        Returns:
+            The function id, which ``submit`` uses for ``fn`` from now on.
+
+        Raises:
+            ValueError: if ``fn`` is in the executor's cache already.
+            SerializationError: if it cannot travel.
+            ExecutorClosed: after ``shutdown``.
+            FuncXError: as every request; it can be registered anew then.
+        """
+        session = self._bound()
+        known = None if function_id is None else checked_function_id(function_id)
+        function = self._functions.add(fn, known, options)
+        try:
+            return await function.registered(session.client, self._settings.retry_deadline)
+        except BaseException:
+            self._functions.forget(function)
+            raise
+
+    async def reload_tasks(self, task_group_id: str | None = None) -> list[FuncXFuture[Any]]:
+        """Await the tasks of a group anew, for instance those of an earlier process.
+
+        Earlier futures of this executor that are not settled are cancelled.
+
+        Args:
+            task_group_id: the group, which becomes the executor's; by default it is already.
+
+        Returns:
+            A future for each task of the group.
+
+        Raises:
+            ValueError: if there is no group, the service answers for another one, or its answer
+                is not understood; the executor's group stays as it was.
+            KeyError: if something is missing in the answer; likewise.
+            ExecutorClosed: after ``shutdown``.
+            FuncXError: as every request; likewise.
+        """
+        session = self._bound()
+        group = task_group_id or self.task_group_id
+        if group is None:
+            raise ValueError("There is no task group to reload: name one, or assign task_group_id.")
+        futures = await session.reload(group)
+        self.task_group_id = group
+        return futures
+
+    def options(self, **changes: Unpack[TargetOptions]) -> TargetedExecutor:
+        """Give a view of this executor whose tasks go elsewhere or are told something else.
+
+        Args:
+            **changes: ``endpoint_id``, ``task_group_id``, ``resource_specification``,
+                ``user_endpoint_config``, ``result_serializers``.
+
+        Raises:
+            TypeError: for an unknown option or one of another type.
+            ValueError: for what is not an endpoint's id.
+        """
+        return TargetedExecutor(self, replace(self._target, **changes))
+
+    # The end ------------------------------------------------------------------------------------
+
+    async def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """Take no more tasks; safe to call several times.
+
+        Args:
+            wait: return only when all open futures are settled and everything is closed. Otherwise
+                they still settle while the loop runs.
+            cancel_futures: cancel the tasks that are not sent yet.
+        """
+        self._closed = True
+        session = self._session
+        if session is None or session.ended:
+            return
+        session.close(cancel_futures=cancel_futures)
+        if wait:
+            await session.closed()
+
+    async def __aenter__(self) -> Self:
+        self._bound()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if error is None:
+            await self.shutdown()
+            return
+        await self.shutdown(wait=False, cancel_futures=True)
+        if left := self.stats.open:
+            _log.warning(
+                "%s: leaving with an error; %d task(s) of the group %s go on without being awaited",
+                self.label or "executor",
+                left,
+                self.task_group_id,
+            )
+
+    # How it is done -----------------------------------------------------------------------------
+
+    def queue_to(
+        self,
+        target: Target,
+        fn: Callable[..., Any] | Function,
+        args: tuple[Any, ...],
+        kwargs: Mapping[str, Any],
+    ) -> FuncXFuture[Any]:
+        """Serialize and queue one task for ``target``; raises as :meth:`submit`."""
+        session = self._bound()
+        route = target.route(self._settings.made_group)
+        function = fn if isinstance(fn, Function) else self._functions.find(fn)
+        payload = self._settings.serializer.serialize_arguments(args, dict(kwargs))
+        if len(payload) > MAX_PAYLOAD:
+            raise SerializationError(
+                f"The arguments make {len(payload):,} bytes, and the service takes at most "
+                f"{MAX_PAYLOAD:,} for one task: keep large objects elsewhere and send their names."
+            )
+        return session.submit(route, function, payload)
+
+    async def room(self) -> None:
+        """Wait until one more task may be open."""
+        await self._bound().room()
+
+    def _queue(
+        self, fn: Callable[..., Any] | Function, args: tuple[Any, ...], kwargs: Mapping[str, Any]
+    ) -> FuncXFuture[Any]:
+        return self.queue_to(self._target, fn, args, kwargs)
+
+    async def _room(self) -> None:
+        await self.room()
+
+    def _bound(self) -> Session:
+        """Give the session of the running loop, making it at first use."""
+        if self._closed:
+            raise ExecutorClosed("This executor was shut down: make a new one.")
+        session = self._session
+        if session is not None and session.pid != os.getpid():
+            raise RuntimeError(
+                "This executor belongs to the process that forked this one: make a new one here."
+            )
+        loop = running_loop()
+        if session is not None and session.ended:
+            session.fail_open()
+            session = None
+        if session is None:
+            session = self._bind(loop)
+        elif loop is not None and loop is not session.loop:
+            raise RuntimeError(
+                "This executor belongs to another event loop that is still open: make one "
+                "executor for each loop."
+            )
+        return session
+
+    def _bind(self, loop: asyncio.AbstractEventLoop | None) -> Session:
+        if loop is None:
+            raise RuntimeError(
+                "FuncXExecutor binds to the event loop of its first use, and none runs in this "
+                "thread: use it in a coroutine first, or take funcx_async.blocking."
+            )
+        client = self._client or FuncXClient()
+        session = Session(self._settings, client, closes_client=self._client is None)
+        weakref.finalize(self, session.close_from_anywhere).atexit = False
+        self._session = session
+        return session
+
+
+class TargetedExecutor(Submitting):
+    """A view of an executor whose tasks have options of their own; see ``options``."""
+
+    def __init__(self, executor: FuncXExecutor, target: Target) -> None:
+        self._executor = executor
+        self._target = target
+
+    def __repr__(self) -> str:
+        return f"<{self._target} of {self._executor!r}>"
+
+    def _queue(
+        self, fn: Callable[..., Any] | Function, args: tuple[Any, ...], kwargs: Mapping[str, Any]
+    ) -> FuncXFuture[Any]:
+        return self._executor.queue_to(self._target, fn, args, kwargs)
+
+    async def _room(self) -> None:
+        await self._executor.room()

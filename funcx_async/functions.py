@@ -1,0 +1,192 @@
+"""The functions that an executor has seen, each registered once.
+
+Known by content: two functions with equal code, names and values are one, so lambdas made in a
+loop register once. A function object that was seen before is recognised without looking into it;
+its globals are those of its first submit.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import threading
+import weakref
+from collections import OrderedDict
+from collections.abc import Callable
+from types import BuiltinFunctionType, FunctionType
+from typing import Any
+
+from funcx_async.client import FuncXClient
+from funcx_async.core.backoff import Backoff
+from funcx_async.errors import ServiceUnavailable
+from funcx_async.registration import Registration, registration_of
+from funcx_async.serialize import FuncXSerializer
+
+REMEMBERED = 1_024
+"""So many functions are known by their content; the least recently used is forgotten first."""
+
+_log = logging.getLogger(__name__)
+
+
+class Function:
+    """A function on its way to a function id.
+
+    Attributes:
+        registration: what the service is to be told; None once it has been.
+        function_id: the service's id; None until then.
+    """
+
+    __slots__ = ("_registering", "function_id", "registration")
+
+    def __init__(
+        self, registration: Registration | None = None, function_id: str | None = None
+    ) -> None:
+        self.registration = registration
+        self.function_id = function_id
+        self._registering: asyncio.Task[str] | None = None
+
+    def __repr__(self) -> str:
+        name = self.registration.function_name if self.registration else self.function_id
+        return f"<Function {name}>"
+
+    async def registered(self, client: FuncXClient, deadline: float) -> str:
+        """Give the function id, registering if nobody has yet; one request for all who ask.
+
+        Args:
+            client: asks the service.
+            deadline: seconds for which the service is asked again while it is unavailable.
+
+        Raises:
+            FuncXError: why the service does not register it; the next who asks tries again.
+        """
+        if self.function_id is not None:
+            return self.function_id
+        loop = asyncio.get_running_loop()
+        if self._registering is None or self._registering.get_loop() is not loop:
+            self._registering = loop.create_task(
+                self._register(client, deadline), name="funcx:register"
+            )
+            self._registering.add_done_callback(self._over)
+        return await asyncio.shield(self._registering)
+
+    async def _register(self, client: FuncXClient, deadline: float) -> str:
+        if self.registration is None:
+            raise RuntimeError("A function without an id has a registration.")
+        self.function_id = await patiently(
+            lambda registration=self.registration: client.register(registration), deadline
+        )
+        self.registration = None
+        return self.function_id
+
+    def _over(self, registering: asyncio.Task[str]) -> None:
+        self._registering = None
+        if not registering.cancelled():
+            registering.exception()  # whoever asked has it; nobody may be left who did
+
+
+class Functions:
+    """The functions of one executor; asked from any thread.
+
+    Args:
+        serializer: writes them.
+    """
+
+    def __init__(self, serializer: FuncXSerializer) -> None:
+        self._serializer = serializer
+        self._lock = threading.Lock()
+        self._by_object: weakref.WeakKeyDictionary[Any, Function] = weakref.WeakKeyDictionary()
+        self._by_content: OrderedDict[str, Function] = OrderedDict()
+
+    def find(self, fn: Callable[..., Any]) -> Function:
+        """Give the function that ``fn`` is, known or new.
+
+        Raises:
+            TypeError: if ``fn`` is not callable.
+            SerializationError: if it cannot travel.
+        """
+        known = self._seen(fn)
+        if known is not None:
+            return known
+        registration = registration_of(fn, self._serializer)
+        return self._keep(fn, registration.digest, Function(registration))
+
+    def add(
+        self, fn: Callable[..., Any], function_id: str | None, options: dict[str, Any]
+    ) -> Function:
+        """Note how ``fn`` is registered, or shall be.
+
+        Args:
+            fn: the function.
+            function_id: its id, if it is registered already.
+            options: of its registration, see ``registration_of``.
+
+        Raises:
+            ValueError: if ``fn`` is here already.
+            TypeError: if ``fn`` is not callable, or for an unknown option.
+            SerializationError: if it cannot travel.
+        """
+        plain = registration_of(fn, self._serializer)
+        with self._lock:
+            known = self._object(fn) or self._by_content.get(plain.digest)
+        if known is not None:
+            raise ValueError(
+                f"The function {plain.function_name!r} is in this executor's cache already"
+                + (f", as {known.function_id}" if known.function_id else "")
+                + ": register it once."
+            )
+        registration = registration_of(fn, self._serializer, **options) if options else plain
+        function = Function(None if function_id else registration, function_id)
+        return self._keep(fn, plain.digest, function)
+
+    def forget(self, function: Function) -> None:
+        """Let a function that could not be registered be registered anew."""
+        with self._lock:
+            for digest, known in list(self._by_content.items()):
+                if known is function:
+                    del self._by_content[digest]
+            for fn, known in list(self._by_object.items()):
+                if known is function:
+                    del self._by_object[fn]
+
+    def _seen(self, fn: Callable[..., Any]) -> Function | None:
+        with self._lock:
+            return self._object(fn)
+
+    def _object(self, fn: Callable[..., Any]) -> Function | None:
+        return self._by_object.get(fn) if isinstance(fn, _FROZEN) else None
+
+    def _keep(self, fn: Callable[..., Any], digest: str, function: Function) -> Function:
+        with self._lock:
+            function = self._by_content.setdefault(digest, function)
+            self._by_content.move_to_end(digest)
+            if isinstance(fn, _FROZEN):
+                self._by_object[fn] = function
+            if len(self._by_content) > REMEMBERED:
+                self._by_content.popitem(last=False)
+            return function
+
+
+_FROZEN = (FunctionType, BuiltinFunctionType)
+"""Callables without a state of their own that could change between two submits."""
+
+
+async def patiently(call: Callable[[], Any], deadline: float) -> Any:
+    """Make a request that may be made again, for at most ``deadline`` seconds.
+
+    Raises:
+        FuncXError: what the last try said.
+    """
+    clock = asyncio.get_running_loop()
+    until = clock.time() + deadline
+    backoff = Backoff()
+    while True:
+        try:
+            return await call()
+        except ServiceUnavailable as error:
+            chance = random.random()  # noqa: S311 - spreads the tries, hides nothing
+            delay = max(backoff.next_delay(chance), error.retry_after or 0)
+            if clock.time() + delay > until:
+                raise
+            _log.info("%s Trying again in %.1f s.", error, delay)
+            await asyncio.sleep(delay)

@@ -1,0 +1,116 @@
+"""What is told to the service about a function, once per content."""
+
+from __future__ import annotations
+
+import inspect
+import platform
+from collections.abc import Callable
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Any
+
+from funcx_async.serialize import FuncXSerializer
+
+DIALECT_VERSION = "4.19.0"
+"""The version of the official SDK whose requests ours equal; the service reads it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Registration:
+    """A function as the service is told of it.
+
+    Attributes:
+        function_name: its name, for people.
+        function_code: the serialized function, framed once.
+        serde_identifier: the two characters of the code strategy.
+        description: for people; by default the docstring.
+        public: whether everybody may run it.
+        group: the Globus group that may run it.
+        ha_endpoint_id: the high-assurance endpoint that it is for; excludes public and group.
+    """
+
+    function_name: str
+    function_code: str
+    serde_identifier: str
+    description: str | None = None
+    public: bool = False
+    group: str | None = None
+    ha_endpoint_id: str | None = None
+
+    @property
+    def digest(self) -> str:
+        """Equal for equal functions registered in the same way."""
+        told = (
+            self.function_name,
+            self.function_code,
+            self.description,
+            self.public,
+            self.group,
+            self.ha_endpoint_id,
+        )
+        return sha256(repr(told).encode("utf-8", "surrogatepass")).hexdigest()
+
+    def body(self) -> dict[str, Any]:
+        """The request's body; what is not set is not sent."""
+        body: dict[str, Any] = {
+            "function_name": self.function_name,
+            "function_code": self.function_code,
+            "serialized": True,
+            "meta": {
+                "python_version": platform.python_version(),
+                "sdk_version": DIALECT_VERSION,
+                "serde_identifier": self.serde_identifier,
+            },
+        }
+        optional = {
+            "description": self.description,
+            "public": self.public or None,
+            "group": self.group,
+            "ha_endpoint_id": self.ha_endpoint_id,
+        }
+        return body | {name: value for name, value in optional.items() if value is not None}
+
+
+def registration_of(
+    fn: Callable[..., Any],
+    serializer: FuncXSerializer,
+    *,
+    function_name: str | None = None,
+    description: str | None = None,
+    public: bool = False,
+    group: str | None = None,
+    ha_endpoint_id: str | None = None,
+) -> Registration:
+    """Serialize ``fn`` and say how it is to be registered.
+
+    Args:
+        fn: what to register.
+        serializer: writes it.
+        function_name: another name than its own.
+        description: another text than its docstring.
+        public: let everybody run it.
+        group: let this Globus group run it.
+        ha_endpoint_id: register it for this high-assurance endpoint alone.
+
+    Raises:
+        TypeError: if ``fn`` is not callable.
+        ValueError: if options exclude each other.
+        SerializationError: if it cannot travel.
+    """
+    if not callable(fn):
+        raise TypeError(f"A function to run is needed, not a {type(fn).__name__}: {fn!r:.80}")
+    if ha_endpoint_id is not None and (public or group):
+        raise ValueError("ha_endpoint_id excludes public and group.")
+    code = serializer.serialize_function(fn)
+    name = function_name or getattr(fn, "__name__", None) or type(fn).__name__
+    if description is None and (inspect.isroutine(fn) or inspect.isclass(fn)):
+        description = inspect.getdoc(fn)
+    return Registration(
+        function_name=name,
+        function_code=serializer.pack_buffers([code]),
+        serde_identifier=code[:2],
+        description=description,
+        public=public,
+        group=group,
+        ha_endpoint_id=ha_endpoint_id,
+    )

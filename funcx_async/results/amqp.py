@@ -1,0 +1,152 @@
+"""Deliveries over AMQP 0-9-1, by aio-pika.
+
+A plain connection, not aio-pika's robust one: that would come back with the old credentials and
+declare queues, while this service hands out new credentials for each connection and owns its
+queues. Whoever reads from here opens anew after a loss.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+
+import aio_pika
+import aiormq.abc
+from yarl import URL
+
+from funcx_async.core.acks import Ack
+from funcx_async.models import Delivery, ResultQueueAddress
+from funcx_async.results.source import SourceLost
+
+_log = logging.getLogger(__name__)
+
+PREFETCH = 2_000
+"""So many deliveries are on the way or unacknowledged at most."""
+
+CONNECT_TIMEOUT = 30.0
+"""Seconds to connect, log in and begin to consume."""
+
+CLOSE_TIMEOUT = 5.0
+"""Seconds to say good-bye to the broker."""
+
+
+class AmqpSource:
+    """Consumes the queue of a task group.
+
+    Args:
+        address: gives where the queue is, with fresh credentials; asked before each connection.
+        port: connect to this port instead of the service's choice.
+    """
+
+    def __init__(
+        self, address: Callable[[], Awaitable[ResultQueueAddress]], *, port: int | None = None
+    ) -> None:
+        self._address = address
+        self._port = port
+
+    @asynccontextmanager
+    async def open(self, task_group_id: str) -> AsyncIterator[AmqpDeliveries]:
+        """Connect and consume; see :class:`funcx_async.results.source.ResultSource`."""
+        address = await self._address()
+        url = URL(address.connection_url)
+        if self._port is not None:
+            url = url.with_port(self._port)
+        deliveries = AmqpDeliveries()
+        connection = None
+        try:
+            try:
+                async with asyncio.timeout(CONNECT_TIMEOUT):
+                    connection = await aio_pika.connect(url)
+                    await deliveries.begin(connection, address.queue_prefix + task_group_id)
+            except Exception as error:  # whatever goes wrong below is one thing to those above
+                raise SourceLost(f"{url.host}: {_in_words(error, url)}") from None
+            yield deliveries
+        finally:
+            await _close(connection)
+
+
+class AmqpDeliveries:
+    """The deliveries of one channel, collected between two looks."""
+
+    def __init__(self) -> None:
+        self._burst: list[Delivery] = []
+        self._lost: str | None = None
+        self._changed = asyncio.Event()
+        self._channel: aiormq.abc.AbstractChannel | None = None
+
+    async def begin(self, connection: aio_pika.abc.AbstractConnection, queue: str) -> None:
+        """Open a channel on ``connection`` and consume ``queue``."""
+        channel = await connection.channel(publisher_confirms=False)
+        await channel.set_qos(prefetch_count=PREFETCH)
+        connection.close_callbacks.add(self._closed)
+        channel.close_callbacks.add(self._closed)
+        self._channel = await channel.get_underlay_channel()
+        self._channel.on_consumer_cancel_callbacks.add(self._cancelled)
+        await self._channel.basic_consume(queue, self._delivered)
+
+    async def next_burst(self) -> Sequence[Delivery]:
+        """Wait for deliveries; see :class:`funcx_async.results.source.Deliveries`."""
+        while not self._burst:
+            if self._lost is not None:
+                raise SourceLost(self._lost)
+            self._changed.clear()
+            await self._changed.wait()
+        burst, self._burst = self._burst, []
+        return burst
+
+    async def acknowledge(self, acks: Sequence[Ack]) -> None:
+        """Send acknowledgements; see :class:`funcx_async.results.source.Deliveries`."""
+        if self._channel is None or self._lost is not None:
+            raise SourceLost(self._lost or "not connected")
+        try:
+            for ack in acks:
+                await self._channel.basic_ack(ack.tag, multiple=ack.multiple)
+        except Exception as error:  # as above
+            raise SourceLost(_in_words(error)) from None
+
+    async def _delivered(self, message: aiormq.abc.DeliveredMessage) -> None:
+        properties = message.header.properties
+        timestamp = properties.timestamp
+        headers = properties.headers or {}
+        self._burst.append(
+            Delivery(
+                tag=message.delivery_tag or 0,
+                body=message.body,
+                timestamp=None if timestamp is None else int(timestamp.timestamp()),
+                high_assurance=headers.get("high_assurance") is True,
+                redelivered=bool(message.redelivered),
+            )
+        )
+        self._changed.set()
+
+    def _closed(self, _: object, error: BaseException | None) -> None:
+        self._lose(_in_words(error) if error is not None else "the connection was closed")
+
+    def _cancelled(self, *_: object) -> None:
+        self._lose("the broker cancelled the consumer; is the queue gone?")
+
+    def _lose(self, why: str) -> None:
+        if self._lost is None:
+            self._lost = why
+        self._changed.set()
+
+
+async def _close(connection: aio_pika.abc.AbstractConnection | None) -> None:
+    """Close, whatever state the connection is in; it is not needed any more."""
+    if connection is None:
+        return
+    try:
+        async with asyncio.timeout(CLOSE_TIMEOUT):
+            await connection.close()
+    except Exception as error:  # a broken connection may fail to close in many ways
+        _log.debug("closing the connection: %s", type(error).__name__)
+
+
+def _in_words(error: BaseException, url: URL | None = None) -> str:
+    """Say what happened, without the password."""
+    text = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    if url is not None and url.password:
+        text = text.replace(url.password, "***")
+    return text

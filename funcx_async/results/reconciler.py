@@ -1,0 +1,115 @@
+"""Asking the service for what the queue did not bring.
+
+Looked up over REST: tasks whose result came without data; all that is open after a reconnect, once
+redelivery has gone quiet; all that is open, often, while there is no queue to be had; and what has
+been open for long, now and then. The oldest first.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Iterable
+from contextlib import suppress
+from typing import NoReturn, Protocol
+
+from funcx_async.errors import FuncXError
+from funcx_async.results.consumer import Consumer, Tag
+
+POLL_INTERVAL = 2.0
+"""Seconds between two looks at all open tasks while the queue cannot be reached."""
+
+QUIET = 1.0
+"""Seconds without a redelivery after a reconnect, before what is still open is looked up."""
+
+_log = logging.getLogger(__name__)
+
+
+class Aged(Protocol):
+    """What an open task is known by here."""
+
+    accepted_at: float | None
+
+
+class Reconciler:
+    """See the module.
+
+    Args:
+        consumer: whose queue this makes up for.
+        interval: gives the seconds after which an open task is looked up.
+        open_tasks: gives task ids with their tickets, the oldest first.
+        look_up: asks for tasks and settles those that are done.
+    """
+
+    def __init__(
+        self,
+        consumer: Consumer,
+        *,
+        interval: Callable[[], float],
+        open_tasks: Callable[[], Iterable[tuple[str, Aged]]],
+        look_up: Callable[[list[str]], Awaitable[None]],
+    ) -> None:
+        self._consumer = consumer
+        self._interval = interval
+        self._open_tasks = open_tasks
+        self._look_up = look_up
+        self._due = asyncio.Event()
+        self._missed = False
+        self._to_fetch: dict[str, Tag | None] = {}
+
+    def missed(self) -> None:
+        """Have all open tasks looked up: results may have been lost."""
+        self._missed = True
+        self._due.set()
+
+    def fetch(self, task_id: str, tag: Tag | None) -> None:
+        """Have the result of a task looked up soon; its delivery, if any, waits for that."""
+        self._to_fetch[task_id] = tag
+        self._due.set()
+
+    def fetched(self, task_id: str) -> Tag | None:
+        """Note that a task is settled, and give the delivery that waited for it."""
+        return self._to_fetch.pop(task_id, None)
+
+    async def reconcile_for_ever(self) -> NoReturn:
+        """Look up what is due, whenever something is."""
+        while True:
+            await self._until_due()
+            try:
+                await self._look_up(self._tasks_due())
+            except FuncXError as error:
+                _log.info("open tasks cannot be looked up now: %s", error)
+                await asyncio.sleep(POLL_INTERVAL)
+            except Exception:
+                _log.exception("looking up open tasks")
+                await asyncio.sleep(POLL_INTERVAL)
+
+    async def _until_due(self) -> None:
+        hurry = self._to_fetch or not self._consumer.reachable
+        interval = min(self._interval(), POLL_INTERVAL) if hurry else self._interval()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(interval):
+                await self._due.wait()
+        self._due.clear()
+        if self._missed:
+            await self._until_quiet()
+
+    async def _until_quiet(self) -> None:
+        """Let the broker deliver again what it has, which costs nothing, before asking."""
+        clock = asyncio.get_running_loop()
+        rest = QUIET
+        while rest > 0:
+            await asyncio.sleep(rest)
+            rest = self._consumer.last_redelivery + QUIET - clock.time()
+
+    def _tasks_due(self) -> list[str]:
+        due = dict.fromkeys(self._to_fetch)
+        youngest = asyncio.get_running_loop().time()
+        if self._consumer.reachable and not self._missed:
+            youngest -= self._interval()
+        self._missed = False
+        for task_id, task in self._open_tasks():
+            if (task.accepted_at or 0) > youngest:
+                break
+            due[task_id] = None
+        return list(due)

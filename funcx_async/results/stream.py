@@ -1,0 +1,252 @@
+"""The results of one task group, from whatever way they come into their futures.
+
+One stream, so one consumer, for each task group in a process: several executors may share it.
+Deliveries and looked-up results meet submit receipts in the matcher; a delivery is acknowledged
+after its future is settled.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import Any, Protocol, TypeAlias, cast
+from weakref import WeakKeyDictionary
+
+from funcx_async.client import FuncXClient
+from funcx_async.core.matcher import Duplicate, Event, Fetch, Matcher, Noted, Orphaned, Settled
+from funcx_async.futures import FuncXFuture
+from funcx_async.messages import MalformedMessage, decode_result
+from funcx_async.models import Delivery, Result
+from funcx_async.results.consumer import Consumer, Tag
+from funcx_async.results.lookup import Lookup
+from funcx_async.results.outcome import settle
+from funcx_async.results.reconciler import Reconciler
+from funcx_async.results.source import ResultSource
+
+AnyFuture: TypeAlias = FuncXFuture[Any]
+
+SUSPICIOUS_ORPHANS = 100
+"""After so many results of unknown tasks another process must be sharing the group."""
+
+_shared: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[tuple[str, str], ResultStream]] = (
+    WeakKeyDictionary()
+)
+
+_log = logging.getLogger(__name__)
+
+
+class Member(Protocol):
+    """An executor's part in a stream: what it connects and asks with."""
+
+    @property
+    def client(self) -> FuncXClient:
+        """Asks the service."""
+
+    @property
+    def source(self) -> ResultSource | None:
+        """Connects to the queue; None for an executor that only polls."""
+
+    @property
+    def reconcile_interval(self) -> float:
+        """Seconds after which an open task is looked up."""
+
+    @property
+    def counts(self) -> Counter[str]:
+        """Where noteworthy things are counted, by name."""
+
+
+def shared_stream(service_url: str, task_group_id: str) -> ResultStream:
+    """Give the running loop's stream of a task group: a second would take results from it."""
+    streams = _shared.setdefault(asyncio.get_running_loop(), {})
+    key = (service_url, task_group_id)
+    if key not in streams:
+        streams[key] = ResultStream(service_url, task_group_id)
+    return streams[key]
+
+
+class ResultStream:
+    """See the module; ``join`` before use, ``leave`` after.
+
+    Args:
+        service_url: the service that the group belongs to.
+        task_group_id: whose results.
+    """
+
+    def __init__(self, service_url: str, task_group_id: str) -> None:
+        self.task_group_id = task_group_id
+        self._key = (service_url, task_group_id)
+        self._loop = asyncio.get_running_loop()
+        self._members: dict[Member, None] = {}
+        self._host: asyncio.Task[None] | None = None
+        self._matcher: Matcher[AnyFuture] = Matcher()
+        self._lookup = Lookup()
+        self._consumer = Consumer(
+            task_group_id,
+            source=lambda: self._member().source,
+            take=self._take,
+            reconnected=self._reconnected,
+        )
+        self._reconciler = Reconciler(
+            self._consumer,
+            interval=lambda: self._member().reconcile_interval,
+            open_tasks=self._matcher.open_tasks,
+            look_up=self._look_up,
+        )
+        self._orphans = 0
+        self._complaints: set[str] = set()
+
+    def __repr__(self) -> str:
+        state = "connected" if self._consumer.connected.is_set() else "not connected"
+        return (
+            f"<ResultStream {self.task_group_id} {state}, {len(self._matcher)} open, "
+            f"{self._matcher.held} held>"
+        )
+
+    @property
+    def held(self) -> int:
+        """How many results wait for the receipt of their submit."""
+        return self._matcher.held
+
+    # Life ---------------------------------------------------------------------------------------
+
+    def join(self, member: Member) -> None:
+        """Have the stream serve this executor too."""
+        self._members[member] = None
+        if self._host is None:
+            self._host = self._loop.create_task(
+                self._run(), name=f"funcx:results:{self.task_group_id}"
+            )
+
+    async def leave(self, member: Member) -> None:
+        """Take an executor out; the last one ends the stream."""
+        await self._consumer.flush()
+        self._members.pop(member, None)
+        host = self._host
+        if self._members or host is None:
+            return
+        self._host = None
+        if _shared[self._loop].get(self._key) is self:
+            del _shared[self._loop][self._key]
+        host.cancel()
+        await asyncio.wait([host])
+
+    async def connected(self) -> None:
+        """Wait until results come from the queue."""
+        await self._consumer.connected.wait()
+
+    async def _run(self) -> None:
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._consumer.consume_for_ever(), name="funcx:consume")
+            tasks.create_task(self._consumer.acknowledge_for_ever(), name="funcx:acknowledge")
+            tasks.create_task(self._reconciler.reconcile_for_ever(), name="funcx:reconcile")
+
+    def _member(self) -> Member:
+        return next(iter(self._members))
+
+    # What the executors say ---------------------------------------------------------------------
+
+    def sending(self) -> int:
+        """Note that a submit goes on the wire, and give its number."""
+        return self._matcher.sending()
+
+    def answered(self, submit: int, accepted: Iterable[tuple[str, AnyFuture]] = ()) -> None:
+        """Note the answer to a submit: the tasks that were made of it."""
+        self._do(self._matcher.answered(submit, accepted))
+
+    def expect(self, task_id: str, future: AnyFuture) -> None:
+        """Note that ``future`` awaits a task."""
+        self._do(self._matcher.expect(task_id, future))
+
+    def forget(self, task_id: str, future: AnyFuture) -> None:
+        """Note that ``future`` no longer awaits a task."""
+        self._matcher.forget(task_id, future)
+
+    async def ask(self, task_ids: Sequence[str]) -> list[Result]:
+        """Ask for these tasks now, and give the results that are there.
+
+        Raises:
+            FuncXError: what keeps the service from answering.
+        """
+        client = self._member().client
+        return [one async for some in self._lookup.finished(client, task_ids) for one in some]
+
+    def receive(self, results: Iterable[Result]) -> None:
+        """Settle what awaits these results."""
+        for result in results:
+            self._do(self._matcher.received(result))
+
+    async def _look_up(self, task_ids: Sequence[str]) -> None:
+        async for results in self._lookup.finished(self._member().client, task_ids):
+            self.receive(results)
+
+    # What happens -------------------------------------------------------------------------------
+
+    def _take(self, delivery: Delivery, tag: Tag) -> None:
+        try:
+            result = decode_result(delivery.body)
+        except MalformedMessage as error:
+            self._complain(error)
+            self._consumer.done_with(tag)
+            return
+        if delivery.high_assurance:
+            result = Result(result.task_id, None)
+        elif result.error_code is not None and delivery.timestamp is not None:
+            result = replace(result, completion_t=str(delivery.timestamp))
+        self._do(self._matcher.received(result, tag))
+
+    def _do(self, events: Iterable[Event[AnyFuture]]) -> None:
+        for event in events:
+            match event:
+                case Settled(tickets, result):
+                    for future in tickets:
+                        settle(future, result)
+                    self._done_with(self._reconciler.fetched(result.task_id))
+                case Fetch(_, task_id, tag):
+                    self._reconciler.fetch(task_id, cast("Tag | None", tag))
+                    continue
+                case Noted():
+                    self._count("noted")
+                case Duplicate():
+                    self._count("duplicates")
+                case Orphaned():
+                    self._note_orphan()
+            self._done_with(event.tag)
+        self._consumer.want(wanted=len(self._matcher) > 0)
+
+    def _done_with(self, tag: object) -> None:
+        if tag is not None:
+            self._consumer.done_with(cast("Tag", tag))
+
+    def _reconnected(self) -> None:
+        self._count("reconnects")
+        self._reconciler.missed()
+
+    def _note_orphan(self) -> None:
+        self._count("orphans")
+        self._orphans += 1
+        if self._orphans == SUSPICIOUS_ORPHANS:
+            self._reconciler.missed()
+            _log.warning(
+                "many results of the task group %s are for tasks that nobody here awaits: does "
+                "another process use the same group? Each takes results from the other; give "
+                "each its own group. Open tasks are looked up over REST.",
+                self.task_group_id,
+            )
+
+    def _complain(self, error: MalformedMessage) -> None:
+        self._count("malformed")
+        if error.kind not in self._complaints:
+            self._complaints.add(error.kind)
+            _log.warning(
+                "a message of the task group %s is not a result (%s); it is dropped, and more of "
+                "its kind without a word",
+                self.task_group_id,
+                error,
+            )
+
+    def _count(self, what: str) -> None:
+        for member in self._members:
+            member.counts[what] += 1

@@ -1,0 +1,301 @@
+"""Everything that an executor runs on one event loop, from its first use to its end.
+
+One host task owns the requests; the streams of results are shared by all sessions of the loop.
+However the host ends, no future stays open.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import contextvars
+import logging
+import os
+import weakref
+from collections import Counter
+from typing import Any, TypeAlias
+
+from funcx_async.client import FuncXClient
+from funcx_async.core.batcher import Route, Submission
+from funcx_async.errors import ExecutorClosed, TooManyOpenTasks
+from funcx_async.functions import Function
+from funcx_async.futures import FuncXFuture, running_loop
+from funcx_async.models import Stats, TaskStatus
+from funcx_async.results.amqp import AmqpSource
+from funcx_async.results.source import ResultSource
+from funcx_async.results.stream import ResultStream, shared_stream
+from funcx_async.settings import Settings
+from funcx_async.submitter import Submitter
+
+AnyFuture: TypeAlias = FuncXFuture[Any]
+
+_open_sessions: weakref.WeakSet[Session] = weakref.WeakSet()
+
+_COUNTED = ("done", "failed", "batches", "reconnects", "orphans", "duplicates", "malformed")
+
+_log = logging.getLogger(__name__)
+
+
+class Session:
+    """See the module; made on the loop's own thread.
+
+    Args:
+        settings: how the executor works; read whenever they matter.
+        client: asks the service.
+        closes_client: whether the client ends with the session.
+    """
+
+    def __init__(self, settings: Settings, client: FuncXClient, *, closes_client: bool) -> None:
+        self.loop = asyncio.getrunning_loop()
+        self.pid = os.getpid()
+        self.client = client
+        self.counts: Counter[str] = Counter()
+        self._settings = settings
+        self._closes_client = closes_client
+        self._open: set[AnyFuture] = set()
+        self._joined: dict[str, ResultStream] = {}
+        self._submitter = Submitter(self, self.loop)
+        self._closing = False
+        self._changed = asyncio.Event()
+        self._source = (
+            None
+            if settings.result_transport == "polling"
+            else AmqpSource(client.get_result_queue_address, port=settings.amqp_port)
+        )
+        self._host = self.loop.create_task(
+            self._run(), name="funcx:executor", context=contextvars.Context()
+        )
+        _end_at_exit(self)
+
+    # What the executor reads --------------------------------------------------------------------
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing runs any more."""
+        return self._host.done() or self.loop.is_closed()
+
+    def stats(self) -> Stats:
+        """What was done and is being done."""
+        return Stats(
+            queued=self._submitter.queued,
+            batches_in_flight=self._submitter.posts,
+            open=len(self._open),
+            held=sum(stream.held for stream in self._joined.values()),
+            **{name: self.counts[name] for name in _COUNTED},
+        )
+
+    # Submitting ---------------------------------------------------------------------------------
+
+    def submit(self, route: Route, function: Function, payload: str) -> AnyFuture:
+        """Queue a task; from any thread.
+
+        Raises:
+            TooManyOpenTasks: if the limit is reached.
+            ExecutorClosed: if the loop was closed meanwhile.
+        """
+        limit = self._settings.max_in_flight
+        if limit is not None and len(self._open) >= limit:
+            raise TooManyOpenTasks(
+                f"{len(self._open)} tasks are open, and max_in_flight is {limit}: await some of "
+                "them first, or use amap, which waits by itself."
+            )
+        future: AnyFuture = FuncXFuture()
+        self._adopt(future)
+        submission = Submission(future, function, payload)
+        if running_loop() is self.loop:
+            self._submitter.enqueue(route, submission)
+            return future
+        try:
+            self.loop.call_soon_threadsafe(self._submitter.enqueue, route, submission)
+        except RuntimeError:
+            self._open.discard(future)
+            raise ExecutorClosed("The executor's event loop is closed.") from None
+        return future
+
+    async def room(self) -> None:
+        """Wait until one more task may be open."""
+        limit = self._settings.max_in_flight
+        while limit is not None and len(self._open) >= limit:
+            self._changed.clear()
+            await self._changed.wait()
+
+    async def reload(self, task_group_id: str) -> list[AnyFuture]:
+        """Await all tasks of a group, in place of what was awaited before.
+
+        Raises:
+            ValueError: if the service answers for another group, or is not understood.
+            KeyError: if its answer lacks something.
+            FuncXError: as every request; nothing has changed then.
+        """
+        task_ids = await self.client.get_task_group(task_group_id)
+        before = list(self._open)
+        stream = self.stream(task_group_id)
+        futures = [self._reloaded(stream, task_id) for task_id in task_ids]
+        try:
+            results = await stream.ask(task_ids)
+        except BaseException:
+            self._give_up(futures)
+            raise
+        self._give_up(before)
+        stream.receive(results)
+        return futures
+
+    def _reloaded(self, stream: ResultStream, task_id: str) -> AnyFuture:
+        future: AnyFuture = FuncXFuture()
+        self._adopt(future)
+        future.accept(task_id, self.loop.time())
+        stream.expect(task_id, future)
+        return future
+
+    def _adopt(self, future: AnyFuture) -> None:
+        self._open.add(future)
+        future.bind(self)
+
+    def _give_up(self, futures: list[AnyFuture]) -> None:
+        for future in futures:
+            if future.give_up() and future.task_id is not None:
+                for stream in self._joined.values():
+                    stream.forget(future.task_id, future)
+
+    # What futures, submitter and streams ask ----------------------------------------------------
+
+    def read(self, payload: str) -> Any:
+        """Make a value out of its serialized form."""
+        return self._settings.serializer.deserialize(payload)
+
+    def done(self, future: AnyFuture) -> None:
+        """Take note that a future is settled; called once for each, in any thread."""
+        self._open.discard(future)
+        failed = future.cancelled() or future.exception(0) is not None
+        self.counts["failed" if failed else "done"] += 1
+        if running_loop() is self.loop:
+            self._changed.set()
+        elif not self.loop.is_closed():
+            self.loop.call_soon_threadsafe(self._changed.set)
+
+    async def task_status(self, task_id: str) -> TaskStatus:
+        """Ask the service about a task."""
+        return await self.client.get_task(task_id)
+
+    @property
+    def batch_size(self) -> int:
+        """How many submissions go together at most."""
+        return self._settings.batch_size
+
+    @property
+    def retry_deadline(self) -> float:
+        """Seconds for which a submission that was not taken is sent again."""
+        return self._settings.retry_deadline
+
+    @property
+    def resubmit_uncertain(self) -> bool:
+        """Whether to send again where nobody can know."""
+        return self._settings.on_uncertain == "resubmit"
+
+    @property
+    def reconcile_interval(self) -> float:
+        """Seconds after which an open task is looked up."""
+        return self._settings.reconcile_interval
+
+    @property
+    def source(self) -> ResultSource | None:
+        """Connects to result queues; None if results are only asked for."""
+        return self._source
+
+    def stream(self, task_group_id: str) -> ResultStream:
+        """Give the stream of a task group, joined."""
+        stream = self._joined.get(task_group_id)
+        if stream is None:
+            stream = shared_stream(self.client.base_url, task_group_id)
+            stream.join(self)
+            self._joined[task_group_id] = stream
+        return stream
+
+    def led(self, task_group_id: str) -> None:
+        """Take note of the task group that the service made."""
+
+    def count(self, what: str) -> None:
+        """Count a noteworthy thing."""
+        self.counts[what] += 1
+
+    # The end ------------------------------------------------------------------------------------
+
+    def close(self, *, cancel_futures: bool = False) -> None:
+        """End once all open futures are settled; those not sent yet can be cancelled."""
+        self._closing = True
+        if cancel_futures:
+            for future in list(self._open):
+                future.cancel()
+        self._changed.set()
+
+    def close_from_anywhere(self) -> None:
+        """Close, called from any thread or by the garbage collector."""
+        if not self.ended and self.pid == os.getpid():
+            self.loop.call_soon_threadsafe(self.close)
+
+    async def closed(self) -> None:
+        """Wait for the end."""
+        await asyncio.wait([self._host])
+
+    async def abandon(self) -> None:
+        """End now; open futures fail."""
+        self._host.cancel()
+        await self.closed()
+
+    def fail_open(self) -> None:
+        """Fail what is open: nobody will settle it any more."""
+        left = len(self._open)
+        if left:
+            _log.info(
+                "%d task(s) of the group %s are left to themselves", left, self._settings.made_group
+            )
+        for future in list(self._open):
+            group = (
+                f" of the task group {self._settings.made_group}"
+                if self._settings.made_group
+                else ""
+            )
+            future.fail(
+                ExecutorClosed(
+                    "The event loop of the executor ended before the task did. If it was sent, it "
+                    f"goes on: reload the tasks{group} to await it again.",
+                    task_id=future.task_id,
+                )
+            )
+
+    async def _run(self) -> None:
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                sending = tasks.create_task(
+                    self._submitter.send_for_ever(tasks), name="funcx:submit"
+                )
+                while not (self._closing and not self._open):
+                    self._changed.clear()
+                    await self._changed.wait()
+                sending.cancel()
+        finally:
+            self.fail_open()
+            await self._leave()
+
+    async def _leave(self) -> None:
+        for stream in self._joined.values():
+            await stream.leave(self)
+        self._joined.clear()
+        if self._closes_client:
+            await self.client.aclose()
+
+
+def _end_at_exit(session: Session) -> None:
+    """Have the session end before the interpreter does, as no loop may be left to end it."""
+    if not _open_sessions:
+        atexit.unregister(_end_all)
+        atexit.register(_end_all)
+    _open_sessions.add(session)
+
+
+def _end_all() -> None:
+    """In the asyncio REPL the loop merely stops; its tasks would be destroyed while pending."""
+    for session in list(_open_sessions):
+        loop = session.loop
+        if session.pid == os.getpid() and not (session.ended or loop.is_running()):
+            loop.run_until_complete(session.abandon())

@@ -1,0 +1,192 @@
+"""What an executor can be told, checked when it is told."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypedDict
+from uuid import UUID
+
+from funcx_async.core.batcher import Route
+from funcx_async.environments import ENDPOINT_VARIABLE
+from funcx_async.serialize import FuncXSerializer
+
+
+class ExecutorOptions(TypedDict, total=False):
+    """The keyword options of an executor; see :class:`Settings` for what they mean."""
+
+    batch_interval: float
+    batch_enabled: bool
+    resource_specification: Mapping[str, Any] | None
+    user_endpoint_config: Mapping[str, Any] | None
+    result_serializers: Sequence[str] | None
+    serializer: FuncXSerializer
+    amqp_port: int | None
+    max_in_flight: int | None
+    retry_deadline: float
+    on_uncertain: Literal["raise", "resubmit"]
+    reconcile_interval: float
+    result_transport: Literal["auto", "amqp", "polling"]
+
+
+class TargetOptions(TypedDict, total=False):
+    """What one call may want differently; see :class:`Target`."""
+
+    endpoint_id: str | None
+    task_group_id: str | None
+    resource_specification: Mapping[str, Any] | None
+    user_endpoint_config: Mapping[str, Any] | None
+    result_serializers: Sequence[str] | None
+
+
+@dataclass(slots=True)
+class Settings:
+    """How an executor works.
+
+    Attributes:
+        batch_size: how many tasks go in one request at most; below 1 counts as 1.
+        serializer: writes functions and arguments, reads results.
+        amqp_port: the port of the result queue, instead of the service's choice.
+        max_in_flight: how many tasks may be open; None: any number.
+        retry_deadline: seconds for which a request that was certainly not taken is made again.
+        on_uncertain: ``resubmit`` sends again where nobody can know: tasks run at least once.
+        reconcile_interval: seconds after which an open task is looked up over REST.
+        result_transport: ``polling`` never uses the result queue.
+        made_group: the task group that the service made, once it has.
+
+    Raises:
+        TypeError: for a value of another type.
+        ValueError: for a value out of range.
+    """
+
+    batch_size: int = 128
+    serializer: FuncXSerializer = field(default_factory=FuncXSerializer)
+    amqp_port: int | None = None
+    max_in_flight: int | None = None
+    retry_deadline: float = 300.0
+    on_uncertain: Literal["raise", "resubmit"] = "raise"
+    reconcile_interval: float = 60.0
+    result_transport: Literal["auto", "amqp", "polling"] = "auto"
+    made_group: str | None = None
+
+    def __post_init__(self) -> None:
+        self.batch_size = checked_batch_size(self.batch_size)
+        if not isinstance(self.serializer, FuncXSerializer):
+            raise TypeError(f"serializer must be a FuncXSerializer, not {self.serializer!r}.")
+        for name in ("amqp_port", "max_in_flight"):
+            value = getattr(self, name)
+            if value is not None:
+                _check_positive(name, value, int)
+        for name in ("retry_deadline", "reconcile_interval"):
+            _check_positive(name, getattr(self, name), (int, float))
+        _check_choice("on_uncertain", self.on_uncertain, ("raise", "resubmit"))
+        _check_choice("result_transport", self.result_transport, ("auto", "amqp", "polling"))
+
+
+@dataclass(frozen=True)
+class Target:
+    """Where a task goes and what it is told; a task keeps what it was submitted with.
+
+    Attributes:
+        endpoint_id: the endpoint; None fails at submit.
+        task_group_id: the group; None: the one that the service makes for the first task.
+        resource_specification: what the task needs, as the endpoint defines it.
+        user_endpoint_config: the configuration of the user's endpoint.
+        result_serializers: import paths of the strategies for the result, tried in order.
+
+    Raises:
+        TypeError: for an option that is not made of JSON's types.
+        ValueError: for what is not an endpoint's id.
+    """
+
+    endpoint_id: str | None = None
+    task_group_id: str | None = None
+    resource_specification: Mapping[str, Any] | None = None
+    user_endpoint_config: Mapping[str, Any] | None = None
+    result_serializers: Sequence[str] | None = None
+    _routes: dict[str | None, Route] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "endpoint_id", _checked_endpoint(self.endpoint_id))
+        group = self.task_group_id
+        if group is not None and not isinstance(group, str):
+            raise TypeError(f"A task group id must be a string, not {group!r}.")
+
+    def route(self, made_group: str | None) -> Route:
+        """Give what submissions to this target share.
+
+        Args:
+            made_group: the group that the service made, for a target that names none.
+
+        Raises:
+            TypeError: if an option is not made of JSON's types.
+            ValueError: if there is no endpoint.
+        """
+        group = self.task_group_id or made_group
+        if group not in self._routes:
+            self._routes[group] = self._route(group)
+        return self._routes[group]
+
+    def _route(self, group: str | None) -> Route:
+        endpoint_id = self.endpoint_id or _checked_endpoint(os.environ.get(ENDPOINT_VARIABLE))
+        if endpoint_id is None:
+            raise ValueError(
+                "There is no endpoint to submit to: give FuncXExecutor(endpoint_id=...), or set "
+                f"the environment variable {ENDPOINT_VARIABLE}."
+            )
+        return Route(
+            endpoint_id=endpoint_id,
+            task_group_id=group,
+            resource_specification=_as_json("resource_specification", self.resource_specification),
+            user_endpoint_config=_as_json("user_endpoint_config", self.user_endpoint_config),
+            result_serializers=tuple(self.result_serializers or ()),
+        )
+
+
+def checked_batch_size(value: int) -> int:
+    """Give a batch size of at least 1.
+
+    Raises:
+        TypeError: for what is not an integer.
+    """
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise TypeError(f"batch_size must be an integer, not {value!r}.")
+    return max(1, value)
+
+
+def _checked_endpoint(value: str | UUID | None) -> str | None:
+    if value is None:
+        return None
+    try:
+        return str(UUID(str(value)))
+    except ValueError:
+        raise ValueError(
+            f"{value!r} is not the id of an endpoint: a UUID such as "
+            "4b116d3c-1703-4f8f-9f6f-39921e5864df is."
+        ) from None
+
+
+def _check_positive(name: str, value: object, kind: type | tuple[type, ...]) -> None:
+    if not isinstance(value, kind) or isinstance(value, bool):
+        raise TypeError(f"{name} must be a number, not {value!r}.")
+    if not value > 0:  # type: ignore[operator]  # a number, as was just seen
+        raise ValueError(f"{name} must be greater than 0, not {value!r}.")
+
+
+def _check_choice(name: str, value: object, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        raise ValueError(f"{name} must be one of {', '.join(choices)}, not {value!r}.")
+
+
+def _as_json(name: str, value: Mapping[str, Any] | None) -> str | None:
+    """Equal texts for equal options."""
+    if not value:
+        return None
+    try:
+        return json.dumps(value, sort_keys=True, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise TypeError(f"{name} must be made of JSON's types: {error}.") from None

@@ -1,0 +1,281 @@
+"""Sending submissions: batches out, receipts in.
+
+What the service certainly did not take is sent again, until each submission's deadline. Where
+nobody can know, the futures say so. Where one submission may be what is refused, the batch is cut
+to find it. Whatever happens to a batch happens to that batch alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import json
+import logging
+import random
+from collections.abc import Iterable, Sequence
+from typing import Any, Protocol, TypeAlias
+
+from funcx_async.client import FuncXClient
+from funcx_async.core.backoff import Backoff
+from funcx_async.core.batcher import Batch, Batcher, Route, Submission, read_receipt
+from funcx_async.errors import FuncXError, RequestRefused, ServiceUnavailable, SubmitUncertain
+from funcx_async.functions import Function
+from funcx_async.futures import FuncXFuture
+from funcx_async.models import Receipt
+from funcx_async.results.stream import ResultStream
+
+AnyFuture: TypeAlias = FuncXFuture[Any]
+AnyBatch: TypeAlias = Batch[AnyFuture, Function]
+AnySubmission: TypeAlias = Submission[AnyFuture, Function]
+
+MAX_CUTS = 16
+"""So often a refused batch is cut to find the culprit: enough for one among thousands."""
+
+_log = logging.getLogger(__name__)
+
+
+class Sender(Protocol):
+    """What the submitter asks of the session that it belongs to."""
+
+    @property
+    def client(self) -> FuncXClient:
+        """Asks the service."""
+
+    @property
+    def batch_size(self) -> int:
+        """How many submissions go together at most."""
+
+    @property
+    def retry_deadline(self) -> float:
+        """Seconds for which a submission that was not taken is sent again."""
+
+    @property
+    def resubmit_uncertain(self) -> bool:
+        """Whether to send again where nobody can know, so that tasks may run twice."""
+
+    def stream(self, task_group_id: str) -> ResultStream:
+        """Give the stream of a task group, joined."""
+
+    def led(self, task_group_id: str) -> None:
+        """Take note of the task group that the service made."""
+
+    def count(self, what: str) -> None:
+        """Count a noteworthy thing."""
+
+
+class Submitter:
+    """Takes submissions on the loop's thread, and sends them.
+
+    Args:
+        session: what it belongs to.
+        loop: where everything of it happens.
+    """
+
+    def __init__(self, session: Sender, loop: asyncio.AbstractEventLoop) -> None:
+        self._session = session
+        self._loop = loop
+        self._batcher: Batcher[AnyFuture, Function] = Batcher()
+        self._backoff = Backoff()
+        self._not_before = 0.0
+        self._wake = asyncio.Event()
+
+    @property
+    def queued(self) -> int:
+        """How many submissions wait to be sent."""
+        return len(self._batcher)
+
+    @property
+    def posts(self) -> int:
+        """How many batches are on the wire."""
+        return self._batcher.posts
+
+    def enqueue(self, route: Route, submission: AnySubmission) -> None:
+        """Queue a submission."""
+        self._batcher.add(route, submission)
+        self._wake.set()
+
+    async def send_for_ever(self, tasks: asyncio.TaskGroup) -> None:
+        """Send whatever is queued, as soon as it may go; ``tasks`` owns the requests."""
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            await asyncio.sleep(max(0.0, self._not_before - self._loop.time()))
+            while batch := self._batcher.next_batch(self._session.batch_size, FuncXFuture.claim):
+                tasks.create_task(self._post(batch), name="funcx:post")
+
+    async def _post(self, batch: AnyBatch) -> None:
+        """Send a batch, cut where that is needed, and settle what comes of it."""
+        group = batch.route.task_group_id
+        pieces: list[AnyBatch] = [batch]
+        cuts = 0
+        try:
+            while pieces:
+                piece = pieces.pop(0)
+                try:
+                    group = await self._post_once(piece, group)
+                except RequestRefused as error:
+                    cut = _cut(piece, error) if cuts < MAX_CUTS else []
+                    cuts += 1
+                    pieces[:0] = cut
+                    if not cut:
+                        fail_all(piece.submissions, error)
+        except Exception as error:
+            _log.exception("submitting a batch")
+            failure = FuncXError(f"Submitting failed in an unforeseen way: {error!r}")
+            failure.__cause__ = error
+            fail_all([entry for piece in (piece, *pieces) for entry in piece.submissions], failure)
+        finally:
+            self._batcher.answered(batch, group)
+            self._wake.set()
+
+    async def _post_once(self, batch: AnyBatch, group: str | None) -> str | None:
+        """Make one request; gives the task group, if it is known now.
+
+        Raises:
+            RequestRefused: if the service refuses the batch.
+        """
+        batch, function_ids = await self._register(batch)
+        if not batch.submissions:
+            return group
+        stream = None if group is None else self._session.stream(group)
+        submit = None if stream is None else stream.sending()
+        accepted: list[tuple[str, AnyFuture]] = []
+        try:
+            receipt = await self._request(batch, function_ids, group)
+            if group is None:
+                self._session.led(receipt.task_group_id)
+            if receipt.task_group_id != group:
+                made = self._session.stream(receipt.task_group_id)
+                made.answered(made.sending(), self._accept(batch, function_ids, receipt))
+            else:
+                accepted = self._accept(batch, function_ids, receipt)
+            return receipt.task_group_id
+        except ServiceUnavailable as error:
+            self._retry(batch, error)
+        except SubmitUncertain as error:
+            self._doubt(batch, error)
+        finally:
+            if stream is not None and submit is not None:
+                stream.answered(submit, accepted)
+        return group
+
+    async def _register(self, batch: AnyBatch) -> tuple[AnyBatch, dict[Function, str]]:
+        """Have all functions registered; what cannot be is failed and left out."""
+        functions = dict.fromkeys(entry.function for entry in batch.submissions)
+        answers = await asyncio.gather(
+            *(
+                function.registered(self._session.client, self._session.retry_deadline)
+                for function in functions
+            ),
+            return_exceptions=True,
+        )
+        function_ids: dict[Function, str] = {}
+        for function, answer in zip(functions, answers, strict=True):
+            if isinstance(answer, str):
+                function_ids[function] = answer
+            elif isinstance(answer, Exception):
+                fail_all(batch.of(function), answer)
+            else:
+                raise answer
+        if len(function_ids) == len(functions):
+            return batch, function_ids
+        kept = [entry for entry in batch.submissions if entry.function in function_ids]
+        return Batch(batch.route, kept), function_ids
+
+    async def _request(
+        self, batch: AnyBatch, function_ids: dict[Function, str], group: str | None
+    ) -> Receipt:
+        payloads: dict[str, list[str]] = {}
+        for entry in batch.submissions:
+            payloads.setdefault(function_ids[entry.function], []).append(entry.payload)
+        route = batch.route
+        receipt = await self._session.client.submit(
+            route.endpoint_id,
+            payloads,
+            task_group_id=group,
+            resource_specification=_parsed(route.resource_specification),
+            user_endpoint_config=_parsed(route.user_endpoint_config),
+            result_serializers=route.result_serializers or None,
+        )
+        self._session.count("batches")
+        self._backoff.succeeded()
+        return receipt
+
+    def _accept(
+        self, batch: AnyBatch, function_ids: dict[Function, str], receipt: Receipt
+    ) -> list[tuple[str, AnyFuture]]:
+        clear, unclear = read_receipt(batch, function_ids, receipt)
+        now = self._loop.time()
+        accepted: list[tuple[str, AnyFuture]] = []
+        for task_id, submission in clear:
+            submission.ticket.accept(task_id, now)
+            if not submission.ticket.done():  # given up meanwhile
+                accepted.append((task_id, submission.ticket))
+        if unclear:
+            known = {task_id for task_id, _ in clear}
+            candidates = [i for ids in receipt.tasks.values() for i in ids if i not in known]
+            message = (
+                "The service's receipt does not say which task is which; they may all run. The "
+                "task ids are in `candidate_task_ids`."
+            )
+            fail_all(
+                unclear,
+                SubmitUncertain(
+                    message,
+                    task_group_id=receipt.task_group_id,
+                    candidate_task_ids=candidates,
+                    request_id=receipt.request_id,
+                ),
+            )
+        return accepted
+
+    def _retry(self, batch: AnyBatch, error: ServiceUnavailable) -> None:
+        """Queue again what may be sent again; the service is left alone for a while."""
+        chance = random.random()  # noqa: S311 - spreads the tries, hides nothing
+        delay = max(self._backoff.next_delay(chance), error.retry_after or 0)
+        self._not_before = self._loop.time() + delay
+        again: list[AnySubmission] = []
+        for submission in batch.submissions:
+            if submission.retry_until is None:
+                submission.retry_until = self._loop.time() + self._session.retry_deadline
+            if self._not_before > submission.retry_until:
+                fail_all([submission], error)
+            else:
+                submission.ticket.release()
+                again.append(submission)
+        _log.info("%s %d task(s) are sent again in %.1f s.", error, len(again), delay)
+        self._batcher.put_back(batch.route, again)
+
+    def _doubt(self, batch: AnyBatch, error: SubmitUncertain) -> None:
+        if not self._session.resubmit_uncertain:
+            fail_all(batch.submissions, error)
+            return
+        _log.warning("%s They are submitted again, as was chosen: some may run twice.", error)
+        self._retry(batch, ServiceUnavailable(str(error)))
+
+
+def fail_all(submissions: Iterable[AnySubmission], error: Exception) -> None:
+    """Fail the future of each with an error of its own."""
+    for submission in submissions:
+        own = copy.copy(error)
+        own.__cause__ = error.__cause__
+        if isinstance(own, FuncXError):
+            own.function_id = submission.function.function_id
+        submission.ticket.fail(own)
+
+
+def _cut(batch: AnyBatch, error: RequestRefused) -> Sequence[AnyBatch]:
+    """Give the parts to send on their own, or none if no single submission can be the culprit."""
+    functions = batch.by_function()
+    about_function = "FUNCTION" in (error.code or "").upper()
+    if error.status == 401 or len(batch) == 1:
+        return []
+    if error.status in (403, 404):
+        if not about_function or len(functions) == 1:
+            return []
+        return [Batch(batch.route, submissions) for submissions in functions.values()]
+    return batch.halves() if error.status in (400, 413, 422) else []
+
+
+def _parsed(text: str | None) -> Any:
+    return None if text is None else json.loads(text)

@@ -1,0 +1,199 @@
+"""The verbs that submit, for an executor and for a view of one with options of its own."""
+
+from __future__ import annotations
+
+import asyncio
+from abc import ABC, abstractmethod
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable, Mapping, Sequence
+from contextlib import aclosing
+from typing import Any, NoReturn, ParamSpec, TypeVar, overload
+from uuid import UUID
+
+from funcx_async.errors import TooManyOpenTasks
+from funcx_async.functions import Function
+from funcx_async.futures import FuncXFuture
+from funcx_async.waiting import Finished
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+BREATH = 100
+"""After so many submits in a row other coroutines get their turn."""
+
+
+class Submitting(ABC):
+    """Runs functions; the subclass says where."""
+
+    @abstractmethod
+    def _queue(
+        self,
+        fn: Callable[..., Any] | Function,
+        args: tuple[Any, ...],
+        kwargs: Mapping[str, Any],
+    ) -> FuncXFuture[Any]:
+        """Serialize and queue one task."""
+
+    @abstractmethod
+    async def _room(self) -> None:
+        """Wait until one more task may be open."""
+
+    @overload
+    def submit(
+        self, fn: Callable[P, Coroutine[Any, Any, T]], /, *args: P.args, **kwargs: P.kwargs
+    ) -> FuncXFuture[T]: ...
+
+    @overload
+    def submit(
+        self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs
+    ) -> FuncXFuture[T]: ...
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> FuncXFuture[Any]:
+        """Run ``fn(*args, **kwargs)`` on the endpoint; returns at once.
+
+        Function and arguments are serialized here, so that what is wrong with them is raised here,
+        and changing them later changes nothing. For megabytes of them:
+        ``await asyncio.to_thread(executor.submit, ...)``.
+
+        Args:
+            fn: what to run.
+            *args: its positional arguments.
+            **kwargs: its keyword arguments.
+
+        Returns:
+            The future of the result; its ``task_id`` comes with the service's receipt.
+
+        Raises:
+            TypeError: if ``fn`` is not callable.
+            SerializationError: if ``fn`` or an argument cannot travel.
+            ValueError: if there is no endpoint.
+            TooManyOpenTasks: beyond ``max_in_flight``.
+            ExecutorClosed: after ``shutdown``.
+            RuntimeError: with no event loop to bind to, or a second one, or in a forked process.
+        """
+        return self._queue(fn, args, kwargs)
+
+    def submit_to_registered_function(
+        self,
+        function_id: str | UUID,
+        args: Sequence[Any] | None = None,
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> FuncXFuture[Any]:
+        """Run a function that the service knows already; as :meth:`submit`.
+
+        Args:
+            function_id: its id, for instance that of a public function.
+            args: positional arguments.
+            kwargs: keyword arguments.
+
+        Raises:
+            ValueError: if ``function_id`` is not a UUID, or there is no endpoint.
+        """
+        function = Function(function_id=checked_function_id(function_id))
+        return self._queue(function, tuple(args or ()), dict(kwargs or {}))
+
+    def map(
+        self,
+        fn: Callable[..., Any],
+        *iterables: Iterable[Any],
+        timeout: float | None = None,
+        chunksize: int = 1,
+    ) -> NoReturn:
+        """Not implemented, as in the original: use :meth:`amap`.
+
+        Raises:
+            NotImplementedError: always.
+        """
+        raise NotImplementedError(
+            "FuncXExecutor has no map(); `async for result in executor.amap(fn, ...)` is its "
+            "asynchronous form."
+        )
+
+    async def amap(
+        self,
+        fn: Callable[..., T],
+        *iterables: Iterable[Any],
+        limit: int = 1_000,
+        ordered: bool = True,
+        return_exceptions: bool = False,
+    ) -> AsyncGenerator[T, None]:
+        """Run ``fn`` on each of the zipped ``iterables``, and give the results as they come.
+
+        Args:
+            fn: what to run.
+            *iterables: its arguments, drawn only as they are needed.
+            limit: how many tasks are open at most.
+            ordered: give results in the order of the arguments, else in that of their coming.
+            return_exceptions: give a failed task's exception in place of its result.
+
+        Raises:
+            ValueError: if ``limit`` is below 1 or there is nothing to draw from.
+            FuncXError: the first failure, unless ``return_exceptions``; what is not sent yet is
+                cancelled then.
+        """
+        if limit < 1 or not iterables:
+            raise ValueError("amap needs a limit of at least 1 and something to draw from.")
+        async with aclosing(self._draw(fn, zip(*iterables, strict=False), limit, ordered)) as done:
+            async for future in done:
+                try:
+                    result = await future
+                except Exception as error:
+                    if not return_exceptions:
+                        raise
+                    yield error  # type: ignore[misc]  # asked for by return_exceptions
+                else:
+                    yield result
+
+    async def _draw(
+        self,
+        fn: Callable[..., Any],
+        arguments: Iterable[tuple[Any, ...]],
+        limit: int,
+        ordered: bool,
+    ) -> AsyncGenerator[FuncXFuture[Any], None]:
+        """Submit as ``limit`` allows; give futures, done ones unless they are to be ordered."""
+        window: dict[FuncXFuture[Any], None] = {}
+        finished = Finished()
+
+        async def leave() -> FuncXFuture[Any]:
+            future = next(iter(window)) if ordered else await finished.next()
+            del window[future]
+            return future
+
+        try:
+            for number, args in enumerate(arguments, 1):
+                if len(window) >= limit:
+                    yield await leave()
+                future = await self._queue_patiently(fn, args)
+                window[future] = None
+                if not ordered:
+                    future.add_done_callback(finished.add)
+                if number % BREATH == 0:
+                    await asyncio.sleep(0)
+            while window:
+                yield await leave()
+        finally:
+            for future in window:
+                future.cancel()
+
+    async def _queue_patiently(
+        self, fn: Callable[..., Any], args: tuple[Any, ...]
+    ) -> FuncXFuture[Any]:
+        while True:
+            try:
+                return self._queue(fn, args, {})
+            except TooManyOpenTasks:
+                await self._room()
+
+
+def checked_function_id(function_id: str | UUID) -> str:
+    """Give a function id as text.
+
+    Raises:
+        ValueError: if it is no UUID.
+    """
+    try:
+        return str(UUID(str(function_id)))
+    except ValueError:
+        raise ValueError(
+            f"{function_id!r} is not a function id: registering a function gives one, a UUID."
+        ) from None
