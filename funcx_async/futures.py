@@ -79,7 +79,7 @@ class FuncXFuture(concurrent.futures.Future[T]):
 
     def __await__(self) -> Generator[Any, None, T]:
         if not self.done():
-            waiter = asyncio.getrunning_loop().create_future()
+            waiter = asyncio.get_running_loop().create_future()
             wake = _waking(waiter)
             self.add_done_callback(wake)
             try:
@@ -129,7 +129,7 @@ class FuncXFuture(concurrent.futures.Future[T]):
             FuncXError: why it was not taken.
             asyncio.CancelledError: if the future was cancelled before.
         """
-        loop = asyncio.getrunning_loop()
+        loop = asyncio.get_running_loop()
         waiter = loop.create_future()
         wake = _OnLoop(loop, _waking(waiter))
         with self._condition:
@@ -279,7 +279,7 @@ class _OnLoop:
 def running_loop() -> asyncio.AbstractEventLoop | None:
     """Give the loop that runs in this thread, if one does."""
     try:
-        return asyncio.getrunning_loop()
+        return asyncio.get_running_loop()
     except RuntimeError:
         return None
 

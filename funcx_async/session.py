@@ -46,7 +46,7 @@ class Session:
     """
 
     def __init__(self, settings: Settings, client: FuncXClient, *, closes_client: bool) -> None:
-        self.loop = asyncio.getrunning_loop()
+        self.loop = asyncio.get_running_loop()
         self.pid = os.getpid()
         self.client = client
         self.counts: Counter[str] = Counter()

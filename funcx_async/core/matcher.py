@@ -78,12 +78,7 @@ class _Held:
     result: Result | None
     tag: object
     newest_submit: int
-
-    @property
-    def size(self) -> int:
-        if self.result is None:
-            return 0
-        return HELD_OVERHEAD + len(self.result.data or "")
+    size: int = 0
 
 
 class Matcher(Generic[K]):
@@ -214,12 +209,12 @@ class Matcher(Generic[K]):
             # The broker delivered it anew after a reconnect: the old tag is void.
             again.tag = tag
             return [] if again.result is not None else [Noted(result.task_id, tag)]
-        held = _Held(result, tag, self._submits)
-        fits = self._held_size + held.size <= self._max_held_size
+        size = HELD_OVERHEAD + len(result.data or "")
+        fits = self._held_size + size <= self._max_held_size
         if self._held_whole < self._max_held and fits:
-            self._held[result.task_id] = held
+            self._held[result.task_id] = _Held(result, tag, self._submits, size)
             self._held_whole += 1
-            self._held_size += held.size
+            self._held_size += size
             return []
         if len(self._held) >= self._max_held * NOTED_PER_HELD:
             return [Orphaned(result.task_id, tag)]
@@ -227,9 +222,8 @@ class Matcher(Generic[K]):
         return [Noted(result.task_id, tag)]
 
     def _uncount(self, held: _Held) -> None:
-        if held.result is not None:
-            self._held_whole -= 1
-            self._held_size -= held.size
+        self._held_whole -= held.result is not None
+        self._held_size -= held.size
 
     def _orphans(self) -> list[Event[K]]:
         """Let go of what no unanswered submit can explain any more; held ids are in tag order."""

@@ -1,0 +1,15 @@
+"""How many callbacks a future still has, seen from outside."""
+
+from __future__ import annotations
+
+import gc
+from typing import Any
+
+from funcx_async.futures import FuncXFuture
+
+
+def callbacks_of(future: FuncXFuture[Any]) -> int:
+    """Count the callables that ``future`` keeps alive, in its lists and nowhere else."""
+    attributes = vars(future).values()
+    lists = [value for value in attributes if isinstance(value, list)]
+    return sum(callable(entry) for entries in lists for entry in gc.get_referents(entries))

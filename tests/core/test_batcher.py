@@ -1,0 +1,269 @@
+"""Which submissions go together, and when."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from funcx_async.core.batcher import ENVELOPE, Batch, Batcher, Route, Submission, read_receipt
+from funcx_async.models import Receipt
+
+GROUP = Route("an endpoint", "a group")
+LEADERLESS = Route("an endpoint")
+
+
+def anybody(ticket: object) -> bool:
+    return True
+
+
+def queued(route: Route, tickets: range | list[int], **options: int) -> Batcher[int, str]:
+    batcher: Batcher[int, str] = Batcher(**options)
+    for ticket in tickets:
+        batcher.add(route, Submission(ticket, "f", "payload"))
+    return batcher
+
+
+def tickets(batch: Batch[int, str] | None) -> list[int]:
+    return [] if batch is None else [submission.ticket for submission in batch.submissions]
+
+
+def test_an_idle_wire_takes_whatever_is_queued():
+    batcher = queued(GROUP, range(3))
+    assert tickets(batcher.next_batch(128, anybody)) == [0, 1, 2]
+    assert len(batcher) == 0
+    assert batcher.posts == 1
+
+
+def test_nothing_queued_gives_no_batch():
+    assert Batcher[int, str]().next_batch(128, anybody) is None
+
+
+def test_a_batch_has_no_more_than_the_batch_size():
+    batcher = queued(GROUP, range(5))
+    assert tickets(batcher.next_batch(2, anybody)) == [0, 1]
+    assert len(batcher) == 3
+
+
+def test_while_a_post_is_on_the_wire_batches_grow_and_only_a_full_one_follows():
+    batcher = queued(GROUP, range(2))
+    first = batcher.next_batch(2, anybody)
+    batcher.add(GROUP, Submission(2, "f", "payload"))
+    assert batcher.next_batch(2, anybody) is None
+    batcher.add(GROUP, Submission(3, "f", "payload"))
+    assert tickets(batcher.next_batch(2, anybody)) == [2, 3]
+    batcher.add(GROUP, Submission(4, "f", "payload"))
+    assert first is not None
+    batcher.answered(first)
+    assert batcher.next_batch(2, anybody) is None
+
+
+def test_once_all_posts_are_answered_the_rest_goes():
+    batcher = queued(GROUP, range(3))
+    first = batcher.next_batch(2, anybody)
+    assert batcher.next_batch(2, anybody) is None
+    assert first is not None
+    batcher.answered(first)
+    assert tickets(batcher.next_batch(2, anybody)) == [2]
+
+
+def test_no_more_than_so_many_posts_are_on_the_wire():
+    batcher = queued(GROUP, range(10), max_posts=2)
+    assert tickets(batcher.next_batch(2, anybody)) == [0, 1]
+    assert tickets(batcher.next_batch(2, anybody)) == [2, 3]
+    assert batcher.next_batch(2, anybody) is None
+
+
+def test_routes_do_not_mix_and_take_turns():
+    other = replace(GROUP, endpoint_id="another endpoint")
+    batcher = queued(GROUP, range(4))
+    batcher.add(other, Submission(10, "f", "payload"))
+    batcher.add(other, Submission(11, "f", "payload"))
+    assert tickets(batcher.next_batch(2, anybody)) == [0, 1]
+    assert tickets(batcher.next_batch(2, anybody)) == [10, 11]
+    assert tickets(batcher.next_batch(2, anybody)) == [2, 3]
+
+
+def test_the_first_batch_without_a_task_group_goes_alone_and_the_rest_follows_into_its_group():
+    batcher = queued(LEADERLESS, range(4))
+    leader = batcher.next_batch(2, anybody)
+    assert tickets(leader) == [0, 1]
+    assert batcher.next_batch(2, anybody) is None
+    assert leader is not None
+    batcher.answered(leader, "made")
+    follower = batcher.next_batch(2, anybody)
+    assert tickets(follower) == [2, 3]
+    assert follower is not None
+    assert follower.route.task_group_id == "made"
+
+
+def test_what_waited_for_the_group_goes_before_what_knew_it():
+    batcher = queued(LEADERLESS, range(3))
+    leader = batcher.next_batch(1, anybody)
+    batcher.add(replace(LEADERLESS, task_group_id="made"), Submission(9, "f", "payload"))
+    assert leader is not None
+    batcher.answered(leader, "made")
+    assert tickets(batcher.next_batch(128, anybody)) == [1, 2, 9]
+
+
+def test_if_the_leader_fails_the_next_batch_leads():
+    batcher = queued(LEADERLESS, range(2))
+    leader = batcher.next_batch(1, anybody)
+    assert leader is not None
+    batcher.answered(leader)
+    next_leader = batcher.next_batch(1, anybody)
+    assert tickets(next_leader) == [1]
+    assert next_leader is not None
+    assert next_leader.route.task_group_id is None
+
+
+def test_a_full_batch_of_a_known_group_need_not_wait_for_a_leader():
+    batcher = queued(LEADERLESS, range(1))
+    batcher.next_batch(2, anybody)
+    for ticket in (5, 6):
+        batcher.add(GROUP, Submission(ticket, "f", "payload"))
+    assert tickets(batcher.next_batch(2, anybody)) == [5, 6]
+
+
+def test_what_was_withdrawn_is_left_out_and_makes_room():
+    batcher = queued(GROUP, range(5))
+    assert tickets(batcher.next_batch(2, lambda ticket: ticket % 2 == 0)) == [0, 2]
+
+
+def test_a_queue_of_withdrawn_submissions_gives_no_batch_and_is_gone():
+    batcher = queued(GROUP, range(3))
+    assert batcher.next_batch(2, lambda ticket: False) is None
+    assert len(batcher) == 0
+    assert batcher.posts == 0
+    assert batcher.next_batch(2, anybody) is None
+
+
+def test_what_is_put_back_goes_first():
+    batcher = queued(GROUP, range(3))
+    first = batcher.next_batch(2, anybody)
+    assert first is not None
+    batcher.add(replace(GROUP, endpoint_id="another"), Submission(9, "f", "payload"))
+    batcher.answered(first)
+    batcher.put_back(first.route, first.submissions)
+    assert tickets(batcher.next_batch(128, anybody)) == [0, 1, 2]
+
+
+def test_putting_back_nothing_changes_nothing():
+    batcher = queued(GROUP, [])
+    batcher.put_back(GROUP, [])
+    assert batcher.next_batch(1, anybody) is None
+
+
+def test_a_submission_is_put_back_even_when_its_queue_was_emptied():
+    batcher = queued(GROUP, range(1))
+    batch = batcher.next_batch(1, anybody)
+    assert batch is not None
+    batcher.answered(batch)
+    batcher.put_back(GROUP, batch.submissions)
+    assert len(batcher) == 1
+    assert tickets(batcher.next_batch(1, anybody)) == [0]
+
+
+def test_a_batch_stays_under_the_limit_of_bytes():
+    batcher: Batcher[int, str] = Batcher(max_body=ENVELOPE + 10_000)
+    for ticket in range(3):
+        batcher.add(GROUP, Submission(ticket, "f", "x" * 4_000))
+    assert tickets(batcher.next_batch(128, anybody)) == [0, 1]
+    assert batcher.next_batch(128, anybody) is None
+
+
+def test_a_queue_with_enough_bytes_counts_as_full():
+    batcher: Batcher[int, str] = Batcher(max_body=ENVELOPE + 10_000)
+    for ticket in range(6):
+        batcher.add(GROUP, Submission(ticket, "f", "x" * 4_000))
+    assert tickets(batcher.next_batch(128, anybody)) == [0, 1]
+    assert tickets(batcher.next_batch(128, anybody)) == [2, 3]
+
+
+def test_a_submission_beyond_the_limit_goes_alone():
+    batcher: Batcher[int, str] = Batcher(max_body=ENVELOPE + 100)
+    batcher.add(GROUP, Submission(0, "f", "x" * 5_000))
+    batcher.add(GROUP, Submission(1, "f", "payload"))
+    assert tickets(batcher.next_batch(128, anybody)) == [0]
+
+
+@pytest.mark.parametrize(
+    "payload",
+    ["", "x" * 10, "\n" * 999, '"\\\n' * 1_000, "é☃🚀" * 1_000, "y" * 100_000],
+    ids=["empty", "small", "small escapes", "large escapes", "not ASCII", "large"],
+)
+def test_the_size_of_a_submission_is_an_upper_bound(payload: str):
+    encoded = len(payload.encode()) + sum(payload.count(character) for character in '\n"\\') + 3
+    assert Submission(0, "f", payload).size >= encoded
+
+
+def test_drain_gives_all_that_is_queued():
+    batcher = queued(GROUP, range(3))
+    assert [submission.ticket for submission in batcher.drain()] == [0, 1, 2]
+    assert len(batcher) == 0
+    assert batcher.next_batch(1, anybody) is None
+
+
+# Batches and receipts ---------------------------------------------------------------------------
+
+
+def batch_of(*functions: str) -> Batch[int, str]:
+    return Batch(GROUP, [Submission(ticket, f, "") for ticket, f in enumerate(functions)])
+
+
+def test_a_batch_is_cut_in_two_halves():
+    first, second = batch_of(*"abcde").halves()
+    assert tickets(first) == [0, 1]
+    assert tickets(second) == [2, 3, 4]
+    assert (len(first), len(second)) == (2, 3)
+    assert first.route == second.route == GROUP
+
+
+def test_submissions_are_found_by_function():
+    batch = batch_of("f", "g", "f")
+    assert [entry.ticket for entry in batch.of("f")] == [0, 2]
+    assert {f: [e.ticket for e in of] for f, of in batch.by_function().items()} == {
+        "f": [0, 2],
+        "g": [1],
+    }
+
+
+def test_a_receipt_names_tasks_in_the_order_of_each_functions_payloads():
+    receipt = Receipt("a group", {"id-g": ["t1"], "id-f": ["t0", "t2"]})
+    clear, unclear = read_receipt(batch_of("f", "g", "f"), {"f": "id-f", "g": "id-g"}, receipt)
+    assert {task_id: submission.ticket for task_id, submission in clear} == {
+        "t0": 0,
+        "t1": 1,
+        "t2": 2,
+    }
+    assert unclear == []
+
+
+def test_functions_that_are_one_to_the_service_share_a_list_in_the_order_sent():
+    receipt = Receipt("a group", {"same": ["t0", "t1", "t2"]})
+    clear, unclear = read_receipt(batch_of("f", "g", "f"), {"f": "same", "g": "same"}, receipt)
+    assert [(task_id, submission.ticket) for task_id, submission in clear] == [
+        ("t0", 0),
+        ("t1", 1),
+        ("t2", 2),
+    ]
+    assert unclear == []
+
+
+@pytest.mark.parametrize(
+    "ids",
+    [
+        pytest.param(None, id="function missing"),
+        pytest.param([], id="no ids"),
+        pytest.param(["t0"], id="too few ids"),
+        pytest.param(["t0", "t2", "t3"], id="too many ids"),
+        pytest.param(["t0", "t0"], id="one id twice"),
+    ],
+)
+def test_what_a_receipt_leaves_open_is_unclear_and_the_rest_is_not(ids: list[str] | None):
+    tasks = {"id-g": ["t1"]} | ({} if ids is None else {"id-f": ids})
+    clear, unclear = read_receipt(
+        batch_of("f", "g", "f"), {"f": "id-f", "g": "id-g"}, Receipt("a group", tasks)
+    )
+    assert [(task_id, submission.ticket) for task_id, submission in clear] == [("t1", 1)]
+    assert [submission.ticket for submission in unclear] == [0, 2]

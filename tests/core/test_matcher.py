@@ -1,0 +1,189 @@
+"""The matching table, row by row."""
+
+from __future__ import annotations
+
+from itertools import permutations
+
+from funcx_async.core.matcher import (
+    NOTED_PER_HELD,
+    Duplicate,
+    Fetch,
+    Matcher,
+    Noted,
+    Orphaned,
+    Settled,
+)
+from funcx_async.models import Result
+
+
+def result(task_id: str, data: str | None = "value") -> Result:
+    return Result(task_id, data)
+
+
+def test_a_result_for_an_open_task_settles_it():
+    matcher: Matcher[str] = Matcher()
+    matcher.expect("t", "ticket")
+    assert matcher.received(result("t"), 7) == [Settled(("ticket",), result("t"), 7)]
+    assert len(matcher) == 0
+
+
+def test_a_result_may_overtake_its_submit_reply():
+    matcher: Matcher[str] = Matcher()
+    submit = matcher.sending()
+    assert matcher.received(result("t"), 1) == []
+    assert matcher.held == 1
+    assert matcher.answered(submit, [("t", "ticket")]) == [Settled(("ticket",), result("t"), 1)]
+    assert matcher.held == 0
+
+
+def test_an_unknown_result_is_an_orphan_while_no_submit_is_unanswered():
+    matcher: Matcher[str] = Matcher()
+    assert matcher.received(result("t"), 1) == [Orphaned("t", 1)]
+
+
+def test_a_held_result_becomes_an_orphan_once_all_submits_of_its_arrival_are_answered():
+    matcher: Matcher[str] = Matcher()
+    first, second = matcher.sending(), matcher.sending()
+    matcher.received(result("t"), 1)
+    assert matcher.answered(first, [("other", "ticket")]) == []
+    third = matcher.sending()  # came later, so it cannot explain the result
+    assert matcher.answered(second) == [Orphaned("t", 1)]
+    assert matcher.unanswered == 1
+    assert matcher.answered(third) == []
+
+
+def test_submits_may_be_answered_in_any_order():
+    for order in permutations(range(3)):
+        matcher: Matcher[int] = Matcher()
+        submits = [matcher.sending() for _ in range(3)]
+        for number in range(3):
+            assert matcher.received(result(f"t{number}"), number) == []
+        settled = []
+        for number in order:
+            events = matcher.answered(submits[number], [(f"t{number}", number)])
+            settled += [event.tickets for event in events if isinstance(event, Settled)]
+        assert sorted(settled) == [(0,), (1,), (2,)]
+        assert matcher.held == 0
+
+
+def test_a_second_result_is_a_duplicate():
+    matcher: Matcher[str] = Matcher()
+    matcher.expect("t", "ticket")
+    matcher.received(result("t"), 1)
+    assert matcher.received(result("t"), 2) == [Duplicate("t", 2)]
+
+
+def test_settled_tasks_are_remembered_for_two_generations_and_no_longer():
+    matcher: Matcher[int] = Matcher(remembered=2)
+    for number in range(5):
+        matcher.expect(f"t{number}", number)
+        matcher.received(result(f"t{number}"))
+    assert matcher.received(result("t4"), 1) == [Duplicate("t4", 1)]
+    assert matcher.received(result("t2"), 1) == [Duplicate("t2", 1)]
+    assert matcher.received(result("t0"), 1) == [Orphaned("t0", 1)]
+
+
+def test_over_the_limit_of_held_results_only_the_id_is_kept_and_the_result_is_fetched():
+    matcher: Matcher[str] = Matcher(max_held=1)
+    submit = matcher.sending()
+    assert matcher.received(result("t1"), 1) == []
+    assert matcher.received(result("t2"), 2) == [Noted("t2", 2)]
+    assert matcher.answered(submit, [("t1", "one"), ("t2", "two")]) == [
+        Settled(("one",), result("t1"), 1),
+        Fetch(("two",), "t2"),
+    ]
+    assert matcher.received(result("t2")) == [Settled(("two",), result("t2"))]
+
+
+def test_large_held_results_count_by_size():
+    matcher: Matcher[str] = Matcher(max_held_size=1_000)
+    submit = matcher.sending()
+    assert matcher.received(result("t1", "x" * 700), 1) == []
+    assert matcher.received(result("t2", "x" * 700), 2) == [Noted("t2", 2)]
+    matcher.answered(submit, [("t1", "one")])
+    matcher.sending()
+    assert matcher.received(result("t3", "x" * 700), 3) == []
+
+
+def test_noted_ids_are_bounded_too():
+    matcher: Matcher[str] = Matcher(max_held=1)
+    matcher.sending()
+    for number in range(NOTED_PER_HELD):
+        matcher.received(result(f"t{number}"), number)
+    assert matcher.received(result("one more"), 0) == [Orphaned("one more", 0)]
+    assert matcher.held == NOTED_PER_HELD
+
+
+def test_a_held_result_that_is_delivered_again_keeps_its_newest_tag():
+    matcher: Matcher[str] = Matcher()
+    submit = matcher.sending()
+    matcher.received(result("t"), "old channel")
+    assert matcher.received(result("t"), "new channel") == []
+    events = matcher.answered(submit, [("t", "ticket")])
+    assert events == [Settled(("ticket",), result("t"), "new channel")]
+
+
+def test_a_noted_result_that_is_delivered_again_is_noted_again():
+    matcher: Matcher[str] = Matcher(max_held=1)
+    matcher.sending()
+    matcher.received(result("t1"), 1)
+    assert matcher.received(result("t2"), 2) == [Noted("t2", 2)]
+    assert matcher.received(result("t2"), 3) == [Noted("t2", 3)]
+
+
+def test_a_noted_result_that_nobody_claims_is_an_orphan_without_a_tag():
+    matcher: Matcher[str] = Matcher(max_held=1)
+    submit = matcher.sending()
+    matcher.received(result("t1"), 1)
+    matcher.received(result("t2"), 2)
+    assert matcher.answered(submit) == [Orphaned("t1", 1), Orphaned("t2", None)]
+
+
+def test_a_notice_without_a_result_is_fetched_and_stays_open_until_then():
+    matcher: Matcher[str] = Matcher()
+    matcher.expect("t", "ticket")
+    assert matcher.received(result("t", None), 5) == [Fetch(("ticket",), "t", 5)]
+    assert len(matcher) == 1
+    assert matcher.received(result("t")) == [Settled(("ticket",), result("t"))]
+
+
+def test_a_held_notice_is_fetched_when_its_receipt_comes():
+    matcher: Matcher[str] = Matcher()
+    submit = matcher.sending()
+    assert matcher.received(result("t", None), 5) == []
+    assert matcher.answered(submit, [("t", "ticket")]) == [Fetch(("ticket",), "t", 5)]
+
+
+def test_two_executors_may_await_one_task():
+    matcher: Matcher[str] = Matcher()
+    matcher.expect("t", "one")
+    assert matcher.expect("t", "two") == []
+    assert matcher.received(result("t", None), 1) == [Fetch(("one", "two"), "t", 1)]
+    assert matcher.received(result("t"), 2) == [Settled(("one", "two"), result("t"), 2)]
+    assert len(matcher) == 0
+
+
+def test_a_forgotten_task_is_no_longer_open_and_its_result_a_duplicate():
+    matcher: Matcher[str] = Matcher()
+    matcher.expect("t", "ticket")
+    matcher.forget("t", "ticket")
+    assert len(matcher) == 0
+    assert matcher.received(result("t"), 1) == [Duplicate("t", 1)]
+
+
+def test_forgetting_one_ticket_leaves_the_others():
+    matcher: Matcher[str] = Matcher()
+    for ticket in ("one", "two", "three"):
+        matcher.expect("t", ticket)
+    matcher.forget("t", "one")
+    assert list(matcher.open_tasks()) == [("t", "two")]
+    matcher.forget("t", "three")
+    assert matcher.received(result("t")) == [Settled(("two",), result("t"))]
+
+
+def test_open_tasks_come_oldest_first():
+    matcher: Matcher[int] = Matcher()
+    for number in range(3):
+        matcher.expect(f"t{number}", number)
+    matcher.received(result("t1"))
+    assert list(matcher.open_tasks()) == [("t0", 0), ("t2", 2)]
