@@ -1,0 +1,166 @@
+r"""Result messages: one byte 0x01, then compact JSON in UTF-8.
+
+The format calls itself "messagepack protocol v1"; it is not MessagePack. Fields that are not
+known are passed over, so that a newer service does not stop an older client.
+
+Example:
+    >>> from funcx_async.models import Result
+    >>> task_id = "2018a859-359a-4eb7-a7de-75cdd635f4db"
+    >>> decode_result(encode_result(Result(task_id, "00\ngARLKi4=\n"))).data
+    '00\ngARLKi4=\n'
+"""
+
+from __future__ import annotations
+
+import re
+import uuid
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+import msgspec
+
+from funcx_async.models import Result
+
+EXECUTION_FAILED = "An error occurred during the execution of this task"
+"""What official workers tell a user whose function raised."""
+
+_VERSION = b"\x01"
+_CANONICAL_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}").fullmatch
+
+MalformedKind = Literal["empty", "version", "encoding", "json", "type", "fields", "task id"]
+
+
+class MalformedMessage(ValueError):
+    """The bytes are not a result message.
+
+    Attributes:
+        kind: what is wrong: ``empty``; ``version``, another first byte; ``encoding``, not UTF-8;
+            ``json``; ``type``, a message but not a result; ``fields``, one is missing or of the
+            wrong type; ``task id``, which is not a UUID.
+    """
+
+    def __init__(self, kind: MalformedKind, reason: str) -> None:
+        super().__init__(reason)
+        self.kind: MalformedKind = kind
+
+
+class _ErrorDetails(msgspec.Struct, gc=False):
+    code: str
+    user_message: str
+
+
+class _ResultData(msgspec.Struct):
+    task_id: str
+    data: str
+    details: dict[str, Any] | None = None
+    error_details: _ErrorDetails | None = None
+
+
+class _Envelope(msgspec.Struct):
+    message_type: Literal["result"]
+    data: _ResultData
+
+
+class _AnyEnvelope(msgspec.Struct):
+    message_type: str
+
+
+_decode = msgspec.json.Decoder(_Envelope).decode
+_decode_type = msgspec.json.Decoder(_AnyEnvelope).decode
+_encode = msgspec.json.Encoder().encode
+
+
+def decode_result(body: bytes) -> Result:
+    """Read a result message.
+
+    Args:
+        body: a message as it came from the queue.
+
+    Returns:
+        The result; it is an error exactly when the message has ``error_details``.
+
+    Raises:
+        MalformedMessage: the bytes are anything else than a result.
+    """
+    if body[:1] != _VERSION:
+        raise _other_protocol(body)
+    try:
+        data = _decode(body[1:]).data
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise _malformed(body, error) from error
+    error_details = data.error_details
+    return Result(
+        task_id=data.task_id if _CANONICAL_UUID(data.task_id) else _canonical(data.task_id),
+        data=data.data,
+        error_code=None if error_details is None else error_details.code,
+        details=data.details,
+    )
+
+
+def encode_result(
+    result: Result,
+    *,
+    user_message: str = EXECUTION_FAILED,
+    task_statuses: Sequence[Mapping[str, Any]] | None = None,
+    classic: bool = False,
+) -> bytes:
+    """Write a result message, as official workers do.
+
+    Args:
+        result: what became of a task; its ``data`` must be there.
+        user_message: for an error, what to tell the user of it.
+        task_statuses: the task's stations, each with ``timestamp`` (ns), ``state`` and ``actor``.
+        classic: write it as funcX 1.x does, without ``details``.
+
+    Returns:
+        The message.
+
+    Raises:
+        ValueError: the result has no data.
+    """
+    if result.data is None:
+        raise ValueError(f"the result of task {result.task_id} has no data to send")
+    data: dict[str, Any] = {"task_id": result.task_id, "data": result.data}
+    if not classic:
+        data["details"] = result.details
+    data["error_details"] = None
+    if result.error_code is not None:
+        data["error_details"] = {"code": result.error_code, "user_message": user_message}
+    data["task_statuses"] = task_statuses
+    envelope = {"message_type": "result", "data": data}
+    try:
+        return _VERSION + _encode(envelope)
+    except UnicodeEncodeError:  # half a surrogate pair, as in the name of a file in a traceback
+        data["data"] = result.data.encode("utf-8", "backslashreplace").decode("utf-8")
+        return _VERSION + _encode(envelope)
+
+
+def _other_protocol(body: bytes) -> MalformedMessage:
+    if not body:
+        return MalformedMessage("empty", "a message without a byte in it is not a result")
+    return MalformedMessage(
+        "version", f"a message of protocol version {body[0]} is not known here (known: 1)"
+    )
+
+
+def _malformed(body: bytes, error: Exception) -> MalformedMessage:
+    """Find out what is wrong with a message that could not be read as a result."""
+    try:
+        body[1:].decode("utf-8")
+        message_type = _decode_type(body[1:]).message_type
+    except UnicodeDecodeError as undecodable:
+        return MalformedMessage("encoding", f"the message is not UTF-8: {undecodable.reason}")
+    except msgspec.ValidationError:
+        return MalformedMessage("fields", f"the message is not a result: {error}")
+    except (msgspec.DecodeError, RecursionError) as unreadable:
+        return MalformedMessage("json", f"the message is not JSON: {unreadable}")
+    if message_type != "result":
+        return MalformedMessage("type", f"a {message_type[:50]!r} message is not a result")
+    return MalformedMessage("fields", f"the message is not a result: {error}")
+
+
+def _canonical(task_id: str) -> str:
+    try:
+        return str(uuid.UUID(task_id))
+    except ValueError:
+        raise MalformedMessage("task id", f"{task_id[:50]!r} is not the UUID of a task") from None

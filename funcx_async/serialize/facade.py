@@ -1,0 +1,238 @@
+"""The serializer: which strategy writes, and which may be read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from funcx_async.errors import DeserializationError
+from funcx_async.serialize import framing
+from funcx_async.serialize.code import (
+    DillCode,
+    DillCodeSource,
+    DillCodeTextInspect,
+    PickleCode,
+    PureSourceDill,
+    PureSourceTextInspect,
+)
+from funcx_async.serialize.combined import AllCodeStrategies, CombinedCode
+from funcx_async.serialize.data import AllDataStrategies, DillDataBase64, JSONData
+from funcx_async.serialize.strategy import IDENTIFIER_LENGTH, SerializationStrategy
+from funcx_async.serialize.wrappers import runnable
+
+STRATEGIES: Mapping[str, SerializationStrategy] = {
+    strategy.identifier: strategy
+    for strategy in (
+        DillDataBase64(),
+        DillCode(),
+        PickleCode(),
+        DillCodeTextInspect(),
+        DillCodeSource(),
+        CombinedCode(),
+        JSONData(),
+        AllCodeStrategies(),
+        AllDataStrategies(),
+        PureSourceTextInspect(),
+        PureSourceDill(),
+    )
+}
+"""Every strategy by its identifier."""
+
+ANY_CODE = "globus_compute_sdk.*Code"
+"""In an allow-list: every strategy for code."""
+
+ANY_DATA = "globus_compute_sdk.*Data"
+"""In an allow-list: every strategy for data."""
+
+_OFFICIAL_HOMES = ("globus_compute_sdk.serialize.concretes.", "globus_compute_sdk.serialize.")
+
+Strategylike = SerializationStrategy | type[SerializationStrategy] | str
+"""A strategy as its class, an instance, or its official import path."""
+
+
+class FuncXSerializer:
+    """Writes functions and arguments for the wire, and reads results from it.
+
+    Reading a pickle may run code of whoever wrote it, and a result is written by its endpoint.
+    Who does not trust an endpoint that far allows JSON alone; the executor then also asks the
+    endpoint to answer in JSON.
+
+    Args:
+        strategy_code: how callables are written; :class:`DillCode` by default.
+        strategy_data: how everything else is written; :class:`DillDataBase64` by default.
+        allowed_deserializers: the strategies that may be read, each a class, an instance or an
+            official import path, or the wildcards ``globus_compute_sdk.*Code`` and
+            ``globus_compute_sdk.*Data``, which cannot be mixed with single strategies of their
+            kind. At least one must be for data. If none is for code, no code is read. Allowing a
+            combined strategy allows its parts. Everything may be read if this is None or empty.
+
+    Raises:
+        ValueError: a strategy is unknown or of the wrong kind, or the list makes no sense.
+
+    Example:
+        >>> serializer = FuncXSerializer(allowed_deserializers=[JSONData])
+        >>> serializer.deserialize(JSONData().serialize([1, 2]))
+        [1, 2]
+    """
+
+    def __init__(
+        self,
+        strategy_code: Strategylike | None = None,
+        strategy_data: Strategylike | None = None,
+        *,
+        allowed_deserializers: Iterable[Strategylike] | None = None,
+    ) -> None:
+        self._code = _for(True, DillCode if strategy_code is None else strategy_code)
+        self._data = _for(False, DillDataBase64 if strategy_data is None else strategy_data)
+        self._allowed = list(allowed_deserializers or ())
+        self._readable = _readable(self._allowed) if self._allowed else STRATEGIES
+
+    def __repr__(self) -> str:
+        code, data = type(self._code).__name__, type(self._data).__name__
+        limit = f", reads {len(self._readable)} strategies" if self._allowed else ""
+        return f"<FuncXSerializer {code}, {data}{limit}>"
+
+    def serialize(self, value: Any) -> str:
+        r"""Write an object: a callable by the strategy for code, others by that for data.
+
+        Args:
+            value: the object.
+
+        Returns:
+            The serialized text, which begins with the strategy's identifier.
+
+        Raises:
+            SerializationError: it cannot be sent; the message names the part and the reason.
+
+        Example:
+            >>> FuncXSerializer().serialize(None)
+            '00\ngAROLg==\n'
+        """
+        return (self._code if callable(value) else self._data).serialize(value)
+
+    def serialize_function(self, function: Callable[..., Any]) -> str:
+        """Write a callable so that any worker can run it as a task.
+
+        Unlike :meth:`serialize`, this puts partials, callable objects and async functions into a
+        named synchronous function.
+
+        Args:
+            function: any callable.
+
+        Returns:
+            The serialized text.
+
+        Raises:
+            TypeError: it is not callable.
+            SerializationError: it, or something that it uses, cannot be sent.
+        """
+        task = runnable(function)
+        return self._code.serialize(task, name=getattr(task, "__qualname__", "the function"))
+
+    def serialize_arguments(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> str:
+        r"""Write the arguments of one task.
+
+        Args:
+            args: the positional ones.
+            kwargs: the keyword ones.
+
+        Returns:
+            The two serialized texts, packed.
+
+        Raises:
+            SerializationError: one cannot be sent; the message names it, as ``args[1]['f']``.
+
+        Example:
+            >>> FuncXSerializer().serialize_arguments((1,), {})
+            '28\n00\ngASVBQAAAAAAAABLAYWULg==\n12\n00\ngAR9lC4=\n'
+        """
+        positional = self._data.serialize(tuple(args), name="args")
+        return framing.pack_buffers([positional, self._data.serialize(dict(kwargs), name="kwargs")])
+
+    def deserialize(self, payload: str) -> Any:
+        """Read an object, by whichever strategy wrote it.
+
+        Args:
+            payload: serialized text.
+
+        Returns:
+            The object.
+
+        Raises:
+            DeserializationError: its strategy is unknown or not allowed, or it cannot be read;
+                ``payload`` has the text.
+        """
+        identifier = payload[:IDENTIFIER_LENGTH]
+        strategy = STRATEGIES.get(identifier)
+        if strategy is None:
+            raise DeserializationError(
+                f"no strategy is known that begins with {identifier!r}", payload=payload
+            )
+        if identifier not in self._readable:
+            allowed = ", ".join(sorted(type(known).__name__ for known in self._readable.values()))
+            raise DeserializationError(
+                f"the payload is written by {type(strategy).__name__}, which this serializer is "
+                f"not allowed to read (allowed: {allowed})",
+                payload=payload,
+            )
+        return strategy.deserialize(payload)
+
+    @staticmethod
+    def pack_buffers(buffers: list[str]) -> str:
+        """Join serialized texts; see :func:`funcx_async.serialize.framing.pack_buffers`."""
+        return framing.pack_buffers(buffers)
+
+    @staticmethod
+    def unpack_buffers(packed_buffer: str) -> list[str]:
+        """Take a pack apart; see :func:`funcx_async.serialize.framing.unpack_buffers`."""
+        return framing.unpack_buffers(packed_buffer)
+
+    @property
+    def result_serializers(self) -> list[str] | None:
+        """What to ask the endpoint to write results with, as official import paths.
+
+        None where every strategy for data may be read, so that the endpoint's default does.
+        """
+        data = [known for known in self._readable.values() if not known.for_code]
+        if len(data) == sum(not known.for_code for known in STRATEGIES.values()):
+            return None
+        code = [] if ANY_CODE in self._allowed else list(self._readable.values())
+        code = [known for known in code if known.for_code and not isinstance(known, PickleCode)]
+        if ANY_CODE in self._allowed:
+            code = [STRATEGIES[DillCode.identifier]]
+        return [_OFFICIAL_HOMES[0] + type(known).__name__ for known in (*data, *code)]
+
+
+def _for(code: bool, like: Strategylike) -> SerializationStrategy:
+    strategy = _strategy(like)
+    if strategy.for_code != code:
+        wanted, got = ("code", "data") if code else ("data", "code")
+        raise ValueError(
+            f"{type(strategy).__name__} is a strategy for {got}, and one for {wanted} is needed"
+        )
+    return strategy
+
+
+def _strategy(like: object) -> SerializationStrategy:
+    """The known strategy that is meant by a class, an instance or an import path."""
+    for strategy in STRATEGIES.values():
+        kind = type(strategy)
+        paths = [home + kind.__name__ for home in _OFFICIAL_HOMES]
+        if like is kind or type(like) is kind or like in paths:
+            return strategy
+    names = ", ".join(type(strategy).__name__ for strategy in STRATEGIES.values())
+    raise ValueError(f"{like!r} is not a known strategy; the strategies are {names}")
+
+
+def _readable(allowed: list[Strategylike]) -> Mapping[str, SerializationStrategy]:
+    wildcards = {like for like in allowed if like in (ANY_CODE, ANY_DATA)}
+    single = [_strategy(like) for like in allowed if like not in wildcards]
+    readable = {strategy.identifier: strategy for strategy in single}
+    for wildcard in wildcards:
+        kind = [known for known in STRATEGIES.values() if known.for_code == (wildcard == ANY_CODE)]
+        if any(strategy in kind for strategy in single):
+            raise ValueError(f"{wildcard!r} cannot be mixed with single strategies of its kind")
+        readable.update((strategy.identifier, strategy) for strategy in kind)
+    if all(strategy.for_code for strategy in readable.values()):
+        raise ValueError("allowed_deserializers needs a strategy for data, or no result is read")
+    return readable

@@ -1,0 +1,126 @@
+"""What every strategy has: one way to write objects as text and to read them again."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any, ClassVar
+
+from funcx_async.errors import DeserializationError, SerializationError
+from funcx_async.serialize.diagnosis import describe, unsendable
+
+IDENTIFIER_LENGTH = 3
+
+
+class SerializationStrategy(ABC):
+    r"""One encoding of code or of data.
+
+    A strategy has no state: any two instances of a class are alike.
+
+    Attributes:
+        identifier: three characters, the last a newline; every text of the strategy begins so.
+        for_code: whether it is for callables; else for everything else.
+
+    Example:
+        >>> from funcx_async.serialize import JSONData
+        >>> JSONData().serialize([1, None])
+        '11\n[1, null]'
+    """
+
+    identifier: ClassVar[str]
+    for_code: ClassVar[bool]
+
+    def serialize(self, value: Any, *, name: str = "the value") -> str:
+        """Write an object as text.
+
+        Args:
+            value: the object.
+            name: what to call it in an error.
+
+        Returns:
+            The identifier and the encoded object.
+
+        Raises:
+            SerializationError: it cannot be written; the message names the part and the reason.
+        """
+        try:
+            return self.identifier + self.encode(value)
+        except SerializationError:  # it says all that there is to say
+            raise
+        except Exception as error:
+            raise unsendable(value, name, self.encode, error) from error
+
+    def deserialize(self, payload: str) -> Any:
+        """Read an object from text.
+
+        Args:
+            payload: what :meth:`serialize` returned, here or elsewhere.
+
+        Returns:
+            The object.
+
+        Raises:
+            DeserializationError: the text is of another strategy, or cannot be read here.
+        """
+        if payload[:IDENTIFIER_LENGTH] != self.identifier:
+            raise DeserializationError(
+                f"the payload begins with {payload[:IDENTIFIER_LENGTH]!r}, not with the "
+                f"{self.identifier!r} of {type(self).__name__}",
+                payload=payload,
+            )
+        try:
+            return self.decode(payload[IDENTIFIER_LENGTH:])
+        except Exception as error:
+            raise unreadable(payload, type(self).__name__, error) from error
+
+    @abstractmethod
+    def encode(self, value: Any) -> str:
+        """Write an object without the identifier; may raise anything."""
+
+    @abstractmethod
+    def decode(self, text: str) -> Any:
+        """Read an object without the identifier; may raise anything."""
+
+
+def unreadable(payload: str, strategy: str, error: Exception) -> DeserializationError:
+    """Describe why a payload cannot be read, and what to do about it."""
+    remedy = ""
+    if isinstance(error, ModuleNotFoundError):
+        remedy = ". Install or import that module where the result is read"
+    return DeserializationError(
+        f"a payload of {len(payload)} characters cannot be read by {strategy}: "
+        f"{describe(error)}{remedy}",
+        payload=payload,
+    )
+
+
+def first_that_reads(parts: list[tuple[SerializationStrategy, str]]) -> Any:
+    """Read the first part that can be read.
+
+    Raises:
+        ValueError: none can; it says why, of each.
+    """
+    reasons: list[str] = []
+    for strategy, payload in parts:
+        try:
+            return strategy.deserialize(payload)
+        except DeserializationError as error:
+            reasons.append(str(error))
+    raise ValueError("; ".join(reasons) or "it has no part that is known here")
+
+
+def all_that_write(strategies: list[SerializationStrategy], value: Any) -> list[str]:
+    """Write an object in every way that works for it.
+
+    Raises:
+        SerializationError: none does; it says why, of each.
+    """
+    written: list[str] = []
+    reasons: list[str] = []
+    for strategy in strategies:
+        try:
+            written.append(strategy.serialize(value))
+        except SerializationError as error:
+            reasons.append(f"{type(strategy).__name__}: {error}")
+    if not written:
+        raise SerializationError("; ".join(reasons))
+    return written
