@@ -132,6 +132,7 @@ class Queue:
     def take(self) -> Entry | None:
         """Take the oldest message out, or None if none waits."""
         self._drop_expired()
+        self._volume.watch.changed()
         if not self.ready:
             return None
         self.unacked += 1
@@ -141,6 +142,7 @@ class Queue:
         """Deliver what waits to consumers that have room."""
         if self.ready:
             self._drop_expired()
+            self._volume.watch.changed()
         while self.ready and (consumer := self._next_consumer()) is not None:
             self.unacked += 1
             consumer.deliver(self.ready.popleft())
@@ -156,6 +158,7 @@ class Queue:
             for entry in entries:
                 self.settle(entry)
             return
+        self._volume.watch.changed()
         self.unacked -= len(entries)
         for entry in entries:
             entry.redelivered = True
@@ -185,16 +188,15 @@ class Queue:
     def remove_consumer(self, consumer: Receiver) -> None:
         """Serve a consumer no longer; without its last one the queue may go away."""
         self.consumers.remove(consumer)
-        if self.consumers:
-            return
-        self.sole_consumer = False
-        if self.auto_delete:
+        if not self.consumers:
+            self.sole_consumer = False
+        self.touch()
+        if self.auto_delete and not self.consumers:
             self._on_unused(self)
-        else:
-            self.touch()
 
     def touch(self) -> None:
         """Note that the queue is in use: the time to its expiry starts anew."""
+        self._volume.watch.changed()
         if self._unused_timer is not None:
             self._unused_timer.cancel()
             self._unused_timer = None
@@ -204,6 +206,7 @@ class Queue:
     def delete(self) -> int:
         """Throw everything away and tell the consumers; how many messages waited."""
         self._deleted = True
+        self._volume.watch.changed()
         for timer in (self._unused_timer, self._ttl_timer):
             if timer is not None:
                 timer.cancel()

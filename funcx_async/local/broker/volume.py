@@ -57,6 +57,7 @@ class Volume:
         limit: past it publishers are held up, until a quarter of it is free again.
         over: whether publishers are held up now.
         on_room: called when they may go on.
+        watch: told of every change.
     """
 
     def __init__(self, limit: int, watch: Watch, on_room: Callable[[], None]) -> None:
@@ -64,7 +65,7 @@ class Volume:
         self.limit = limit
         self.over = False
         self.on_room = on_room
-        self._watch = watch
+        self.watch = watch
         self._low = limit * 3 // 4
 
     def add(self, size: int) -> None:
@@ -72,7 +73,7 @@ class Volume:
         self.used += size
         if self.used > self.limit:
             self.over = True
-        self._watch.changed()
+        self.watch.changed()
 
     def remove(self, size: int) -> None:
         """Count a message that a queue let go for good."""
@@ -80,4 +81,4 @@ class Volume:
         if self.over and self.used <= self._low:
             self.over = False
             self.on_room()
-        self._watch.changed()
+        self.watch.changed()
