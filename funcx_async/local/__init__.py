@@ -26,10 +26,11 @@ def __getattr__(name: str) -> Any:
     try:
         home = import_module(f"{__name__}.{_HOMES[name]}")
     except ModuleNotFoundError as error:
-        if error.name not in {"starlette", "uvicorn"}:
+        library = (error.name or "").partition(".")[0]
+        if library not in {"starlette", "uvicorn"}:
             raise
         msg = (
-            f"the local service needs {error.name}, which is not installed; "
+            f"the local service needs {library}, which is not installed; "
             "run: pip install 'funcx-async[local]'"
         )
         raise ImportError(msg) from error

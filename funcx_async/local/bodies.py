@@ -99,7 +99,7 @@ async def read_v3_body(request: Request, kind: type[Body], too_large: str) -> Bo
         decoded = msgspec.json.decode(body, type=kind)
     except msgspec.ValidationError as error:
         raise Invalid(str(error)) from error
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise Invalid(f"the body is no JSON: {error}") from error
     if len(body) > SIZE_LIMIT:
         if isinstance(decoded, Submission):
@@ -119,7 +119,7 @@ async def read_body(request: Request, kind: type[Body]) -> Body:
         raise _too_large("BATCH_RUN_TOO_LARGE", len(body))
     try:
         return msgspec.json.decode(body, type=kind)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise Refusal("REQUEST_MALFORMED", str(error), error_args=[error]) from error
 
 

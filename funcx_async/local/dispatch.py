@@ -8,8 +8,9 @@ from typing import Any, Final
 
 from funcx_async.local.outcomes import read_outcome
 from funcx_async.local.publisher import Publisher
+from funcx_async.local.records import Task
 from funcx_async.local.refusals import Refusal
-from funcx_async.local.store import Store, Task
+from funcx_async.local.store import Store
 from funcx_async.local.switches import Notice, Switches
 from funcx_async.local.workers import Job, Pool
 
@@ -104,9 +105,14 @@ class Dispatch:
             self._publisher.publish(notice)
             self._switches.tally.add("published")
 
+    @property
+    def queued_groups(self) -> list[str]:
+        """The ids of the groups that a result queue was made for."""
+        return list(self._queued)
+
     async def delete_queues(self) -> None:
         """Delete every result queue; the next submit that asks for one makes it again."""
-        for group_id in list(self._queued):
+        for group_id in self.queued_groups:
             await self._publisher.delete(group_id)
 
     def documents(self, task_ids: Iterable[str]) -> dict[str, dict[str, Any]]:

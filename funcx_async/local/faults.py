@@ -140,11 +140,16 @@ class Faults:
 
     def close_channels(self, task_group_id: str | None = None) -> None:
         """Close the AMQP channels that consume, of one group's queue or of all."""
-        self._broker("close_channels").close_channels(self._queue(task_group_id))
+        queue = None if task_group_id is None else queue_of(task_group_id)
+        self._broker("close_channels").close_channels(queue)
 
     def cancel_consumers(self, task_group_id: str | None = None) -> None:
         """Cancel the AMQP consumers, of one group's queue or of all."""
-        self._broker("cancel_consumers").cancel_consumers(self._queue(task_group_id))
+        broker = self._broker("cancel_consumers")
+        groups = self._parts().dispatch.queued_groups if task_group_id is None else [task_group_id]
+        for queue in map(queue_of, groups):
+            if broker.has_queue(queue):
+                broker.cancel_consumers(queue)
 
     def refuse_logins(self, times: int = 1) -> None:
         """Refuse the next AMQP logins, whatever their password."""
@@ -165,9 +170,6 @@ class Faults:
             )
             raise RuntimeError(msg)
         return broker
-
-    def _queue(self, task_group_id: str | None) -> str | None:
-        return None if task_group_id is None else queue_of(task_group_id)
 
     # The endpoint
 

@@ -22,8 +22,9 @@ from starlette.types import Receive, Scope, Send
 from funcx_async.local.bodies import Registration, Submission, TaskIds, read_body, read_v3_body
 from funcx_async.local.dispatch import Dispatch
 from funcx_async.local.publisher import QUEUE_PREFIX, Publisher
+from funcx_async.local.records import Endpoint
 from funcx_async.local.refusals import Invalid, Refusal
-from funcx_async.local.store import Endpoint, Store
+from funcx_async.local.store import Store
 from funcx_async.local.switches import Reply, Switches
 from funcx_async.local.workers import Pool
 

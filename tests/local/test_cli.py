@@ -1,0 +1,120 @@
+"""``python -m funcx_async``, as another process."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+
+import httpx
+import pytest
+
+from funcx_async.cli import main
+from tests.local.dialogue import LIMIT
+
+
+@contextlib.asynccontextmanager
+async def command(*arguments: str) -> AsyncIterator[asyncio.subprocess.Process]:
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "funcx_async", *arguments),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        env={**os.environ, "PYTHONWARNINGS": "error"},
+    )
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.communicate()
+
+
+async def exports(process: asyncio.subprocess.Process) -> dict[str, str]:
+    """What the command says is to be exported; returns when it has said everything."""
+    found = {}
+    async with asyncio.timeout(LIMIT):
+        async for line in process.stdout:
+            words = line.decode().split()
+            if words[:1] == ["export"]:
+                name, _, value = words[1].partition("=")
+                found[name] = value
+            if words[:1] == ["Ctrl-C"]:
+                break
+    return found
+
+
+@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
+async def test_it_serves_other_processes_until_a_signal(ending: signal.Signals):
+    async with command("local", "--workers", "1") as process:
+        told = await exports(process)
+        assert set(told) == {
+            "FUNCX_ASYNC_SERVICE_URL",
+            "FUNCX_ASYNC_TOKEN",
+            "FUNCX_ASYNC_ENDPOINT_ID",
+        }
+        headers = {"Authorization": f"Bearer {told['FUNCX_ASYNC_TOKEN']}"}
+        async with httpx.AsyncClient(headers=headers) as http:
+            answer = await http.get(f"{told['FUNCX_ASYNC_SERVICE_URL']}/v2/endpoints")
+        assert answer.json()[0]["uuid"] == told["FUNCX_ASYNC_ENDPOINT_ID"]
+        process.send_signal(ending)
+        out, err = await asyncio.wait_for(process.communicate(), LIMIT)
+        assert (process.returncode, out, err) == (0, b"", b"")
+
+
+async def test_what_it_says_to_export_is_all_that_a_program_needs():
+    program = (
+        "import asyncio\n"
+        "from funcx_async import FuncXExecutor\n"
+        "async def main():\n"
+        "    async with FuncXExecutor() as fxe:\n"
+        "        print(await fxe.submit(pow, 2, 5))\n"
+        "asyncio.run(main())\n"
+    )
+    async with command("local", "--workers", "1") as process:
+        told = await exports(process)
+        done = await asyncio.to_thread(
+            subprocess.run,
+            [sys.executable, "-c", program],
+            env={**os.environ, **told},
+            capture_output=True,
+            text=True,
+            timeout=LIMIT,
+        )
+        assert (done.stdout, done.stderr, done.returncode) == ("32\n", "", 0)
+
+
+async def test_a_start_that_fails_is_one_sentence():
+    async with command("local", "--workers", "0") as process:
+        out, err = await asyncio.wait_for(process.communicate(), LIMIT)
+    assert process.returncode == 1
+    assert out == b""
+    assert err.decode().splitlines() == [
+        "The local service does not start: a service needs at least one worker, not 0"
+    ]
+
+
+async def test_a_port_that_is_taken_is_one_sentence():
+    async with command("local", "--workers", "1") as first:
+        told = await exports(first)
+        port = told["FUNCX_ASYNC_SERVICE_URL"].rpartition(":")[2]
+        async with command("local", "--workers", "1", "--port", port) as second:
+            _, err = await asyncio.wait_for(second.communicate(), LIMIT)
+    assert second.returncode == 1
+    assert len(err.decode().splitlines()) == 1
+    assert port in err.decode()
+
+
+def test_without_a_command_it_prints_help(capsys):
+    assert main([]) == 0
+    assert "local" in capsys.readouterr().out
+
+
+def test_an_unknown_command_is_refused(capsys):
+    with pytest.raises(SystemExit) as caught:
+        main(["remote"])
+    assert caught.value.code == 2
+    assert "remote" in capsys.readouterr().err
