@@ -1,0 +1,48 @@
+# Everything that people and CI run. `make quickstart` and `make test` set up what they need.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+ORACLES := .oracles
+
+.PHONY: quickstart test check proofs oracles clean
+
+quickstart: $(VENV)/.quickstart
+	$(BIN)/python examples/collatz.py
+
+test: $(VENV)/.dev
+	$(BIN)/python -m coverage run -m pytest -m "not proof and not oracle"
+	$(BIN)/python -m coverage report --include="funcx_async/core/*" --fail-under=100
+	$(BIN)/python -m coverage report --fail-under=90
+
+check: $(VENV)/.dev
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/pyright --warnings
+
+# The slower proofs: official packages as oracles, large runs, CPython's own tests.
+proofs: $(VENV)/.dev oracles
+	$(BIN)/python -m pytest -m "proof or oracle" --timeout=300
+
+oracles: $(ORACLES)/sdk/.ready
+
+$(ORACLES)/sdk/.ready:
+	$(PYTHON) -m venv $(ORACLES)/sdk
+	$(ORACLES)/sdk/bin/python -m pip install --quiet globus-compute-sdk==4.19.0
+	touch $@
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=/path/to/python3.11")'
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.quickstart: $(VENV)/bin/python pyproject.toml
+	$(BIN)/python -m pip install --quiet --editable '.[local,progress]'
+	touch $@
+
+$(VENV)/.dev: $(VENV)/bin/python pyproject.toml
+	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	touch $@ $(VENV)/.quickstart
+
+clean:
+	rm -rf $(VENV) $(ORACLES) .coverage .mypy_cache .ruff_cache .hypothesis
