@@ -213,6 +213,7 @@ class Session:
 
     def led(self, task_group_id: str) -> None:
         """Take note of the task group that the service made."""
+        self._settings.made_group = task_group_id
 
     def count(self, what: str) -> None:
         """Count a noteworthy thing."""
@@ -244,21 +245,14 @@ class Session:
 
     def fail_open(self) -> None:
         """Fail what is open: nobody will settle it any more."""
-        left = len(self._open)
-        if left:
-            _log.info(
-                "%d task(s) of the group %s are left to themselves", left, self._settings.made_group
-            )
+        if self._open:
+            groups = ", ".join(self._joined) or "none yet"
+            _log.info("%d task(s) go on unawaited; task groups: %s", len(self._open), groups)
         for future in list(self._open):
-            group = (
-                f" of the task group {self._settings.made_group}"
-                if self._settings.made_group
-                else ""
-            )
             future.fail(
                 ExecutorClosed(
-                    "The event loop of the executor ended before the task did. If it was sent, it "
-                    f"goes on: reload the tasks{group} to await it again.",
+                    "The executor's event loop ended before the task did. If it was sent, it goes "
+                    "on: `reload_tasks` with its task group awaits it again.",
                     task_id=future.task_id,
                 )
             )
@@ -278,7 +272,7 @@ class Session:
             await self._leave()
 
     async def _leave(self) -> None:
-        for stream in self._joined.values():
+        for stream in tuple(self._joined.values()):
             await stream.leave(self)
         self._joined.clear()
         if self._closes_client:
