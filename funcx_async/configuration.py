@@ -40,7 +40,8 @@ class Configuration:
     ) -> None:
         told: dict[str, Any] = dict(options)
         for name in _DEPRECATED:
-            if told.pop(name, None) is not None:
+            if name in told:
+                del told[name]
                 warnings.warn(f"{name} does nothing any more", DeprecationWarning, stacklevel=3)
         unknown = ", ".join(sorted(set(told) - _SETTINGS - _AIMS))
         if unknown:
