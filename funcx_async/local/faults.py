@@ -175,17 +175,8 @@ class Faults:
 
     def endpoint_offline(self) -> Hold:
         """Begin no more tasks and call the endpoint offline, until the hold is released."""
-        pool = self._parts().pool
-
-        def back_online() -> None:
-            self._switches.offline.remove(hold)
-            if not self._switches.offline:
-                pool.resume()
-
-        hold = Hold(back_online)
-        self._switches.offline.append(hold)
-        pool.pause()
-        return hold
+        self._parts().pool.pause()
+        return self._switches.go_offline()
 
     # What happened
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
-USER_ERROR = "RemoteExecutionError"
-USER_ERROR_MESSAGE = "An error occurred during the execution of this task"
+from funcx_async.messages import EXECUTION_FAILED, encode_result
+from funcx_async.models import Result
+
+USER_ERROR: Final = "RemoteExecutionError"
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +25,7 @@ class Failure:
 
     text: str
     code: str = USER_ERROR
-    user_message: str = USER_ERROR_MESSAGE
+    user_message: str = EXECUTION_FAILED
 
 
 def result_message(
@@ -43,19 +45,14 @@ def result_message(
         ended: when it ended, in Unix nanoseconds.
         details: the worker's environment.
     """
-    failure = outcome if isinstance(outcome, Failure) else None
-    fields = {
-        "task_id": task_id,
-        "data": outcome if failure is None else failure.text,
-        "details": details,
-        "error_details": failure and {"code": failure.code, "user_message": failure.user_message},
-        "task_statuses": [
-            {"timestamp": started, "state": "execution-start", "actor": "worker"},
-            {"timestamp": ended, "state": "execution-end", "actor": "worker"},
-        ],
-    }
-    text = json.dumps({"message_type": "result", "data": fields}, separators=(",", ":"))
-    return b"\x01" + text.encode("ascii")
+    statuses = [
+        {"timestamp": started, "state": "execution-start", "actor": "worker"},
+        {"timestamp": ended, "state": "execution-end", "actor": "worker"},
+    ]
+    if isinstance(outcome, Failure):
+        result = Result(task_id, outcome.text, outcome.code, details=details)
+        return encode_result(result, user_message=outcome.user_message, task_statuses=statuses)
+    return encode_result(Result(task_id, outcome, details=details), task_statuses=statuses)
 
 
 @dataclass(frozen=True, slots=True)

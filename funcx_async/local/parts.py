@@ -78,6 +78,9 @@ async def assemble(plan: Plan, switches: Switches, stack: AsyncExitStack) -> Par
     pool = Pool(plan.workers, work=store.work, settled=dispatch.settled, endpoint_id=endpoint_id)
     stack.push_async_callback(pool.aclose)
     await pool.start()
+    if switches.offline:
+        pool.pause()
+    switches.back_online = pool.resume
     await dispatch.start(pool)
 
     listener = Listener(plan.host, plan.port)

@@ -55,6 +55,7 @@ class Publisher(Protocol):
 
     def connection_url(self) -> str:
         """The AMQP URL for a client, password included."""
+        ...
 
 
 def queue_of(group_id: str) -> str:

@@ -7,15 +7,13 @@ import secrets
 from contextlib import AsyncExitStack
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 from funcx_async.client import FuncXClient
+from funcx_async.executor import FuncXExecutor
 from funcx_async.local.faults import Faults
 from funcx_async.local.parts import Parts, Plan, assemble
 from funcx_async.local.switches import Switches
-
-if TYPE_CHECKING:
-    from funcx_async.executor import FuncXExecutor
 
 
 class LocalService:
@@ -165,7 +163,5 @@ class LocalService:
         Args:
             options: as :class:`~funcx_async.FuncXExecutor` takes them.
         """
-        from funcx_async.executor import FuncXExecutor
-
-        options = {"endpoint_id": self.endpoint_id, "funcx_client": self.client()} | options
-        return FuncXExecutor(**options)
+        chosen: dict[str, Any] = {"endpoint_id": self.endpoint_id, "funcx_client": self.client()}
+        return FuncXExecutor(**(chosen | options))

@@ -104,7 +104,8 @@ class Switches:
 
     def __init__(self) -> None:
         self.tally = Tally((*ROUTES, *EVENTS))
-        self.offline: list[Hold] = []
+        self.back_online: Callable[[], None] | None = None
+        self._offline: list[Hold] = []
         self._refusals: defaultdict[str, deque[Refusal]] = defaultdict(deque)
         self._replies: defaultdict[str, deque[Reply]] = defaultdict(deque)
         self._reply_holds: dict[str, tuple[Hold, asyncio.Event]] = {}
@@ -146,13 +147,28 @@ class Switches:
         return self._stage
 
     def release_all(self) -> None:
-        """Hold nothing back any more."""
+        """Hold no answer and no result back any more; an endpoint that is offline stays so."""
         for hold, _ in list(self._reply_holds.values()):
             hold.release()
         if self._stage is not None:
             self._stage.release()
-        for hold in list(self.offline):
-            hold.release()
+
+    @property
+    def offline(self) -> bool:
+        """Whether the endpoint is to seem offline."""
+        return bool(self._offline)
+
+    def go_offline(self) -> Hold:
+        """Let the endpoint seem offline; the last such hold released calls :attr:`back_online`."""
+
+        def released() -> None:
+            self._offline.remove(hold)
+            if not self._offline and self.back_online is not None:
+                self.back_online()
+
+        hold = Hold(released)
+        self._offline.append(hold)
+        return hold
 
     def arriving(self, route: str) -> None:
         """A request has come.

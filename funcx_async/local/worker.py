@@ -160,8 +160,7 @@ def users_traceback(error: BaseException) -> str:
     text = "".join(traceback.format_exception(type(error), error, trace))
     if len(text) > TRACEBACK_LIMIT:
         text = f"[{len(text) - TRACEBACK_LIMIT} characters left out]\n{text[-TRACEBACK_LIMIT:]}"
-    # Half a surrogate pair has no place in the message.
-    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+    return text
 
 
 def read_ahead(pipes: Pipes, waiting: SimpleQueue[bytes]) -> None:

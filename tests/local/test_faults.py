@@ -10,7 +10,19 @@ import aiormq
 import httpx
 import pytest
 
-from tests.local.dialogue import LIMIT, QUEUE_PREFIX, Rest, connected, messages_of, next_of, payload, task_id_of, value
+from funcx_async.local import LocalService
+from tests.brokers import require, with_rabbitmq
+from tests.local.dialogue import (
+    LIMIT,
+    QUEUE_PREFIX,
+    Rest,
+    connected,
+    messages_of,
+    next_of,
+    payload,
+    task_id_of,
+    value,
+)
 
 
 async def submitted(rest: Rest, count: int = 1, **fields: object) -> tuple[str, list[str]]:
@@ -64,13 +76,13 @@ async def test_a_truncated_reply_is_half_a_document(rest: Rest):
     assert (await rest.http.get("/v2/endpoints")).json()
 
 
-async def test_results_overtake_a_reply_that_is_held(rest: Rest):
-    group_id, _ = await submitted(rest)
-    await rest.executed(1)
-    async with messages_of(rest, group_id) as messages:
+async def test_results_overtake_a_reply_that_is_held(either: Rest):
+    group_id, _ = await submitted(either)
+    await either.executed(1)
+    async with messages_of(either, group_id) as messages:
         await next_of(messages)
-        with rest.service.faults.hold_replies("submit") as hold:
-            submitting = asyncio.create_task(submitted(rest, task_group_id=group_id))
+        with either.service.faults.hold_replies("submit") as hold:
+            submitting = asyncio.create_task(submitted(either, task_group_id=group_id))
             await asyncio.wait_for(hold.seen(), LIMIT)
             early = await next_of(messages)
             assert hold.held == 1
@@ -94,51 +106,51 @@ async def test_a_hold_ends_once_and_a_new_one_ends_the_old(rest: Rest):
     assert second.held == 0
 
 
-async def test_a_dropped_result_is_on_rest_alone(rest: Rest):
-    rest.service.faults.drop_results()
-    group_id, (dropped, sent) = await submitted(rest, 2)
-    await rest.executed(2)
-    assert rest.service.faults.count("dropped") == rest.service.faults.count("published") == 1
-    async with messages_of(rest, group_id) as messages:
+async def test_a_dropped_result_is_on_rest_alone(either: Rest):
+    either.service.faults.drop_results()
+    group_id, (dropped, sent) = await submitted(either, 2)
+    await either.executed(2)
+    assert either.service.faults.count("dropped") == either.service.faults.count("published") == 1
+    async with messages_of(either, group_id) as messages:
         got = task_id_of(await next_of(messages))
     assert got in (dropped, sent)
-    assert [value(document) for document in await rest.documents([dropped, sent])] == [0, 1]
+    assert [value(document) for document in await either.documents([dropped, sent])] == [0, 1]
 
 
-async def test_a_duplicated_result_comes_twice(rest: Rest):
-    rest.service.faults.duplicate_results()
-    group_id, (task_id,) = await submitted(rest)
-    async with messages_of(rest, group_id) as messages:
+async def test_a_duplicated_result_comes_twice(either: Rest):
+    either.service.faults.duplicate_results()
+    group_id, (task_id,) = await submitted(either)
+    async with messages_of(either, group_id) as messages:
         assert [task_id_of(await next_of(messages)) for _ in range(2)] == [task_id] * 2
-    assert rest.service.faults.count("published") == 2
+    assert either.service.faults.count("published") == 2
 
 
-async def test_a_high_assurance_result_comes_without_its_value(rest: Rest):
-    rest.service.faults.high_assurance_results()
-    group_id, (task_id,) = await submitted(rest)
-    async with messages_of(rest, group_id) as messages:
+async def test_a_high_assurance_result_comes_without_its_value(either: Rest):
+    either.service.faults.high_assurance_results()
+    group_id, (task_id,) = await submitted(either)
+    async with messages_of(either, group_id) as messages:
         message = await next_of(messages)
     assert message.headers["high_assurance"] is True
     assert task_id_of(message) == task_id
     assert json.loads(message.body[1:])["data"]["data"] == ""
-    assert value((await rest.documents([task_id]))[0]) == 0
+    assert value((await either.documents([task_id]))[0]) == 0
 
 
-async def test_results_come_backwards_in_groups(rest: Rest):
-    with rest.service.faults.hold_results() as straight:
-        group_id, ids = await submitted(rest, 5)
+async def test_results_come_backwards_in_groups(either: Rest):
+    with either.service.faults.hold_results() as straight:
+        group_id, ids = await submitted(either, 5)
         await asyncio.wait_for(straight.seen(5), LIMIT)
-        assert rest.service.faults.count("published") == 0
-    async with messages_of(rest, group_id) as messages:
+        assert either.service.faults.count("published") == 0
+    async with messages_of(either, group_id) as messages:
         order = [task_id_of(await next_of(messages)) for _ in range(5)]
         assert sorted(order) == sorted(ids)
-        with rest.service.faults.reorder_results(3) as hold:
-            await submitted(rest, 5, task_group_id=group_id)
+        with either.service.faults.reorder_results(3) as hold:
+            await submitted(either, 5, task_group_id=group_id)
             await asyncio.wait_for(hold.seen(5), LIMIT)
             first = [await next_of(messages) for _ in range(3)]
-            assert rest.service.faults.count("published") == 8
-        rest_of_them = [await next_of(messages) for _ in range(2)]
-    for some in (first, rest_of_them):
+            assert either.service.faults.count("published") == 8
+        remaining = [await next_of(messages) for _ in range(2)]
+    for some in (first, remaining):
         ends = [json.loads(message.body[1:])["data"]["task_statuses"][1] for message in some]
         assert len({task_id_of(message) for message in some}) == len(some)
         assert all(end["state"] == "execution-end" for end in ends)
@@ -149,11 +161,11 @@ async def test_a_window_of_one_cannot_be_reordered(service):
         service.faults.reorder_results(1)
 
 
-async def test_any_message_can_be_put_on_a_queue(rest: Rest):
-    group_id, _ = await submitted(rest)
-    await rest.executed(1)
-    rest.service.faults.publish(group_id, b"nonsense", headers={"high_assurance": True})
-    async with messages_of(rest, group_id) as messages:
+async def test_any_message_can_be_put_on_a_queue(either: Rest):
+    group_id, _ = await submitted(either)
+    await either.executed(1)
+    either.service.faults.publish(group_id, b"nonsense", headers={"high_assurance": True})
+    async with messages_of(either, group_id) as messages:
         await next_of(messages)
         message = await next_of(messages)
     assert message.body == b"nonsense"
@@ -208,15 +220,15 @@ async def test_amqp_consumers_are_cancelled(rest: Rest):
         assert first.empty()
 
 
-async def test_a_deleted_queue_is_made_again_by_the_next_submit(rest: Rest):
-    group_id, _ = await submitted(rest)
-    await rest.executed(1)
-    await rest.service.faults.delete_queues()
+async def test_a_deleted_queue_is_made_again_by_the_next_submit(either: Rest):
+    group_id, _ = await submitted(either)
+    await either.executed(1)
+    await either.service.faults.delete_queues()
     with pytest.raises(aio_pika.exceptions.ChannelNotFoundEntity):
-        async with messages_of(rest, group_id):
+        async with messages_of(either, group_id):
             pass
-    _, (task_id,) = await submitted(rest, task_group_id=group_id)
-    async with messages_of(rest, group_id) as messages:
+    _, (task_id,) = await submitted(either, task_group_id=group_id)
+    async with messages_of(either, group_id) as messages:
         assert task_id_of(await next_of(messages)) == task_id
 
 
@@ -252,3 +264,19 @@ async def test_a_route_that_is_none_is_refused_with_those_that_are(service):
 async def test_a_wait_for_what_is_not_counted_ends_at_once(service):
     with pytest.raises(ValueError, match="counted"):
         await service.faults.seen("sumbit")
+
+
+async def test_what_only_the_embedded_broker_can_do_is_refused_elsewhere():
+    if not with_rabbitmq():
+        pytest.skip("no RabbitMQ here")
+    async with LocalService(workers=1, amqp_url=require()) as service:
+        faults = service.faults
+        for fault in (
+            faults.disconnect,
+            faults.close_channels,
+            faults.cancel_consumers,
+            faults.refuse_logins,
+            faults.stall,
+        ):
+            with pytest.raises(RuntimeError, match=rf"{fault.__name__}\(\) works on the embedded"):
+                fault()

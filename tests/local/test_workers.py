@@ -12,6 +12,7 @@ import sys
 import textwrap
 import uuid
 from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -328,7 +329,6 @@ async def test_a_task_may_use_processes_of_its_own(bench: Bench):
 
 async def test_children_of_a_task_end_with_its_worker(bench: Bench, fifo):
     def leave_a_child(path):
-        import os
         import subprocess
         import time
 
@@ -430,7 +430,8 @@ async def test_workers_die_with_a_service_that_is_killed(fifo):
         """
     )
     command = (sys.executable, "-c", program, str(fifo))
-    service = subprocess.Popen(command, stdin=subprocess.DEVNULL)  # noqa: ASYNC220 - to be killed
+    root = Path(__file__).parents[2]
+    service = subprocess.Popen(command, stdin=subprocess.DEVNULL, cwd=root)  # noqa: ASYNC220
     try:
         worker = int(await asyncio.wait_for(asyncio.to_thread(fifo.read_text), LIMIT))
     finally:

@@ -1,11 +1,10 @@
 """A program of the official SDK, unmodified; run by its own interpreter, which has no funcx_async.
 
-It reads where to go from its environment, and writes one JSON document of what it saw.
+It reads where to go from its environment, and ends with one JSON document of what it saw.
 """
 
 from __future__ import annotations
 
-import concurrent.futures
 import json
 import os
 import sys
@@ -32,13 +31,6 @@ def crash():
     os._exit(3)
 
 
-def slow():
-    import time
-
-    time.sleep(2)
-    return "slow"
-
-
 def outcome(future):
     """The value, or the error as text."""
     try:
@@ -47,38 +39,42 @@ def outcome(future):
         return str(error)
 
 
-def task_id(future):
-    """The future's task id, once the service has given it."""
-    while future.task_id is None:
-        concurrent.futures.wait([future], timeout=0.05)
-    return future.task_id
-
-
-def main():
-    client = Client(
-        environment="local", authorizer=AccessTokenAuthorizer(os.environ["LOCAL_TOKEN"])
-    )
-    endpoint_id = os.environ["LOCAL_ENDPOINT"]
-    seen = {}
+def work(client, endpoint_id):
+    """Submit tasks of all kinds; what became of them."""
     with Executor(endpoint_id=endpoint_id, client=client) as executor:
         futures = [executor.submit(add, number, number) for number in range(300)]
         error, lost = executor.submit(fail), executor.submit(crash)
         hello = executor.submit_to_registered_function(HELLO_WORLD)
-        seen["values"] = [outcome(future) for future in futures]
-        seen["error"], seen["crash"] = outcome(error), outcome(lost)
-        seen["hello"] = outcome(hello)
-        unfinished = task_id(executor.submit(slow))
-        # Open again: the finished ones over REST, the unfinished one over AMQP.
-        again = {future.task_id: future for future in executor.reload_tasks()}
-        seen["reloaded"] = len(again)
-        seen["reloaded value"] = outcome(again[futures[21].task_id])
-        seen["reloaded error"] = outcome(again[error.task_id])
-        seen["reloaded, was unfinished"] = again[unfinished].done()
-        seen["reloaded, finished later"] = outcome(again[unfinished])
-        seen["afterwards"] = outcome(executor.submit(add, 1, 1))
-    seen["status"] = client.get_endpoint_status(endpoint_id)["status"]
-    seen["task"] = client.get_task(futures[0].task_id)["status"]
-    json.dump(seen, sys.stdout)
+        return {
+            "values": [outcome(future) for future in futures],
+            "error": outcome(error),
+            "crash": outcome(lost),
+            "hello": outcome(hello),
+            "group": str(executor.task_group_id),
+            "status": client.get_endpoint_status(endpoint_id)["status"],
+            "task": client.get_task(futures[0].task_id)["status"],
+        }
+
+
+def reload(client, endpoint_id, group_id):
+    """Take up a task group again, one task of which is not finished."""
+    with Executor(endpoint_id=endpoint_id, client=client, task_group_id=group_id) as executor:
+        futures = list(executor.reload_tasks())
+        (unfinished,) = [future for future in futures if not future.done()]
+        print("reloaded", flush=True)  # now let it finish
+        return {
+            "reloaded": len(futures),
+            "values": sum(1 for future in futures if isinstance(outcome(future), int)),
+            "unfinished": outcome(unfinished),
+            "afterwards": outcome(executor.submit(add, 1, 1)),
+        }
+
+
+def main():
+    authorizer = AccessTokenAuthorizer(os.environ["LOCAL_TOKEN"])
+    client = Client(environment="local", authorizer=authorizer)
+    part = {"work": work, "reload": reload}[sys.argv[1]]
+    json.dump(part(client, os.environ["LOCAL_ENDPOINT"], *sys.argv[2:]), sys.stdout)
 
 
 if __name__ == "__main__":

@@ -7,14 +7,18 @@ port of our service. So our service is its HTTP proxy, and answers itself.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from funcx_async.local import LocalService
+from tests.brokers import require, with_rabbitmq
+from tests.local.dialogue import payload, rest_of
 
 pytestmark = [pytest.mark.oracle, pytest.mark.timeout(180)]
 
@@ -35,21 +39,20 @@ def official_python() -> str:
     return str(path)
 
 
-@pytest.fixture(params=["embedded broker", "RabbitMQ"])
+@pytest.fixture(params=with_rabbitmq("embedded"))
 def amqp_url(request: pytest.FixtureRequest) -> str | None:
     """Where the service sends results."""
-    if request.param == "embedded broker":
-        return None
-    url: str = request.getfixturevalue("rabbitmq_url")
-    return url
+    return require() if request.param == "rabbitmq" else None
 
 
-async def official_session(python: str, service: LocalService, home: Path) -> dict[str, Any]:
-    """Run the official SDK's program; what it saw."""
+@contextlib.asynccontextmanager
+async def official_session(
+    python: str, service: LocalService, home: Path, *arguments: str
+) -> AsyncIterator[asyncio.subprocess.Process]:
+    """The official SDK's program, running."""
     process = await asyncio.create_subprocess_exec(
-        *(python, str(HERE / "official_session.py")),
+        *(python, str(HERE / "official_session.py"), *arguments),
         stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
         env={
             "HTTP_PROXY": service.url,
             "HOME": str(home),
@@ -59,12 +62,17 @@ async def official_session(python: str, service: LocalService, home: Path) -> di
         },
     )
     try:
-        out, err = await asyncio.wait_for(process.communicate(), LIMIT)
+        yield process
     finally:
         if process.returncode is None:
             process.kill()
-            await process.wait()
-    assert process.returncode == 0, err.decode()
+        await process.communicate()
+
+
+async def last_words(process: asyncio.subprocess.Process) -> dict[str, Any]:
+    """What the program saw, once it has ended."""
+    out, _ = await asyncio.wait_for(process.communicate(), LIMIT)
+    assert process.returncode == 0, "the official SDK failed; standard error says how"
     document: dict[str, Any] = json.loads(out)
     return document
 
@@ -72,18 +80,24 @@ async def official_session(python: str, service: LocalService, home: Path) -> di
 async def test_the_official_executor_works_on_the_local_service(
     official_python: str, amqp_url: str | None, tmp_path: Path
 ):
-    async with LocalService(workers=2, amqp_url=amqp_url) as service:
-        seen = await official_session(official_python, service, tmp_path)
-        assert service.faults.count("accepted") == 305
-    assert seen["values"] == [2 * number for number in range(300)]
-    assert 'raise ValueError("on purpose")' in seen["error"]
-    assert "exit code 3" in seen["crash"]
-    assert seen["hello"] == "Hello World!"
-    assert seen["reloaded"] == 304
-    assert seen["reloaded value"] == 42
-    assert seen["reloaded error"] == seen["error"]
-    assert seen["reloaded, was unfinished"] is False
-    assert seen["reloaded, finished later"] == "slow"
-    assert seen["afterwards"] == 2
-    assert seen["status"] == "online"
-    assert seen["task"] == "success"
+    async with LocalService(workers=2, amqp_url=amqp_url) as service, rest_of(service) as rest:
+        async with official_session(official_python, service, tmp_path, "work") as process:
+            seen = await last_words(process)
+        assert service.faults.count("accepted") == 303
+        assert seen["values"] == [2 * number for number in range(300)]
+        assert 'raise ValueError("on purpose")' in seen["error"]
+        assert "exit code 3" in seen["crash"]
+        assert seen["hello"] == "Hello World!"
+        assert (seen["status"], seen["task"]) == ("online", "success")
+
+        with service.faults.endpoint_offline() as offline:
+            function_id = await rest.register(abs)
+            await rest.submit(function_id, payload(-7), task_group_id=seen["group"])
+            again = ("reload", seen["group"])
+            async with official_session(official_python, service, tmp_path, *again) as process:
+                assert process.stdout is not None
+                line = await asyncio.wait_for(process.stdout.readline(), LIMIT)
+                assert line == b"reloaded\n"
+                offline.release()
+                seen = await last_words(process)
+        assert seen == {"reloaded": 304, "values": 301, "unfinished": 7, "afterwards": 2}
