@@ -18,6 +18,7 @@ from collections.abc import Callable, Generator
 from concurrent.futures._base import CANCELLED, CANCELLED_AND_NOTIFIED, PENDING, RUNNING
 from typing import Any, Protocol, TypeVar
 
+from funcx_async.errors import FuncXError
 from funcx_async.models import TaskStatus
 
 T = TypeVar("T")
@@ -196,6 +197,8 @@ class FuncXFuture(concurrent.futures.Future[T]):
         try:
             value = self._origin.read(payload)
         except Exception as error:
+            if isinstance(error, FuncXError):
+                error.task_id = self.task_id
             return self.fail(error)
         try:
             self.set_result(value)

@@ -38,6 +38,7 @@ class Consumer:
         source: gives what to connect with; None where results shall only be asked for.
         take: is called with each delivery and its tag.
         reconnected: is called when deliveries come again after a loss.
+        unreachable: is called when the queue cannot be reached, some time after a loss.
     """
 
     def __init__(
@@ -47,11 +48,13 @@ class Consumer:
         source: Callable[[], ResultSource | None],
         take: Callable[[Delivery, Tag], None],
         reconnected: Callable[[], None],
+        unreachable: Callable[[], None],
     ) -> None:
         self.task_group_id = task_group_id
         self._source = source
         self._take = take
         self._reconnected = reconnected
+        self._unreachable = unreachable
         self._backoff = Backoff()
         self._failures = 0
         self._wanted = asyncio.Event()
@@ -153,3 +156,5 @@ class Consumer:
                 self.task_group_id,
                 reason,
             )
+        if self._failures == TRIES_BEFORE_POLLING:
+            self._unreachable()

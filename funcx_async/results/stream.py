@@ -88,6 +88,7 @@ class ResultStream:
             source=lambda: self._member().source,
             take=self._take,
             reconnected=self._reconnected,
+            unreachable=lambda: self._reconciler.missed(),
         )
         self._reconciler = Reconciler(
             self._consumer,
