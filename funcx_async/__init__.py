@@ -27,22 +27,48 @@ from funcx_async.errors import (
 )
 from funcx_async.executor import FuncXExecutor
 from funcx_async.futures import FuncXFuture
+from funcx_async.serialize import (
+    AllCodeStrategies,
+    AllDataStrategies,
+    CombinedCode,
+    DillCode,
+    DillCodeSource,
+    DillCodeTextInspect,
+    DillDataBase64,
+    FuncXSerializer,
+    JSONData,
+    PickleCode,
+    PureSourceDill,
+    PureSourceTextInspect,
+)
 from funcx_async.waiting import as_completed, gather
 
 __all__ = [
+    "AllCodeStrategies",
+    "AllDataStrategies",
     "AnswerIncomplete",
     "AnswerLost",
     "AnswerNotUnderstood",
     "AuthenticationFailed",
+    "CombinedCode",
     "DeserializationError",
+    "DillCode",
+    "DillCodeSource",
+    "DillCodeTextInspect",
+    "DillDataBase64",
     "ExecutorClosed",
     "Forbidden",
     "FuncXClient",
     "FuncXError",
     "FuncXExecutor",
     "FuncXFuture",
+    "FuncXSerializer",
     "FuncxTaskExecutionFailed",
+    "JSONData",
     "NotFound",
+    "PickleCode",
+    "PureSourceDill",
+    "PureSourceTextInspect",
     "RequestRefused",
     "ResultExpired",
     "SerializationError",

@@ -1,0 +1,138 @@
+"""What may be imported from the package, and who in it imports whom."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+
+import funcx_async
+
+PACKAGE = Path(funcx_async.__file__).parent
+
+PUBLIC = [
+    "AllCodeStrategies",
+    "AllDataStrategies",
+    "AnswerIncomplete",
+    "AnswerLost",
+    "AnswerNotUnderstood",
+    "AuthenticationFailed",
+    "CombinedCode",
+    "DeserializationError",
+    "DillCode",
+    "DillCodeSource",
+    "DillCodeTextInspect",
+    "DillDataBase64",
+    "ExecutorClosed",
+    "Forbidden",
+    "FuncXClient",
+    "FuncXError",
+    "FuncXExecutor",
+    "FuncXFuture",
+    "FuncXSerializer",
+    "FuncxTaskExecutionFailed",
+    "JSONData",
+    "NotFound",
+    "PickleCode",
+    "PureSourceDill",
+    "PureSourceTextInspect",
+    "RequestRefused",
+    "ResultExpired",
+    "SerializationError",
+    "ServiceUnavailable",
+    "SubmitUncertain",
+    "TaskExecutionFailed",
+    "TooLarge",
+    "TooManyOpenTasks",
+    "as_completed",
+    "gather",
+]
+
+LEVELS = {
+    0: "errors models progress",
+    1: "core serialize messages futures",
+    2: "waiting environments answers registration",
+    3: "auth settings",
+    4: "client configuration",
+    5: "results functions",
+    6: "submitter submitting",
+    7: "session",
+    8: "executor",
+    9: "local",
+    10: "cli __init__",
+    11: "__main__",
+}
+LEVEL_OF = {module: level for level, modules in LEVELS.items() for module in modules.split()}
+
+
+def test_the_public_names_are_these():
+    assert sorted(funcx_async.__all__) == PUBLIC
+    assert all(hasattr(funcx_async, name) for name in PUBLIC)
+
+
+def top_level(path: Path) -> str:
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def imported(path: Path) -> set[str]:
+    """The modules of this package, by their names at its top level, that a file imports."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom):
+            base = node.module or ""
+            names.update(
+                [f"funcx_async.{alias.name}" for alias in node.names]
+                if base == "funcx_async"
+                else [base]
+            )
+        elif isinstance(node, ast.Import):
+            names.update(alias.name for alias in node.names)
+    parts = [name.split(".") for name in names]
+    modules = {name[1] for name in parts if name[0] == "funcx_async" and len(name) > 1}
+    return {module if module in LEVEL_OF else "__init__" for module in modules}
+
+
+@pytest.mark.parametrize(
+    "path",
+    [pytest.param(path, id=str(path.relative_to(PACKAGE))) for path in PACKAGE.rglob("*.py")],
+)
+def test_a_module_imports_from_lower_levels_only(path: Path):
+    own = top_level(path)
+    for other in imported(path) - {own}:
+        assert LEVEL_OF[other] < LEVEL_OF[own], f"{own} must not import {other}"
+
+
+def test_every_module_has_a_level():
+    modules = {top_level(path) for path in PACKAGE.rglob("*.py")}
+    assert modules == set(LEVEL_OF)
+
+
+def test_the_core_knows_nothing_of_loops_threads_clocks_and_sockets():
+    forbidden = {"asyncio", "threading", "time", "socket", "concurrent", "httpx", "random", "anyio"}
+    for path in (PACKAGE / "core").glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            names = (
+                [alias.name for alias in node.names]
+                if isinstance(node, ast.Import)
+                else [node.module or ""]
+                if isinstance(node, ast.ImportFrom)
+                else []
+            )
+            assert not {name.split(".")[0] for name in names} & forbidden, path
+            assert not isinstance(node, ast.Await | ast.AsyncFunctionDef), path
+
+
+def test_importing_starts_nothing_and_needs_no_extra():
+    program = textwrap.dedent("""
+        import sys, threading
+        for extra in ("starlette", "uvicorn", "tqdm", "fastapi", "globus_sdk"):
+            sys.modules[extra] = None
+        import funcx_async
+        funcx_async.FuncXExecutor()
+        assert threading.active_count() == 1
+    """)
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=30)
