@@ -136,7 +136,9 @@ def _name_and_source(function: Any, find: Callable[[Any], str]) -> tuple[str, st
 
     In the asyncio REPL, for one, what is found is a piece of another module's text.
     """
-    name = getattr(function, "__name__", type(function).__qualname__)
+    name = getattr(function, "__name__", None)
+    if not isinstance(name, str):
+        raise SerializationError(f"{function!r} has no name and so no source; use DillCode")
     try:
         source = find(function)
     except (OSError, TypeError, IndexError) as error:

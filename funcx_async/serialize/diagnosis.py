@@ -124,8 +124,9 @@ def _escaped(text: str) -> str:
 def _parts_of_function(function: FunctionType) -> Iterator[_Part]:
     name = f"{function.__qualname__}()"
     for global_name in globals_read(function.__code__):
-        if global_name in function.__globals__:
-            yield _Part(global_name, function.__globals__[global_name], name)
+        value = function.__globals__.get(global_name)
+        if not isinstance(value, ModuleType):  # a module is sent by its attributes
+            yield _Part(global_name, value, name)
     for variable, cell in zip(
         function.__code__.co_freevars, function.__closure__ or (), strict=False
     ):
@@ -167,7 +168,7 @@ def describe(error: BaseException) -> str:
         text = str(error)
     except Exception:  # the exception's class may be the user's
         text = ""
-    if isinstance(error, CannotTravel) and text:
+    if isinstance(error, CannotTravel | SerializationError) and text:
         return text
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from typing import Any, ClassVar
 
 from funcx_async.errors import DeserializationError, SerializationError
-from funcx_async.serialize.diagnosis import describe, unsendable
+from funcx_async.serialize.diagnosis import CannotTravel, describe, unsendable
 
 IDENTIFIER_LENGTH = 3
 
@@ -112,15 +112,15 @@ def all_that_write(strategies: list[SerializationStrategy], value: Any) -> list[
     """Write an object in every way that works for it.
 
     Raises:
-        SerializationError: none does; it says why, of each.
+        CannotTravel: none does; it says why, of each.
     """
     written: list[str] = []
     reasons: list[str] = []
     for strategy in strategies:
         try:
-            written.append(strategy.serialize(value))
-        except SerializationError as error:
-            reasons.append(f"{type(strategy).__name__}: {error}")
+            written.append(strategy.identifier + strategy.encode(value))
+        except Exception as error:
+            reasons.append(f"by {type(strategy).__name__}: {describe(error)}")
     if not written:
-        raise SerializationError("; ".join(reasons))
+        raise CannotTravel("; ".join(reasons))
     return written
