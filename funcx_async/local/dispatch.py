@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
@@ -14,6 +15,10 @@ from funcx_async.local.store import Store
 from funcx_async.local.switches import Notice, Switches
 from funcx_async.local.workers import Job, Pool
 
+logger = logging.getLogger(__name__)
+
+CATCH_UP: Final = 5.0
+"""Seconds at most that no task begins because results pile up."""
 FORGET_EVERY: Final = 60.0
 """Seconds between two looks for results that are too old."""
 
@@ -28,6 +33,7 @@ class Dispatch:
         self._queued: set[str] = set()
         self._pool: Pool | None = None
         self._timer: asyncio.TimerHandle | None = None
+        self._catching_up: asyncio.Task[None] | None = None
 
     async def start(self, pool: Pool) -> None:
         """Begin, with what an earlier service on the same database left unfinished."""
@@ -39,9 +45,11 @@ class Dispatch:
         self._forget_old()
 
     def close(self) -> None:
-        """Stop looking for old results."""
+        """Stop looking for old results and for consumers that are slow."""
         if self._timer is not None:
             self._timer.cancel()
+        if self._catching_up is not None:
+            self._catching_up.cancel()
 
     def _forget_old(self) -> None:
         self._store.forget_old()
@@ -89,15 +97,34 @@ class Dispatch:
             self._pool.add(jobs)
         return group_id, taken
 
-    def settled(self, task_id: str, message: bytes, failed: bool) -> None:
+    def settled(self, job: Job, message: bytes, failed: bool) -> None:
         """Keep a task's result, and send it out if its group has a queue."""
-        task = self._store.settle(task_id, message, failed=failed)
-        if task is None:
+        settled_at = self._store.settle(job.task_id, message, failed=failed)
+        if settled_at is None:
             return
-        if task.group_id in self._queued and task.settled_at is not None:
-            notice = Notice(task.group_id, message, int(task.settled_at))
+        if job.group_id in self._queued:
+            notice = Notice(job.group_id, message, int(settled_at))
             self.publish(self._switches.outgoing(notice))
+            if self._publisher.crowded and self._catching_up is None:
+                self._catching_up = asyncio.create_task(
+                    self._let_consumers_catch_up(), name="funcx:catching-up"
+                )
         self._switches.tally.add("executed")
+
+    async def _let_consumers_catch_up(self) -> None:
+        """Begin no tasks while results pile up, but not for long: their consumer may be gone."""
+        if self._pool is None:
+            return
+        self._pool.pause()
+        try:
+            async with asyncio.timeout(CATCH_UP):
+                await self._publisher.room()
+        except TimeoutError:
+            logger.info("Results pile up: nobody consumes them, or too slowly")
+        finally:
+            self._catching_up = None
+            if not self._switches.offline:
+                self._pool.resume()
 
     def publish(self, notices: Iterable[Notice]) -> None:
         """Put messages on their queues."""

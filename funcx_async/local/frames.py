@@ -7,7 +7,6 @@ This module is imported by every worker as it starts, so it needs nothing but ``
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
 from typing import Final
 
 HEAD: Final = struct.Struct(">IB")
@@ -37,21 +36,19 @@ def frame(kind: int, body: bytes = b"") -> bytes:
     return HEAD.pack(len(body), kind) + body
 
 
-def cut(received: bytearray) -> Iterator[tuple[int, bytes]]:
+def cut(received: bytearray) -> list[tuple[int, bytes]]:
     """Take the complete frames off the front of ``received``, as ``(kind, body)``."""
+    complete = []
     start = 0
-    try:
-        while len(received) - start >= HEAD.size:
-            length, kind = HEAD.unpack_from(received, start)
-            end = start + HEAD.size + length
-            if len(received) < end:
-                break
-            body = bytes(memoryview(received)[start + HEAD.size : end])
-            start = end
-            yield kind, body
-    finally:
-        if start:
-            del received[:start]
+    while len(received) - start >= HEAD.size:
+        length, kind = HEAD.unpack_from(received, start)
+        end = start + HEAD.size + length
+        if len(received) < end:
+            break
+        complete.append((kind, bytes(memoryview(received)[start + HEAD.size : end])))
+        start = end
+    del received[:start]
+    return complete
 
 
 def ids(body: bytes) -> set[str]:

@@ -8,30 +8,28 @@ import os
 import signal
 import time
 from collections import deque
-from collections.abc import Callable, Collection
-from typing import TYPE_CHECKING, Final, Protocol, cast
+from collections.abc import Callable, Collection, Sequence
+from typing import TYPE_CHECKING, Final, cast
 
 from funcx_async.local import frames
 
 if TYPE_CHECKING:
     from funcx_async.local.workers import Job
 
+ENOUGH: Final = 65536
+"""So many bytes are sent ahead at most, or one job."""
 LAST_WORDS: Final = 1.0
 """Seconds for a worker's pipe to close after its process ended, before we close it."""
 
 
-class FrameReceiver(Protocol):
-    """Takes a frame from a worker."""
-
-    def __call__(self, worker: WorkerProcess, kind: int, body: bytes, /) -> None:
-        """Take one frame."""
+Received = Callable[["WorkerProcess", Sequence[tuple[int, bytes]]], None]
 
 
 class WorkerProcess(asyncio.SubprocessProtocol):
     """The pipes of one worker process, and what was sent into them.
 
     Args:
-        received: is called with each frame.
+        received: is called with the frames that have come, as ``(kind, body)``.
         lost: is called once, when the process has ended and its last frame was received, with
             words on how it ended.
 
@@ -42,7 +40,7 @@ class WorkerProcess(asyncio.SubprocessProtocol):
         ended: done when the process has ended and its pipes are closed.
     """
 
-    def __init__(self, received: FrameReceiver, lost: Callable[[WorkerProcess, str], None]) -> None:
+    def __init__(self, received: Received, lost: Callable[[WorkerProcess, str], None]) -> None:
         loop = asyncio.get_running_loop()
         self.jobs: deque[Job] = deque()
         self.recalled = False
@@ -53,6 +51,8 @@ class WorkerProcess(asyncio.SubprocessProtocol):
         self._received = received
         self._lost = lost
         self._buffer = bytearray()
+        self._unsent: list[bytes] = []
+        self._unsent_bytes = 0
         self._close_timer: asyncio.TimerHandle | None = None
 
     @property
@@ -62,8 +62,8 @@ class WorkerProcess(asyncio.SubprocessProtocol):
 
     @property
     def backlog(self) -> bool:
-        """Whether the process is slower to read than we are to write."""
-        return self._pipe.get_write_buffer_size() > 0
+        """Whether the process has enough to read for now."""
+        return self._unsent_bytes > ENOUGH or self._pipe.get_write_buffer_size() > 0
 
     @property
     def seconds_on_head(self) -> float:
@@ -76,12 +76,20 @@ class WorkerProcess(asyncio.SubprocessProtocol):
         if not self.jobs:
             self.recalled = False
 
-    def run(self, job: Job, body: bytes) -> None:
-        """Send a job; in a process that has ended it goes nowhere."""
+    def give(self, job: Job, body: bytes) -> None:
+        """Have a job for the process, to be sent by :meth:`flush`."""
         if not self.jobs:
             self._head_since = time.monotonic()
         self.jobs.append(job)
-        self._pipe.write(frames.frame(frames.RUN, body))
+        self._unsent.append(frames.frame(frames.RUN, body))
+        self._unsent_bytes += len(body)
+
+    def flush(self) -> None:
+        """Send what was given, in one piece; to a process that has ended it goes nowhere."""
+        if self._unsent:
+            self._pipe.write(b"".join(self._unsent))
+            self._unsent.clear()
+            self._unsent_bytes = 0
 
     def recall(self) -> None:
         """Ask once for the jobs back that have not begun."""
@@ -112,10 +120,11 @@ class WorkerProcess(asyncio.SubprocessProtocol):
     def pipe_data_received(self, fd: int, data: bytes) -> None:
         """Frames, or parts of frames, have come."""
         self._buffer += data
-        for kind, body in frames.cut(self._buffer):
-            if kind == frames.READY and not self.ready.done():
+        complete = frames.cut(self._buffer)
+        if complete:
+            if not self.ready.done() and complete[0][0] == frames.READY:
                 self.ready.set_result(True)
-            self._received(self, kind, body)
+            self._received(self, complete)
 
     def process_exited(self) -> None:
         """The process has ended; what it wrote before may still be in the pipe."""

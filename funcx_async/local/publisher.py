@@ -25,6 +25,8 @@ QUEUE_EXPIRES: Final = 30 * 60.0
 USER_LIVES: Final = 10 * 60.0
 """Seconds that the credentials of one request are good for new connections."""
 USERS_AT_MOST: Final = 1000
+WAITING_BYTES: Final = 256 * 1024 * 1024
+"""With more than so many bytes of messages waiting, it is crowded."""
 AT_ONCE: Final = 256
 """Messages published before their confirms are awaited."""
 RECONNECT_DELAY: Final = 0.5
@@ -52,6 +54,14 @@ class Publisher(Protocol):
 
     def publish(self, notice: Notice) -> None:
         """Publish a message; to a queue that is not there it goes nowhere."""
+
+    @property
+    def crowded(self) -> bool:
+        """Whether more waits for consumers than should."""
+        ...
+
+    async def room(self) -> None:
+        """Return when it is no longer crowded."""
 
     def connection_url(self) -> str:
         """The AMQP URL for a client, password included."""
@@ -98,6 +108,15 @@ class EmbeddedPublisher:
             headers=notice.headers or None,
         )
 
+    @property
+    def crowded(self) -> bool:
+        """Whether the queues hold more than they should."""
+        return self._broker.queued_bytes > WAITING_BYTES
+
+    async def room(self) -> None:
+        """Return when it is no longer crowded."""
+        await self._broker.until(lambda: not self.crowded)
+
     def connection_url(self) -> str:
         """A URL with a user made for it."""
         user, password = f"user-{secrets.token_hex(8)}", secrets.token_urlsafe(24)
@@ -123,6 +142,8 @@ class RabbitPublisher:
     def __init__(self, url: str) -> None:
         self._url = url
         self._waiting: deque[Notice] = deque()
+        self._waiting_bytes = 0
+        self._progress = asyncio.Event()
         self._wake = asyncio.Event()
         self._connection: AbstractConnection | None = None
         self._channel: AbstractChannel | None = None
@@ -174,7 +195,19 @@ class RabbitPublisher:
     def publish(self, notice: Notice) -> None:
         """Publish a message, as soon as the connection allows."""
         self._waiting.append(notice)
+        self._waiting_bytes += len(notice.body)
         self._wake.set()
+
+    @property
+    def crowded(self) -> bool:
+        """Whether more waits for the RabbitMQ than should."""
+        return self._waiting_bytes > WAITING_BYTES
+
+    async def room(self) -> None:
+        """Return when it is no longer crowded."""
+        while self.crowded:
+            self._progress.clear()
+            await self._progress.wait()
 
     def connection_url(self) -> str:
         """The URL that the service was given."""
@@ -214,8 +247,10 @@ class RabbitPublisher:
             for outcome in outcomes:
                 if outcome is not None:
                     raise outcome
-            for _ in batch:
+            for notice in batch:
                 self._waiting.popleft()
+                self._waiting_bytes -= len(notice.body)
+            self._progress.set()
 
     async def _publish_one(self, notice: Notice) -> None:
         message = aio_pika.Message(

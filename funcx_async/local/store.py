@@ -16,7 +16,6 @@ import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -238,21 +237,21 @@ class Store:
             raise KeyError(task_id)
         return row[0], row[1]
 
-    def settle(self, task_id: str, message: bytes, *, failed: bool) -> Task | None:
-        """Note a task's result; None if the task is unknown or was settled before."""
-        task = self.task(task_id)
-        if task is None or task.message is not None:
-            return None
+    def settle(self, task_id: str, message: bytes, *, failed: bool) -> float | None:
+        """Note a task's result; when that was, or None if it is unknown or was settled before."""
         now = self._clock()
-        # Not "UPDATE ... RETURNING": for this one row it takes three times as long.
-        self._database.execute(
-            "UPDATE tasks SET settled_at = ?, failed = ?, message = ?, payload = NULL WHERE id = ?",
+        # Without RETURNING: for this one row it takes twice as long.
+        changed = self._database.execute(
+            "UPDATE tasks SET settled_at = ?, failed = ?, message = ?, payload = NULL"
+            " WHERE id = ? AND settled_at IS NULL",
             (now, failed, message, task_id),
         )
+        if not changed.rowcount:
+            return None
         self._kept_bytes += len(message)
         if self._kept_bytes > RESULTS_KEPT_BYTES:
             self._forget_oldest()
-        return replace(task, settled_at=now, message=message, failed=failed)
+        return now
 
     def forget_old(self) -> None:
         """Forget the tasks that were settled more than 30 minutes ago."""

@@ -16,7 +16,7 @@ import logging
 import sys
 import time
 from collections import OrderedDict, deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -82,7 +82,7 @@ class Pool:
     Args:
         size: how many processes.
         work: gives a task's result serializers (JSON) and its buffer; KeyError if it has none.
-        settled: is told each task's result: id, result message, whether it failed.
+        settled: is told each job's result message, and whether it failed.
         endpoint_id: what the workers say that they belong to.
     """
 
@@ -91,7 +91,7 @@ class Pool:
         size: int,
         *,
         work: Callable[[str], tuple[str, str]],
-        settled: Callable[[str, bytes, bool], None],
+        settled: Callable[[Job, bytes, bool], None],
         endpoint_id: str,
     ) -> None:
         self._size = size
@@ -189,19 +189,20 @@ class Pool:
         )
         self._workers.add(worker)
 
-    def _received(self, worker: WorkerProcess, kind: int, body: bytes) -> None:
-        """Take one frame from a worker."""
-        if kind == frames.DONE:
-            seconds, failed = frames.OUTCOME.unpack_from(body)
-            job = worker.jobs.popleft()
-            worker.head_changed()
-            self._quick[job.function_id] = seconds < QUICK
-            self._settled(job.task_id, body[frames.OUTCOME.size :], failed)
-        elif kind == frames.RETURNED:
-            self._turns.put_back(worker.take_back(frames.ids(body)))
-            self._feed_all()
-        elif kind == frames.READY:
-            self._early_ends = 0
+    def _received(self, worker: WorkerProcess, received: Sequence[tuple[int, bytes]]) -> None:
+        """Take frames from a worker."""
+        for kind, body in received:
+            if kind == frames.DONE:
+                seconds, failed = frames.OUTCOME.unpack_from(body)
+                job = worker.jobs.popleft()
+                worker.head_changed()
+                self._quick[job.function_id] = seconds < QUICK
+                self._settled(job, body[frames.OUTCOME.size :], failed)
+            elif kind == frames.RETURNED:
+                self._turns.put_back(worker.take_back(frames.ids(body)))
+                self._feed_all()
+            elif kind == frames.READY:
+                self._early_ends = 0
         self._feed(worker, AHEAD)
 
     def _lost(self, worker: WorkerProcess, ending: str) -> None:
@@ -214,7 +215,8 @@ class Pool:
             logger.info("Task %s took its worker with it: the process %s", culprit.task_id, ending)
             self._turns.put_back(worker.jobs)
             message = worker_lost(culprit.task_id, ending, worker.seconds_on_head)
-            self._settled(culprit.task_id, message, True)
+            self._settled(culprit, message, True)
+            self._feed_all()
         if not worker.ready.result():
             self._early_ends += 1
             logger.warning("A worker process %s before it was ready", ending)
@@ -256,6 +258,7 @@ class Pool:
         ):
             self._turns.take()
             self._give(worker, job)
+        worker.flush()
 
     def _has_room(self, worker: WorkerProcess, job: Job) -> bool:
         if not worker.accepting:
@@ -275,7 +278,7 @@ class Pool:
         except KeyError:
             return  # settled or forgotten meanwhile
         head = f'["{job.task_id}",{serializers}]\n'
-        worker.run(job, (head + buffer).encode("utf-8", frames.ENCODING_ERRORS))
+        worker.give(job, (head + buffer).encode("utf-8", frames.ENCODING_ERRORS))
         if len(worker.jobs) > 1 and self._patience is None:
             loop = asyncio.get_running_loop()
             self._patience = loop.call_later(PATIENCE, self._recall_from_slow)

@@ -13,7 +13,7 @@ from tests.local.dialogue import Rest, rest_of
 
 @pytest.fixture
 async def service() -> AsyncIterator[LocalService]:
-    async with LocalService(workers=2) as running:
+    async with LocalService(workers=1) as running:
         yield running
 
 
@@ -27,6 +27,6 @@ async def rest(service: LocalService) -> AsyncIterator[Rest]:
 async def either(request: pytest.FixtureRequest) -> AsyncIterator[Rest]:
     """A service on the embedded broker, and one on a RabbitMQ."""
     amqp_url = require() if request.param == "rabbitmq" else None
-    async with LocalService(workers=2, amqp_url=amqp_url) as running, rest_of(running) as talking:
+    async with LocalService(workers=1, amqp_url=amqp_url) as running, rest_of(running) as talking:
         yield talking
         await running.faults.delete_queues()

@@ -154,8 +154,8 @@ async def test_endpoints_are_described(rest: Rest):
     assert (one["uuid"], one["name"]) == (listed["uuid"], listed["name"])
     status = (await rest.http.get(f"/v2/endpoints/{rest.service.endpoint_id}/status")).json()
     assert status["status"] == "online"
-    assert status["details"]["total_workers"] == 2
-    assert status["details"]["idle_workers"] == 2
+    assert status["details"]["total_workers"] == 1
+    assert status["details"]["idle_workers"] == 1
 
 
 async def test_every_look_at_the_queue_address_brings_new_credentials(rest: Rest):

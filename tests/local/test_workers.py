@@ -57,9 +57,9 @@ class Bench:
             size, work=self.buffers.__getitem__, settled=self._settled, endpoint_id="endpoint"
         )
 
-    def _settled(self, task_id: str, message: bytes, failed: bool) -> None:
-        self.messages[task_id] = failed, message
-        self.order.append(task_id)
+    def _settled(self, job: Job, message: bytes, failed: bool) -> None:
+        self.messages[job.task_id] = failed, message
+        self.order.append(job.task_id)
         self.tally.add("settled")
 
     def job(
