@@ -19,7 +19,7 @@ check: $(VENV)/.dev
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
-	$(BIN)/pyright --warnings
+	$(BIN)/pyright --warnings --pythonpath $(BIN)/python
 
 # The slower proofs: official packages as oracles, large runs, CPython's own tests.
 proofs: $(VENV)/.dev oracles

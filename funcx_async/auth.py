@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from functools import partial
 from typing import TypeAlias
 
 import httpx
@@ -46,7 +47,7 @@ class BearerAuth(httpx.Auth):
             yield request
 
     async def _token(self) -> str:
-        token = self._source()
+        token: object = self._source()
         if inspect.isawaitable(token):
             token = await token
         if not isinstance(token, str) or not token.isprintable() or " " in token or not token:
@@ -56,24 +57,6 @@ class BearerAuth(httpx.Auth):
                 status=401,
             )
         return token
-
-
-class _NoCredentials(httpx.Auth):
-    """Fails the first request, not the construction: importing and wiring needs no login."""
-
-    def __init__(self, service_url: str) -> None:
-        self._service_url = service_url
-
-    async def async_auth_flow(
-        self, request: httpx.Request
-    ) -> AsyncGenerator[httpx.Request, httpx.Response]:
-        raise AuthenticationFailed(
-            f"There are no credentials for {self._service_url}. Give FuncXClient(auth=...) a token "
-            f"or a callable that gives one, or set {SERVICE_URL_VARIABLE} and {TOKEN_VARIABLE} as "
-            "`python -m funcx_async local` prints them.",
-            status=401,
-        )
-        yield request
 
 
 def resolve_auth(auth: Auth | None, service_url: str, variables: Mapping[str, str]) -> httpx.Auth:
@@ -92,7 +75,7 @@ def resolve_auth(auth: Auth | None, service_url: str, variables: Mapping[str, st
         token = variables.get(TOKEN_VARIABLE)
         if token and variables.get(SERVICE_URL_VARIABLE, "").rstrip("/") == service_url:
             return BearerAuth(lambda: token)
-        return _NoCredentials(service_url)
+        return BearerAuth(partial(_no_token, service_url))
     if isinstance(auth, httpx.Auth):
         return auth
     if isinstance(auth, str):
@@ -103,4 +86,14 @@ def resolve_auth(auth: Auth | None, service_url: str, variables: Mapping[str, st
     raise TypeError(
         f"auth must be a token, a callable that gives one, or an httpx.Auth, not a "
         f"{type(auth).__name__}."
+    )
+
+
+def _no_token(service_url: str) -> str:
+    """Fail the first request, not the construction: importing and wiring needs no login."""
+    raise AuthenticationFailed(
+        f"There are no credentials for {service_url}. Give FuncXClient(auth=...) a token or a "
+        f"callable that gives one, or set {SERVICE_URL_VARIABLE} and {TOKEN_VARIABLE} as `python "
+        "-m funcx_async local` prints them.",
+        status=401,
     )

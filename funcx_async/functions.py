@@ -13,15 +13,17 @@ import random
 import threading
 import weakref
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from types import BuiltinFunctionType, FunctionType
-from typing import Any
+from typing import Any, TypeVar
 
 from funcx_async.client import FuncXClient
 from funcx_async.core.backoff import Backoff
 from funcx_async.errors import ServiceUnavailable
 from funcx_async.registration import Registration, registration_of
 from funcx_async.serialize import FuncXSerializer
+
+T = TypeVar("T")
 
 REMEMBERED = 1_024
 """So many functions are known by their content; the least recently used is forgotten first."""
@@ -71,11 +73,10 @@ class Function:
         return await asyncio.shield(self._registering)
 
     async def _register(self, client: FuncXClient, deadline: float) -> str:
-        if self.registration is None:
+        registration = self.registration
+        if registration is None:
             raise RuntimeError("A function without an id has a registration.")
-        self.function_id = await patiently(
-            lambda registration=self.registration: client.register(registration), deadline
-        )
+        self.function_id = await patiently(lambda: client.register(registration), deadline)
         self.registration = None
         return self.function_id
 
@@ -171,7 +172,7 @@ _FROZEN = (FunctionType, BuiltinFunctionType)
 """Callables without a state of their own that could change between two submits."""
 
 
-async def patiently(call: Callable[[], Any], deadline: float) -> Any:
+async def patiently(call: Callable[[], Awaitable[T]], deadline: float) -> T:
     """Make a request that may be made again, for at most ``deadline`` seconds.
 
     Raises:

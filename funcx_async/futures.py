@@ -30,15 +30,19 @@ class Origin(Protocol):
     @property
     def loop(self) -> asyncio.AbstractEventLoop:
         """The loop that will settle the future."""
+        ...
 
     def read(self, payload: str) -> Any:
         """Make the value out of its serialized form."""
+        ...
 
     async def task_status(self, task_id: str) -> TaskStatus:
         """Ask the service about one task."""
+        ...
 
     def done(self, future: Any) -> None:
         """Take note that the future is settled, in whatever thread."""
+        ...
 
 
 class FuncXFuture(concurrent.futures.Future[T]):

@@ -78,9 +78,9 @@ class Settings:
         for name in ("amqp_port", "max_in_flight"):
             value = getattr(self, name)
             if value is not None:
-                _check_positive(name, value, int)
+                _check_positive(name, value, whole=True)
         for name in ("retry_deadline", "reconcile_interval"):
-            _check_positive(name, getattr(self, name), (int, float))
+            _check_positive(name, getattr(self, name), whole=False)
         _check_choice("on_uncertain", self.on_uncertain, ("raise", "resubmit"))
         _check_choice("result_transport", self.result_transport, ("auto", "amqp", "polling"))
 
@@ -147,7 +147,7 @@ class Target:
         )
 
 
-def checked_batch_size(value: int) -> int:
+def checked_batch_size(value: Any) -> int:
     """Give a batch size of at least 1.
 
     Raises:
@@ -155,7 +155,7 @@ def checked_batch_size(value: int) -> int:
     """
     if not isinstance(value, int) or isinstance(value, bool):
         raise TypeError(f"batch_size must be an integer, not {value!r}.")
-    return max(1, value)
+    return max(1, int(value))
 
 
 def _checked_endpoint(value: str | UUID | None) -> str | None:
@@ -170,10 +170,11 @@ def _checked_endpoint(value: str | UUID | None) -> str | None:
         ) from None
 
 
-def _check_positive(name: str, value: object, kind: type | tuple[type, ...]) -> None:
-    if not isinstance(value, kind) or isinstance(value, bool):
-        raise TypeError(f"{name} must be a number, not {value!r}.")
-    if not value > 0:  # type: ignore[operator]  # a number, as was just seen
+def _check_positive(name: str, value: Any, *, whole: bool) -> None:
+    number = isinstance(value, int if whole else int | float) and not isinstance(value, bool)
+    if not number:
+        raise TypeError(f"{name} must be {'an integer' if whole else 'a number'}, not {value!r}.")
+    if not value > 0:
         raise ValueError(f"{name} must be greater than 0, not {value!r}.")
 
 

@@ -40,27 +40,34 @@ class Sender(Protocol):
     @property
     def client(self) -> FuncXClient:
         """Asks the service."""
+        ...
 
     @property
     def batch_size(self) -> int:
         """How many submissions go together at most."""
+        ...
 
     @property
     def retry_deadline(self) -> float:
         """Seconds for which a submission that was not taken is sent again."""
+        ...
 
     @property
     def resubmit_uncertain(self) -> bool:
         """Whether to send again where nobody can know, so that tasks may run twice."""
+        ...
 
     def stream(self, task_group_id: str) -> ResultStream:
         """Give the stream of a task group, joined."""
+        ...
 
     def led(self, task_group_id: str) -> None:
         """Take note of the task group that the service made."""
+        ...
 
     def count(self, what: str) -> None:
         """Count a noteworthy thing."""
+        ...
 
 
 class Submitter:
@@ -106,7 +113,7 @@ class Submitter:
     async def _post(self, batch: AnyBatch) -> None:
         """Send a batch, cut where that is needed, and settle what comes of it."""
         group = batch.route.task_group_id
-        pieces: list[AnyBatch] = [batch]
+        piece, pieces = batch, [batch]
         cuts = 0
         try:
             while pieces:

@@ -82,9 +82,9 @@ class AmqpDeliveries:
         await channel.set_qos(prefetch_count=PREFETCH)
         connection.close_callbacks.add(self._closed)
         channel.close_callbacks.add(self._closed)
-        self._channel = await channel.get_underlay_channel()
-        self._channel.on_consumer_cancel_callbacks.add(self._cancelled)
-        await self._channel.basic_consume(queue, self._delivered)
+        self._channel = underlay = await channel.get_underlay_channel()
+        underlay.on_consumer_cancel_callbacks.add(self._cancelled)
+        await underlay.basic_consume(queue, self._delivered)
 
     async def next_burst(self) -> Sequence[Delivery]:
         """Wait for deliveries; see :class:`funcx_async.results.source.Deliveries`."""

@@ -23,6 +23,7 @@ class Deliveries(Protocol):
         Raises:
             SourceLost: when there will be no more.
         """
+        ...
 
     async def acknowledge(self, acks: Sequence[Ack]) -> None:
         """Tell the queue that deliveries are done with.
@@ -30,6 +31,7 @@ class Deliveries(Protocol):
         Raises:
             SourceLost: when it cannot be told any more.
         """
+        ...
 
 
 class ResultSource(Protocol):
@@ -42,3 +44,4 @@ class ResultSource(Protocol):
             SourceLost: if that fails.
             FuncXError: if the service does not say where the queue is.
         """
+        ...

@@ -44,18 +44,22 @@ class Member(Protocol):
     @property
     def client(self) -> FuncXClient:
         """Asks the service."""
+        ...
 
     @property
     def source(self) -> ResultSource | None:
         """Connects to the queue; None for an executor that only polls."""
+        ...
 
     @property
     def reconcile_interval(self) -> float:
         """Seconds after which an open task is looked up."""
+        ...
 
     @property
     def counts(self) -> Counter[str]:
         """Where noteworthy things are counted, by name."""
+        ...
 
 
 def shared_stream(service_url: str, task_group_id: str) -> ResultStream:

@@ -1,0 +1,35 @@
+"""What type checkers must see; checked by mypy and pyright, never run."""
+
+from __future__ import annotations
+
+from typing import assert_type
+
+from funcx_async import FuncXExecutor, FuncXFuture, as_completed, gather
+
+
+def add(a: int, b: int = 1) -> int:
+    return a + b
+
+
+async def later(text: str) -> str:
+    return text
+
+
+async def main(executor: FuncXExecutor) -> None:
+    """The result type of a function is that of its future, all the way."""
+    future = executor.submit(add, 1, b=2)
+    assert_type(future, FuncXFuture[int])
+    assert_type(await future, int)
+    assert_type(future.result(), int)
+    assert_type(await executor.submit(later, "x"), str)
+    assert_type(await gather(future, future), list[int])
+    assert_type(await gather(future, return_exceptions=True), list[int | BaseException])
+    async for done in as_completed([future]):
+        assert_type(done, FuncXFuture[int])
+    async for result in executor.amap(add, [1, 2]):
+        assert_type(result, int)
+    assert_type(executor.options(resource_specification={"n": 1}).submit(add, 1), FuncXFuture[int])
+    assert_type(await future.submitted(), str)
+
+    executor.submit(add, "one")  # type: ignore[call-overload]
+    executor.submit(add, c=1)  # type: ignore[call-overload]
