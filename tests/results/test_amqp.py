@@ -1,0 +1,192 @@
+"""Deliveries over AMQP, on the embedded broker and on RabbitMQ."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import aio_pika
+import pytest
+
+from funcx_async.core.acks import Ack
+from funcx_async.local.broker import EmbeddedBroker
+from funcx_async.models import Delivery, ResultQueueAddress
+from funcx_async.results.amqp import PREFETCH, AmqpSource
+from funcx_async.results.source import Deliveries, SourceLost
+from tests import brokers
+
+TIMEOUT = 20
+PREFIX = "funcx-async-test-"
+
+
+@dataclass
+class Group:
+    """A task group with a queue, and somebody who publishes to it."""
+
+    id: str
+    url: str
+    channel: aio_pika.abc.AbstractChannel
+    asked: int = 0
+
+    async def address(self) -> ResultQueueAddress:
+        self.asked += 1
+        return ResultQueueAddress(PREFIX, self.url)
+
+    async def publish(self, *bodies: bytes, **properties: object) -> None:
+        for body in bodies:
+            message = aio_pika.Message(body, **properties)  # type: ignore[arg-type]
+            await self.channel.default_exchange.publish(message, PREFIX + self.id)
+
+    async def delete(self) -> None:
+        await self.channel.queue_delete(PREFIX + self.id)
+
+
+@pytest.fixture(params=brokers.with_rabbitmq("embedded"))
+async def group(request: pytest.FixtureRequest) -> AsyncIterator[Group]:
+    async with EmbeddedBroker() as broker:
+        broker.add_user("somebody", "secret-password")
+        url = broker.url("somebody", "secret-password")
+        if request.param == "rabbitmq":
+            url = brokers.require()
+        connection = await aio_pika.connect(url)
+        async with connection, connection.channel() as channel:
+            group = Group(str(uuid.uuid4()), url, channel)
+            await channel.declare_queue(PREFIX + group.id, durable=True)
+            yield group
+            await group.delete()
+
+
+async def collect(deliveries: Deliveries, count: int) -> list[Delivery]:
+    got: list[Delivery] = []
+    async with asyncio.timeout(TIMEOUT):
+        while len(got) < count:
+            got += await deliveries.next_burst()
+    return got
+
+
+async def test_deliveries_come_in_order_with_rising_tags(group: Group):
+    bodies = [str(number).encode() for number in range(300)]
+    await group.publish(*bodies)
+    async with AmqpSource(group.address).open(group.id) as deliveries:
+        got = await collect(deliveries, 300)
+    assert [delivery.body for delivery in got] == bodies
+    assert [delivery.tag for delivery in got] == list(range(1, 301))
+    assert not any(delivery.redelivered for delivery in got)
+
+
+async def test_timestamp_and_the_mark_of_high_assurance_are_read(group: Group):
+    when = datetime(2026, 11, 23, tzinfo=UTC)
+    await group.publish(b"a", timestamp=when, headers={"high_assurance": True})
+    await group.publish(b"b", headers={"high_assurance": False, "other": 1})
+    async with AmqpSource(group.address).open(group.id) as deliveries:
+        first, second = await collect(deliveries, 2)
+    assert (first.timestamp, first.high_assurance) == (int(when.timestamp()), True)
+    assert (second.timestamp, second.high_assurance) == (None, False)
+
+
+async def test_a_large_result_arrives_whole(group: Group):
+    body = bytes(range(256)) * 40_000
+    await group.publish(body)
+    async with AmqpSource(group.address).open(group.id) as deliveries:
+        assert (await collect(deliveries, 1))[0].body == body
+
+
+async def test_what_is_not_acknowledged_is_delivered_again_marked_as_such(group: Group):
+    await group.publish(b"1", b"2", b"3", b"4")
+    source = AmqpSource(group.address)
+    async with source.open(group.id) as deliveries:
+        await collect(deliveries, 4)
+        await deliveries.acknowledge([Ack(2, multiple=True), Ack(4, multiple=False)])
+    async with source.open(group.id) as deliveries:
+        (again,) = await collect(deliveries, 1)
+    assert (again.body, again.redelivered) == (b"3", True)
+
+
+async def test_credentials_are_fetched_for_each_connection(group: Group):
+    source = AmqpSource(group.address)
+    for _ in range(3):
+        async with source.open(group.id):
+            pass
+    assert group.asked == 3
+
+
+async def test_what_is_on_the_way_is_bounded(group: Group):
+    await group.publish(*[b"x"] * (PREFETCH + 100))
+    async with AmqpSource(group.address).open(group.id) as deliveries:
+        got = await collect(deliveries, PREFETCH)
+        assert len(got) == PREFETCH
+        await deliveries.acknowledge([Ack(PREFETCH, multiple=True)])
+        assert len(await collect(deliveries, 100)) == 100
+
+
+async def test_a_queue_that_is_missing_is_a_loss_in_words(group: Group):
+    with pytest.raises(SourceLost, match=r"(?i)no queue"):
+        async with AmqpSource(group.address).open("no such group"):
+            pass
+
+
+async def test_a_queue_that_is_deleted_is_a_loss(group: Group):
+    async with AmqpSource(group.address).open(group.id) as deliveries:
+        waiting = asyncio.create_task(deliveries.next_burst())
+        await group.delete()
+        with pytest.raises(SourceLost, match="cancelled"):
+            await asyncio.wait_for(waiting, TIMEOUT)
+        with pytest.raises(SourceLost):
+            await deliveries.acknowledge([Ack(1, multiple=True)])
+
+
+async def test_a_wrong_password_is_a_loss_that_does_not_tell_the_password(group: Group):
+    async def wrong() -> ResultQueueAddress:
+        url = group.url.partition("@")[2]
+        return ResultQueueAddress(PREFIX, f"amqp://somebody:hush-hush@{url}")
+
+    with pytest.raises(SourceLost) as caught:
+        async with AmqpSource(wrong).open(group.id):
+            pass
+    assert "hush-hush" not in str(caught.value)
+
+
+async def test_nobody_listening_is_a_loss(group: Group):
+    with pytest.raises(SourceLost, match=r"127\.0\.0\.1|localhost"):
+        async with AmqpSource(group.address, port=9).open(group.id):
+            pass
+
+
+async def test_what_came_before_a_loss_is_still_given(group: Group):
+    await group.publish(b"last words")
+    async with AmqpSource(group.address).open(group.id) as deliveries:
+        first = await collect(deliveries, 1)
+        await group.delete()
+        with pytest.raises(SourceLost):
+            await collect(deliveries, 1)
+    assert first[0].body == b"last words"
+
+
+Fault = Callable[[EmbeddedBroker, str], object]
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        pytest.param(lambda broker, queue: broker.disconnect(), id="disconnect"),
+        pytest.param(lambda broker, queue: broker.close_channels(queue), id="close channel"),
+        pytest.param(lambda broker, queue: broker.cancel_consumers(queue), id="cancel consumer"),
+    ],
+)
+async def test_every_kind_of_loss_ends_the_wait(fault: Fault):
+    async with EmbeddedBroker() as broker:
+        broker.add_user("u", "p")
+        broker.declare_queue(PREFIX + "g")
+
+        async def address() -> ResultQueueAddress:
+            return ResultQueueAddress(PREFIX, broker.url("u", "p"))
+
+        async with AmqpSource(address).open("g") as deliveries:
+            waiting: Awaitable[object] = asyncio.create_task(deliveries.next_burst())
+            await asyncio.sleep(0)
+            fault(broker, PREFIX + "g")
+            with pytest.raises(SourceLost):
+                await asyncio.wait_for(waiting, TIMEOUT)

@@ -1,0 +1,187 @@
+"""The consumer of a queue, by the seam of its source."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Self
+
+import pytest
+
+from funcx_async.core.acks import Ack
+from funcx_async.errors import ServiceUnavailable
+from funcx_async.models import Delivery
+from funcx_async.results.consumer import TRIES_BEFORE_POLLING, Consumer, Tag
+from funcx_async.results.source import Deliveries, ResultSource, SourceLost
+
+TIMEOUT = 20
+
+
+class Connection:
+    """Deliveries that a test hands in, and acknowledgements that it looks at."""
+
+    def __init__(self) -> None:
+        self.bursts: asyncio.Queue[list[Delivery] | Exception] = asyncio.Queue()
+        self.acks: asyncio.Queue[Ack] = asyncio.Queue()
+        self.broken: Exception | None = None
+
+    async def next_burst(self) -> Sequence[Delivery]:
+        burst = await self.bursts.get()
+        if isinstance(burst, Exception):
+            raise burst
+        return burst
+
+    async def acknowledge(self, acks: Sequence[Ack]) -> None:
+        if self.broken is not None:
+            raise self.broken
+        for ack in acks:
+            self.acks.put_nowait(ack)
+
+
+class Source:
+    """Opens connections, or fails to."""
+
+    def __init__(self) -> None:
+        self.failures: list[Exception] = []
+        self.opened: asyncio.Queue[Connection] = asyncio.Queue()
+        self.tries = 0
+
+    @asynccontextmanager
+    async def open(self, task_group_id: str) -> AsyncIterator[Deliveries]:
+        self.tries += 1
+        if self.failures:
+            raise self.failures.pop(0)
+        connection = Connection()
+        self.opened.put_nowait(connection)
+        yield connection
+
+
+class Taker:
+    """A consumer at work, and what it says."""
+
+    def __init__(self, source: ResultSource | None) -> None:
+        self.taken: asyncio.Queue[tuple[Delivery, Tag]] = asyncio.Queue()
+        self.reconnected = asyncio.Event()
+        self.unreachable = asyncio.Event()
+        self.consumer = Consumer(
+            "group",
+            source=lambda: source,
+            take=lambda delivery, tag: self.taken.put_nowait((delivery, tag)),
+            reconnected=self.reconnected.set,
+            unreachable=self.unreachable.set,
+        )
+
+    async def __aenter__(self) -> Self:
+        self._tasks = [
+            asyncio.create_task(self.consumer.consume_for_ever()),
+            asyncio.create_task(self.consumer.acknowledge_for_ever()),
+        ]
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.wait(self._tasks)
+
+    async def take(self) -> tuple[Delivery, Tag]:
+        return await asyncio.wait_for(self.taken.get(), TIMEOUT)
+
+
+async def got(queue: asyncio.Queue[Connection]) -> Connection:
+    return await asyncio.wait_for(queue.get(), TIMEOUT)
+
+
+async def test_it_does_not_connect_before_results_are_wanted():
+    source = Source()
+    async with Taker(source) as taker:
+        for _ in range(5):
+            await asyncio.sleep(0)
+        assert source.tries == 0
+        taker.consumer.want(wanted=True)
+        await got(source.opened)
+
+
+async def test_deliveries_are_taken_and_acknowledged_once_done_with():
+    source = Source()
+    async with Taker(source) as taker:
+        taker.consumer.want(wanted=True)
+        connection = await got(source.opened)
+        connection.bursts.put_nowait([Delivery(1, b"a"), Delivery(2, b"b")])
+        (first, first_tag), (second, second_tag) = await taker.take(), await taker.take()
+        assert (first.body, second.body) == (b"a", b"b")
+        taker.consumer.done_with(second_tag)
+        assert await connection.acks.get() == Ack(2, multiple=False)
+        taker.consumer.done_with(first_tag)
+        assert await connection.acks.get() == Ack(1, multiple=True)
+
+
+async def test_it_connects_again_and_a_tag_of_the_old_connection_is_void():
+    source = Source()
+    async with Taker(source) as taker:
+        taker.consumer.want(wanted=True)
+        old = await got(source.opened)
+        old.bursts.put_nowait([Delivery(1, b"a")])
+        _, void = await taker.take()
+        old.bursts.put_nowait(SourceLost("cut"))
+        new = await got(source.opened)
+        await asyncio.wait_for(taker.reconnected.wait(), TIMEOUT)
+        new.bursts.put_nowait([Delivery(1, b"a", redelivered=True)])
+        _, tag = await taker.take()
+        taker.consumer.done_with(void)
+        await taker.consumer.flush()
+        assert new.acks.empty()
+        taker.consumer.done_with(tag)
+        assert await new.acks.get() == Ack(1, multiple=True)
+        assert taker.consumer.last_redelivery > 0
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [
+        pytest.param(SourceLost("refused"), id="the broker"),
+        pytest.param(ServiceUnavailable("no address"), id="the service"),
+        pytest.param(ZeroDivisionError("a slip"), id="a slip of ours"),
+    ],
+)
+async def test_whatever_fails_it_tries_again(failure: Exception):
+    source = Source()
+    source.failures = [failure]
+    async with Taker(source) as taker:
+        taker.consumer.want(wanted=True)
+        await got(source.opened)
+        assert source.tries == 2
+
+
+async def test_after_some_failures_the_queue_counts_as_unreachable_until_it_is_found():
+    source = Source()
+    source.failures = [SourceLost("refused")] * TRIES_BEFORE_POLLING
+    async with Taker(source) as taker:
+        assert taker.consumer.reachable
+        taker.consumer.want(wanted=True)
+        await asyncio.wait_for(taker.unreachable.wait(), TIMEOUT)
+        assert not taker.consumer.reachable
+        await got(source.opened)
+        await asyncio.wait_for(taker.consumer.connected.wait(), TIMEOUT)
+        assert taker.consumer.reachable
+
+
+async def test_without_a_source_nothing_is_reachable():
+    async with Taker(None) as taker:
+        assert not taker.consumer.reachable
+
+
+@pytest.mark.parametrize("failure", [SourceLost("cut"), ZeroDivisionError("a slip")])
+async def test_an_acknowledgement_that_fails_hurts_nothing(failure: Exception):
+    source = Source()
+    async with Taker(source) as taker:
+        taker.consumer.want(wanted=True)
+        connection = await got(source.opened)
+        connection.bursts.put_nowait([Delivery(1, b"a"), Delivery(2, b"b")])
+        (_, first), (_, second) = await taker.take(), await taker.take()
+        connection.broken = failure
+        taker.consumer.done_with(first)
+        await taker.consumer.flush()
+        connection.broken = None
+        taker.consumer.done_with(second)
+        assert await connection.acks.get() == Ack(2, multiple=True)
