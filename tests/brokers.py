@@ -57,5 +57,7 @@ def note() -> str:
 def require() -> str:
     """Where RabbitMQ is; the test fails if it is not there."""
     if not present():
-        pytest.fail(f"no RabbitMQ listens at {url().rpartition('@')[2]}; start it or set {VARIABLE}")
+        pytest.fail(
+            f"no RabbitMQ listens at {url().rpartition('@')[2]}; start it or set {VARIABLE}"
+        )
     return url()

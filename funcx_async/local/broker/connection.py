@@ -136,12 +136,11 @@ class Connection(asyncio.Protocol):
         self._closing = True
         self._abandon()
         if not error.told:
-            self._outbox.close()
+            self._hang_up()
             return
         ids = divmod(error.method, 1 << 16)
         self._send(commands.Connection.Close(error.code, error.text, *ids))
-        self._deadline.cancel()
-        self._deadline = self._premises.loop.call_later(self._premises.close_timeout, self.abort)
+        self._set_deadline()
         # Read on: a socket closed with bytes unread is reset, and the reason never arrives.
         self._listen()
 
@@ -206,7 +205,7 @@ class Connection(asyncio.Protocol):
         if opening != PROTOCOL_HEADER:
             # The protocol's way to say which version would have been right.
             self._outbox.write(PROTOCOL_HEADER)
-            self._outbox.close()
+            self._hang_up()
             return False
         self._greeted = True
         self._send(self._login.greeting())
@@ -230,10 +229,10 @@ class Connection(asyncio.Protocol):
         if isinstance(method, commands.Connection.Close):
             self._abandon()
             self._send(commands.Connection.CloseOk())
-            self._outbox.close()
+            self._hang_up()
         elif self._closing:
             if isinstance(method, commands.Connection.CloseOk):
-                self._outbox.close()
+                self._hang_up()
         elif not self._login.done:
             self._take_login_step(method)
         elif isinstance(method, commands.Connection.UpdateSecret):
@@ -286,12 +285,22 @@ class Connection(asyncio.Protocol):
     def _beat(self) -> None:
         if not self._outbox.sent:
             self._outbox.write(HEARTBEAT_FRAME)
+            self._outbox.flush()
         self._outbox.sent = False
         if self._heartbeat is not None and (self._blocked or self._stalled):
             self._heartbeat.heard = True  # no wonder: nobody listens
 
     def _send(self, method: base.Frame) -> None:
         self._outbox.write(encode_method(0, method))
+
+    def _hang_up(self) -> None:
+        """Close once everything is sent, or the client does not take it in time."""
+        self._outbox.close()
+        self._set_deadline()
+
+    def _set_deadline(self) -> None:
+        self._deadline.cancel()
+        self._deadline = self._premises.loop.call_later(self._premises.close_timeout, self.abort)
 
     def _abandon(self) -> None:
         """Give everything back that the client had."""

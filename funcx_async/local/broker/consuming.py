@@ -124,24 +124,15 @@ def reject(channel: Channel, method: commands.Basic.Reject) -> None:
         channel.acknowledge(entries)
 
 
-def recover(channel: Channel, method: commands.Basic.Recover) -> None:
+def recover(channel: Channel, method: commands.Basic.Recover | commands.Basic.RecoverAsync) -> None:
     """Give all deliveries of the channel back.
-
-    Raises:
-        HardError: 540, they are to go to the same consumers again.
-    """
-    recover_async(channel, method)
-    channel.send(commands.Basic.RecoverOk())
-
-
-def recover_async(
-    channel: Channel, method: commands.Basic.Recover | commands.Basic.RecoverAsync
-) -> None:
-    """Give all deliveries of the channel back, without an answer.
 
     Raises:
         HardError: 540, they are to go to the same consumers again.
     """
     if not method.requeue:
         raise HardError(540, "requeue=false")
-    channel.requeue(channel.release(0, multiple=True))
+    entries = channel.release(0, multiple=True)
+    if not isinstance(method, commands.Basic.RecoverAsync):
+        channel.send(commands.Basic.RecoverOk())  # before what comes again
+    channel.requeue(entries)

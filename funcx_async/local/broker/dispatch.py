@@ -21,7 +21,7 @@ METHODS: dict[type[base.Frame], Callable[[Channel, Any], None]] = {
     commands.Basic.Publish: publishing.publish,
     commands.Basic.Qos: consuming.qos,
     commands.Basic.Recover: consuming.recover,
-    commands.Basic.RecoverAsync: consuming.recover_async,
+    commands.Basic.RecoverAsync: consuming.recover,
     commands.Basic.Reject: consuming.reject,
     commands.Confirm.Select: publishing.confirm_select,
     commands.Exchange.Declare: declaring.exchange_declare,

@@ -43,7 +43,7 @@ class FrameReader:
     """Cuts a stream of bytes into frames.
 
     Attributes:
-        frame_max: the largest frame taken, in bytes, its eight bytes of overhead included.
+        frame_max: the largest payload taken, in bytes.
 
     Example:
         >>> reader = FrameReader(frame_max=4096)
@@ -83,8 +83,8 @@ class FrameReader:
             self._forget_taken()
             return None
         kind, channel, size = FRAME_START.unpack_from(buffer, start)
-        if size > self.frame_max - OVERHEAD:
-            limit = self.frame_max - OVERHEAD
+        if size > self.frame_max:  # RabbitMQ forgives the eight bytes of overhead too
+            limit = self.frame_max
             raise HardError(501, f"type {kind}, a frame of {size} bytes, but the limit is {limit}")
         end = start + FRAME_START.size + size
         if len(buffer) <= end:
@@ -115,7 +115,8 @@ def decode_method(payload: bytes) -> base.Frame:
     method_class = commands.INDEX_MAPPING.get(index)
     if method_class is None:
         raise HardError(540, f"no method {index & 0xFFFF} in class {index >> 16}")
-    method: base.Frame = method_class()
+    # Not its constructor: that would set defaults, and warn of what a client sends.
+    method: base.Frame = object.__new__(method_class)
     try:
         method.unmarshal(payload[METHOD_INDEX.size :])
     except Exception as error:

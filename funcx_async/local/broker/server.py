@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 from urllib.parse import quote
@@ -131,14 +132,16 @@ class EmbeddedBroker:
         server.close()
         self.resume()
         self.disconnect(abort=False)
+        premises = self._premises
         try:
-            async with asyncio.timeout(self._close_timeout):
-                await self.until(lambda: self.connections == 0)
-        except TimeoutError:
-            self.disconnect()
-            await self.until(lambda: self.connections == 0)
-        self._premises.topology.delete_all()
-        self._open = None
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._close_timeout):
+                    await self.until(lambda: not premises.connections)
+        finally:
+            self.disconnect()  # those that did not agree, or all if this was cancelled
+            premises.topology.delete_all()
+            self._open = None
+        await self.until(lambda: not premises.connections)
         await server.wait_closed()
 
     async def __aenter__(self) -> Self:

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import aio_pika
 import pytest
-from tests import brokers
-from tests.local.broker.peers import CLIENTS, Connect
 
 from funcx_async.local.broker import EmbeddedBroker
+from tests import brokers
+from tests.local.broker.peers import CLIENTS, Connect
 
 
 def pytest_report_collectionfinish(config: pytest.Config, start_path: Path) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections import defaultdict, deque
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -273,7 +274,9 @@ class AioPikaLine:
             exchange=method.exchange,
             routing_key=method.routing_key,
             headers=properties.headers or {},
-            timestamp=None if properties.timestamp is None else int(properties.timestamp.timestamp()),
+            timestamp=None
+            if properties.timestamp is None
+            else int(properties.timestamp.timestamp()),
             left=getattr(method, "message_count", 0),
         )
 
@@ -366,12 +369,11 @@ class PikaLine:
         )
 
     def _until(self, condition: Callable[[], object], limit: float) -> None:
-        loop_time = pika.compat.time_now
-        deadline = loop_time() + limit
+        deadline = time.monotonic() + limit
         while not condition():
-            if loop_time() >= deadline:
+            if time.monotonic() >= deadline:
                 raise TimeoutError
-            self._connection.process_data_events(time_limit=max(deadline - loop_time(), 0.01))
+            self._connection.process_data_events(time_limit=max(deadline - time.monotonic(), 0.01))
 
     async def declare(self, queue: str = "", **flags: Any) -> tuple[str, int, int]:
         answer = await self._thread.run(self._channel.queue_declare, queue, **flags)
@@ -419,9 +421,7 @@ class PikaLine:
         )
 
     async def qos(self, count: int, *, in_all: bool = False) -> None:
-        await self._thread.run(
-            self._channel.basic_qos, prefetch_count=count, global_qos=in_all
-        )
+        await self._thread.run(self._channel.basic_qos, prefetch_count=count, global_qos=in_all)
 
     async def consume(self, queue: str, tag: str, **flags: Any) -> None:
         def on_message(_: Any, method: Any, properties: Any, body: bytes) -> None:

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable
 from urllib.parse import urlsplit, urlunsplit
 
 import pytest
+
 from tests.local.broker.peers import Closed, Connect, Line, Peer, Refused, nothing
 
 Name = Callable[[], str]
