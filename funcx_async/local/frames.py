@@ -23,6 +23,7 @@ DONE: Final = 4
 RETURNED: Final = 5
 """To the service: the ids of the tasks given back, one after the other."""
 
+LENGTH_LIMIT: Final = 256 * 1024 * 1024
 ID_LENGTH: Final = 36
 OUTCOME: Final = struct.Struct(">d?")
 """How long the first task in the pipe ran, in seconds, and whether it failed."""
@@ -36,19 +37,25 @@ def frame(kind: int, body: bytes = b"") -> bytes:
     return HEAD.pack(len(body), kind) + body
 
 
-def cut(received: bytearray) -> list[tuple[int, bytes]]:
-    """Take the complete frames off the front of ``received``, as ``(kind, body)``."""
+def cut(received: bytearray) -> tuple[list[tuple[int, bytes]], bool]:
+    """Take the complete frames off the front of ``received``.
+
+    Returns:
+        The frames as ``(kind, body)``, and whether what is behind them may be a frame too.
+    """
     complete = []
+    sound = True
     start = 0
-    while len(received) - start >= HEAD.size:
+    while sound and len(received) - start >= HEAD.size:
         length, kind = HEAD.unpack_from(received, start)
+        sound = RUN <= kind <= RETURNED and length <= LENGTH_LIMIT
         end = start + HEAD.size + length
-        if len(received) < end:
+        if not sound or len(received) < end:
             break
         complete.append((kind, bytes(memoryview(received)[start + HEAD.size : end])))
         start = end
     del received[:start]
-    return complete
+    return complete, sound
 
 
 def ids(body: bytes) -> set[str]:

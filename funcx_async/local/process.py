@@ -120,11 +120,13 @@ class WorkerProcess(asyncio.SubprocessProtocol):
     def pipe_data_received(self, fd: int, data: bytes) -> None:
         """Frames, or parts of frames, have come."""
         self._buffer += data
-        complete = frames.cut(self._buffer)
+        complete, sound = frames.cut(self._buffer)
         if complete:
             if not self.ready.done() and complete[0][0] == frames.READY:
                 self.ready.set_result(True)
             self._received(self, complete)
+        if not sound:
+            self.kill()  # its task wrote into our pipe
 
     def process_exited(self) -> None:
         """The process has ended; what it wrote before may still be in the pipe."""

@@ -7,6 +7,7 @@ import contextlib
 import logging
 import secrets
 from collections import deque
+from itertools import islice
 from typing import Final, Protocol
 from urllib.parse import urlsplit
 
@@ -25,6 +26,12 @@ QUEUE_EXPIRES: Final = 30 * 60.0
 USER_LIVES: Final = 10 * 60.0
 """Seconds that the credentials of one request are good for new connections."""
 USERS_AT_MOST: Final = 1000
+OUT_OF_REACH: Final = (
+    OSError,
+    aio_pika.exceptions.AMQPError,
+    aio_pika.exceptions.ChannelInvalidStateError,
+)
+"""What aio-pika raises when the RabbitMQ is not there, or leaves."""
 WAITING_BYTES: Final = 256 * 1024 * 1024
 """With more than so many bytes of messages waiting, it is crowded."""
 AT_ONCE: Final = 256
@@ -157,7 +164,7 @@ class RabbitPublisher:
         """
         try:
             await self._connect()
-        except (OSError, aio_pika.exceptions.AMQPError) as error:
+        except OUT_OF_REACH as error:
             where = urlsplit(self._url)
             msg = (
                 f"no connection to the RabbitMQ at {where.hostname}:{where.port or 5672} "
@@ -184,7 +191,7 @@ class RabbitPublisher:
                 durable=True,
                 arguments={"x-expires": int(QUEUE_EXPIRES * 1000)},
             )
-        except (OSError, aio_pika.exceptions.AMQPError) as error:
+        except OUT_OF_REACH as error:
             msg = f"the RabbitMQ does not answer ({type(error).__name__}); nothing was taken"
             raise Refusal("SERVICE_UNAVAILABLE", msg) from error
 
@@ -233,7 +240,7 @@ class RabbitPublisher:
                 if self._channel is None or self._channel.is_closed:
                     await self._connect()
                 await self._publish_what_waits()
-            except (OSError, aio_pika.exceptions.AMQPError) as error:
+            except OUT_OF_REACH as error:
                 logger.warning("The RabbitMQ is out of reach: %s", type(error).__name__)
                 await asyncio.sleep(RECONNECT_DELAY)
                 continue
@@ -242,11 +249,13 @@ class RabbitPublisher:
 
     async def _publish_what_waits(self) -> None:
         while self._waiting:
-            batch = [self._waiting[number] for number in range(min(AT_ONCE, len(self._waiting)))]
+            batch = list(islice(self._waiting, AT_ONCE))
             outcomes = await asyncio.gather(*map(self._publish_one, batch), return_exceptions=True)
             for outcome in outcomes:
+                # aiormq cancels what waits for its confirm when the connection breaks.
                 if outcome is not None:
-                    raise outcome
+                    msg = "a message was not confirmed"
+                    raise ConnectionError(msg) from outcome
             for notice in batch:
                 self._waiting.popleft()
                 self._waiting_bytes -= len(notice.body)

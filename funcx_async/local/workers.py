@@ -192,7 +192,7 @@ class Pool:
     def _received(self, worker: WorkerProcess, received: Sequence[tuple[int, bytes]]) -> None:
         """Take frames from a worker."""
         for kind, body in received:
-            if kind == frames.DONE:
+            if kind == frames.DONE and worker.jobs:
                 seconds, failed = frames.OUTCOME.unpack_from(body)
                 job = worker.jobs.popleft()
                 worker.head_changed()
@@ -203,6 +203,8 @@ class Pool:
                 self._feed_all()
             elif kind == frames.READY:
                 self._early_ends = 0
+            else:
+                worker.kill()
         self._feed(worker, AHEAD)
 
     def _lost(self, worker: WorkerProcess, ending: str) -> None:

