@@ -39,7 +39,7 @@ class Function:
         function_id: the service's id; None until then.
     """
 
-    __slots__ = ("_registering", "function_id", "registration")
+    __slots__ = ("_asking", "_registering", "function_id", "registration")
 
     def __init__(
         self, registration: Registration | None = None, function_id: str | None = None
@@ -47,6 +47,7 @@ class Function:
         self.registration = registration
         self.function_id = function_id
         self._registering: asyncio.Task[str] | None = None
+        self._asking = 0
 
     def __repr__(self) -> str:
         name = self.registration.function_name if self.registration else self.function_id
@@ -65,12 +66,20 @@ class Function:
         if self.function_id is not None:
             return self.function_id
         loop = asyncio.get_running_loop()
-        if self._registering is None or self._registering.get_loop() is not loop:
-            self._registering = loop.create_task(
-                self._register(client, deadline), name="funcx:register"
-            )
-            self._registering.add_done_callback(self._over)
-        return await asyncio.shield(self._registering)
+        registering = self._registering
+        if registering is None or registering.get_loop() is not loop:
+            registering = loop.create_task(self._register(client, deadline), name="funcx:register")
+            registering.add_done_callback(_retrieve)
+            self._registering = registering
+            self._asking = 0
+        self._asking += 1
+        try:
+            return await asyncio.shield(registering)
+        finally:
+            self._asking -= 1
+            if not self._asking and self._registering is registering:
+                self._registering = None
+                registering.cancel()  # nobody is left who wants it, unless it is done
 
     async def _register(self, client: FuncXClient, deadline: float) -> str:
         registration = self.registration
@@ -79,11 +88,6 @@ class Function:
         self.function_id = await patiently(lambda: client.register(registration), deadline)
         self.registration = None
         return self.function_id
-
-    def _over(self, registering: asyncio.Task[str]) -> None:
-        self._registering = None
-        if not registering.cancelled():
-            registering.exception()  # whoever asked has it; nobody may be left who did
 
 
 class Functions:
@@ -170,6 +174,12 @@ class Functions:
 
 _FROZEN = (FunctionType, BuiltinFunctionType)
 """Callables without a state of their own that could change between two submits."""
+
+
+def _retrieve(registering: asyncio.Task[str]) -> None:
+    """Take note of the exception: whoever asked has it, and nobody may be left who did."""
+    if not registering.cancelled():
+        registering.exception()
 
 
 async def patiently(call: Callable[[], Awaitable[T]], deadline: float) -> T:

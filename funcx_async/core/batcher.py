@@ -179,13 +179,6 @@ class Batcher(Generic[K, F]):
         self._queues = {route: queue, **self._queues}
         self._queued += len(again)
 
-    def drain(self) -> list[Submission[K, F]]:
-        """Give back all that is queued, and forget it."""
-        drained = [entry for queue in self._queues.values() for entry in queue.submissions]
-        self._queues.clear()
-        self._queued = 0
-        return drained
-
     def _may_go(self, route: Route, queue: _Queue[K, F], batch_size: int) -> bool:
         if route.task_group_id is None and self._leading:
             return False

@@ -138,10 +138,6 @@ class ResultStream:
         host.cancel()
         await asyncio.wait([host])
 
-    async def connected(self) -> None:
-        """Wait until results come from the queue."""
-        await self._consumer.connected.wait()
-
     async def _run(self) -> None:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._consumer.consume_for_ever(), name="funcx:consume")

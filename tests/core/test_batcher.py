@@ -197,13 +197,6 @@ def test_the_size_of_a_submission_is_an_upper_bound(payload: str):
     assert Submission(0, "f", payload).size >= encoded
 
 
-def test_drain_gives_all_that_is_queued():
-    batcher = queued(GROUP, range(3))
-    assert [submission.ticket for submission in batcher.drain()] == [0, 1, 2]
-    assert len(batcher) == 0
-    assert batcher.next_batch(1, anybody) is None
-
-
 # Batches and receipts ---------------------------------------------------------------------------
 
 
