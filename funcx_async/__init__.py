@@ -1,47 +1,58 @@
 """An asyncio-native client for funcX / Globus Compute.
 
-async with FuncXExecutor(endpoint_id="...") as executor:
-    print(await executor.submit(add, 40, 2))
+Example::
+
+    async with FuncXExecutor(endpoint_id="...") as executor:
+        print(await executor.submit(add, 40, 2))
+
+A public name is imported when it is first asked for: programs start faster that need only some,
+and so do the worker processes of the local service.
 """
 
-from funcx_async.client import FuncXClient
-from funcx_async.errors import (
-    AnswerIncomplete,
-    AnswerLost,
-    AnswerNotUnderstood,
-    AuthenticationFailed,
-    DeserializationError,
-    ExecutorClosed,
-    Forbidden,
-    FuncXError,
-    FuncxTaskExecutionFailed,
-    NotFound,
-    RequestRefused,
-    ResultExpired,
-    SerializationError,
-    ServiceUnavailable,
-    SubmitUncertain,
-    TaskExecutionFailed,
-    TooLarge,
-    TooManyOpenTasks,
-)
-from funcx_async.executor import FuncXExecutor
-from funcx_async.futures import FuncXFuture
-from funcx_async.serialize import (
-    AllCodeStrategies,
-    AllDataStrategies,
-    CombinedCode,
-    DillCode,
-    DillCodeSource,
-    DillCodeTextInspect,
-    DillDataBase64,
-    FuncXSerializer,
-    JSONData,
-    PickleCode,
-    PureSourceDill,
-    PureSourceTextInspect,
-)
-from funcx_async.waiting import as_completed, gather
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from funcx_async.client import FuncXClient
+    from funcx_async.errors import (
+        AnswerIncomplete,
+        AnswerLost,
+        AnswerNotUnderstood,
+        AuthenticationFailed,
+        DeserializationError,
+        ExecutorClosed,
+        Forbidden,
+        FuncXError,
+        FuncxTaskExecutionFailed,
+        NotFound,
+        RequestRefused,
+        ResultExpired,
+        SerializationError,
+        ServiceUnavailable,
+        SubmitUncertain,
+        TaskExecutionFailed,
+        TooLarge,
+        TooManyOpenTasks,
+    )
+    from funcx_async.executor import FuncXExecutor
+    from funcx_async.futures import FuncXFuture
+    from funcx_async.serialize import (
+        AllCodeStrategies,
+        AllDataStrategies,
+        CombinedCode,
+        DillCode,
+        DillCodeSource,
+        DillCodeTextInspect,
+        DillDataBase64,
+        FuncXSerializer,
+        JSONData,
+        PickleCode,
+        PureSourceDill,
+        PureSourceTextInspect,
+    )
+    from funcx_async.waiting import as_completed, gather
 
 __all__ = [
     "AllCodeStrategies",
@@ -80,3 +91,53 @@ __all__ = [
     "as_completed",
     "gather",
 ]
+
+_HOMES = {
+    "AllCodeStrategies": "serialize",
+    "AllDataStrategies": "serialize",
+    "AnswerIncomplete": "errors",
+    "AnswerLost": "errors",
+    "AnswerNotUnderstood": "errors",
+    "AuthenticationFailed": "errors",
+    "CombinedCode": "serialize",
+    "DeserializationError": "errors",
+    "DillCode": "serialize",
+    "DillCodeSource": "serialize",
+    "DillCodeTextInspect": "serialize",
+    "DillDataBase64": "serialize",
+    "ExecutorClosed": "errors",
+    "Forbidden": "errors",
+    "FuncXClient": "client",
+    "FuncXError": "errors",
+    "FuncXExecutor": "executor",
+    "FuncXFuture": "futures",
+    "FuncXSerializer": "serialize",
+    "FuncxTaskExecutionFailed": "errors",
+    "JSONData": "serialize",
+    "NotFound": "errors",
+    "PickleCode": "serialize",
+    "PureSourceDill": "serialize",
+    "PureSourceTextInspect": "serialize",
+    "RequestRefused": "errors",
+    "ResultExpired": "errors",
+    "SerializationError": "errors",
+    "ServiceUnavailable": "errors",
+    "SubmitUncertain": "errors",
+    "TaskExecutionFailed": "errors",
+    "TooLarge": "errors",
+    "TooManyOpenTasks": "errors",
+    "as_completed": "waiting",
+    "gather": "waiting",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__

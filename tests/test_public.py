@@ -71,7 +71,16 @@ LEVEL_OF = {module: level for level, modules in LEVELS.items() for module in mod
 
 def test_the_public_names_are_these():
     assert sorted(funcx_async.__all__) == PUBLIC
-    assert all(hasattr(funcx_async, name) for name in PUBLIC)
+    assert sorted(dir(funcx_async)) == PUBLIC
+    for name in PUBLIC:
+        assert getattr(funcx_async, name).__name__ == (
+            "TaskExecutionFailed" if name == "FuncxTaskExecutionFailed" else name
+        )
+
+
+def test_a_name_that_is_not_public_is_an_attribute_error():
+    with pytest.raises(AttributeError, match="no attribute 'Manager'"):
+        funcx_async.Manager  # noqa: B018
 
 
 def top_level(path: Path) -> str:
@@ -132,6 +141,7 @@ def test_importing_starts_nothing_and_needs_no_extra():
         for extra in ("starlette", "uvicorn", "tqdm", "fastapi", "globus_sdk"):
             sys.modules[extra] = None
         import funcx_async
+        assert "httpx" not in sys.modules
         funcx_async.FuncXExecutor()
         assert threading.active_count() == 1
     """)
