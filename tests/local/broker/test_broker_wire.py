@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from urllib.parse import unquote, urlsplit
 
 import pytest
-from pamqp import body, commands, header, heartbeat
+from pamqp import base, body, commands, header, heartbeat
 
 from tests.local.broker.wire import (
     GREETING,
@@ -229,6 +229,111 @@ async def test_another_protocol_is_told_the_right_one(broker_url: str, opening: 
         async with asyncio.timeout(10):
             assert await line.reader.readexactly(8) == GREETING
         await line.ended()
+
+
+async def answer_to_login(url: str, start: commands.Connection.StartOk) -> Thing | Ended:
+    async with wire(url) as line:
+        line.send(GREETING)
+        await line.receive()
+        return await line.ask(start, channel=0)
+
+
+async def test_a_login_that_cannot_be_read_ends_in_silence(broker_url: str) -> None:
+    user, _ = credentials(broker_url)
+    # All at once, since RabbitMQ thinks three seconds before each.
+    answers = await asyncio.gather(
+        *(
+            answer_to_login(broker_url, commands.Connection.StartOk({}, *login, "en_US"))
+            for login in (
+                ("PLAIN", "no zeros at all"),
+                ("AMQPLAIN", "no table at all"),
+                ("CRAM-MD5", ""),
+                ("PLAIN", f"\0{user}\0wrong"),  # and this client cannot be told
+            )
+        )
+    )
+    assert [type(answer) for answer in answers] == [Ended] * 4
+
+
+async def end_of_tuning(url: str, channel_max: int, frame_max: int) -> None:
+    user, password = credentials(url)
+    start = commands.Connection.StartOk({}, "PLAIN", f"\0{user}\0{password}", "en_US")
+    async with wire(url) as line:
+        line.send(GREETING)
+        await line.receive()
+        assert isinstance(await line.ask(start, channel=0), commands.Connection.Tune)
+        line.send(commands.Connection.TuneOk(channel_max, frame_max, 0), channel=0)
+        line.send(commands.Connection.CloseOk(), channel=0)
+        await line.ended()
+
+
+async def test_more_than_was_offered_is_not_granted(broker_url: str) -> None:
+    await asyncio.gather(
+        *(
+            end_of_tuning(broker_url, channel_max, frame_max)
+            for channel_max, frame_max in (
+                (0, 131_072),  # 0 is no limit
+                (2048, 131_072),
+                (2047, 0),
+                (2047, 131_073),
+                (2047, 4095),
+            )
+        )
+    )
+
+
+async def test_flow_that_goes_on_goes_on(broker_url: str) -> None:
+    async with opened(broker_url) as line:
+        answer = await line.ask(commands.Channel.Flow(active=True))
+        assert isinstance(answer, commands.Channel.FlowOk)
+
+
+async def test_one_cannot_publish_in_the_name_of_another(broker_url: str) -> None:
+    async with opened(broker_url) as line:
+        publish_, content, body_ = message("funcx-async-nowhere", b"x")
+        assert isinstance(content, header.ContentHeader)
+        content.properties.user_id = "somebody-else"
+        closing = await line.ask(publish_, content, body_)
+        assert isinstance(closing, commands.Channel.Close)
+        assert closing.reply_code == 406
+        assert "user_id property set to 'somebody-else'" in closing.reply_text
+
+
+@pytest.mark.parametrize(
+    ("method", "code"),
+    [
+        pytest.param(commands.Exchange.Declare(exchange="amq.mine"), 403, id="reserved-exchange"),
+        pytest.param(commands.Exchange.Delete(exchange="amq.topic"), 403, id="system-exchange"),
+        pytest.param(commands.Exchange.Delete(exchange=""), 403, id="default-exchange-deleted"),
+        pytest.param(
+            commands.Exchange.Declare(exchange="", passive=True),
+            403,
+            id="default-exchange-looked-at",
+        ),
+        pytest.param(
+            commands.Queue.Bind(queue="funcx-async-nowhere", exchange="amq.topic"),
+            404,
+            id="no-queue-bound",
+        ),
+        pytest.param(commands.Queue.Purge(queue="funcx-async-nowhere"), 404, id="no-queue-purged"),
+        pytest.param(commands.Basic.Ack(0), 406, id="nothing-acked"),
+    ],
+)
+async def test_it_costs_the_channel(broker_url: str, method: base.Frame, code: int) -> None:
+    async with opened(broker_url) as line:
+        closing = await line.ask(method)
+        assert isinstance(closing, commands.Channel.Close)
+        assert closing.reply_code == code
+        assert (closing.class_id, closing.method_id) == divmod(method.index, 1 << 16)
+
+
+async def test_both_sides_may_close_a_channel_at_once(broker_url: str) -> None:
+    async with opened(broker_url) as line:
+        line.send(commands.Basic.Ack(9), commands.Channel.Close(200, "", 0, 0))
+        assert isinstance(await line.receive(), commands.Channel.Close)
+        assert isinstance(await line.receive(), commands.Channel.CloseOk)
+        line.send(commands.Channel.CloseOk(), commands.Channel.Open())
+        assert isinstance(await line.receive(), commands.Channel.OpenOk)
 
 
 async def test_closing_is_agreed_to(broker_url: str) -> None:
