@@ -25,6 +25,7 @@ import sys
 import threading
 from collections.abc import Callable
 from functools import partial
+from operator import methodcaller
 from types import CellType, FunctionType, ModuleType
 from typing import Any, TypeVar
 from weakref import WeakValueDictionary
@@ -73,6 +74,8 @@ class ByValuePickler(_Pickler):  # type: ignore[misc]  # likewise
         super().__init__(file, PROTOCOL, byref=False, recurse=False)
         self._namespaces: dict[int, Namespace] = {}
         self._filled: set[int] = set()
+        self._nesting = 0
+        self._put_off: list[tuple[Namespace, FunctionType]] = []
         self._writers: dict[type, Callable[[Any], None]] = {
             Referable: self._save_referable,
             Namespace: self._save_referable,
@@ -83,12 +86,8 @@ class ByValuePickler(_Pickler):  # type: ignore[misc]  # likewise
             RLOCK: self._save_lock,
             dict: super(_Pickler, self).save_dict,  # dill's asks if it is that of __main__
         }
-        self._registry = Referable(
-            Call(
-                dict.setdefault,
-                (Call(vars, (sys,)), classes.REGISTRY_NAME, Call(WeakValueDictionary, ())),
-            )
-        )
+        registry = methodcaller("setdefault", classes.REGISTRY_NAME, Call(WeakValueDictionary, ()))
+        self._registry = Referable(Call(registry, (Call(vars, (sys,)),)))
 
     def save(self, obj: Any, save_persistent_id: bool = True) -> None:
         """Write one object; pickle calls this for every part of every object."""
@@ -160,6 +159,11 @@ class ByValuePickler(_Pickler):  # type: ignore[misc]  # likewise
         return self._namespaces.setdefault(id(source), Namespace(source))
 
     def _send_globals(self, namespace: Namespace, function: FunctionType) -> None:
+        """Write what the code reads; below some depth that is put off, as recursion has limits."""
+        if self._nesting == _DEEPEST:
+            self._put_off.append((namespace, function))
+            return
+        self._nesting += 1
         for name, chains in sorted(globals_read(function.__code__).items()):
             if name not in namespace.source or name == "__builtins__":
                 continue
@@ -168,6 +172,9 @@ class ByValuePickler(_Pickler):  # type: ignore[misc]  # likewise
                 self._send_module(namespace, name, value, chains, function)
             else:
                 self._send(namespace, name, value)
+        self._nesting -= 1
+        while self._put_off and self._nesting == 0:
+            self._send_globals(*self._put_off.pop())
 
     def _send(self, namespace: Namespace, name: str, value: Any) -> None:
         if name not in namespace.sent:
@@ -249,9 +256,13 @@ class ByValuePickler(_Pickler):  # type: ignore[misc]  # likewise
 
     def _begin_class(self, kind: type, body: Any) -> Referable:
         """Write the bare class; if the reader has it already, it drops the new one."""
+        key = classes.key_of(kind)
         skeleton = Referable(Call(type(kind), (kind.__name__, kind.__bases__, body)))
-        known = (self._registry, classes.key_of(kind), skeleton)
-        self.save_reduce(WeakValueDictionary.setdefault, known, obj=kind)
+        known = methodcaller("setdefault", key, skeleton)
+        self.save_reduce(known, (self._registry,), obj=kind)
+        module = Referable(Call(ModuleType, (key,)))
+        self._run(setattr, module, kind.__name__, kind)
+        self._run(methodcaller("setdefault", key, module), Call(getattr, (sys, "modules")))
         return skeleton
 
     def _enum_body(self, kind: enum.EnumType) -> Referable:
@@ -276,6 +287,7 @@ class ByValuePickler(_Pickler):  # type: ignore[misc]  # likewise
 
 
 _MISSING = object()
+_DEEPEST = 10
 
 
 def _state_of(function: FunctionType) -> dict[str, Any]:

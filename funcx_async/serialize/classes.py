@@ -1,15 +1,20 @@
 """What of a class travels when it travels by value, and under which identity.
 
 One class is often shipped twice, with a function and with its arguments, and must still be one
-class on the worker, or ``isinstance`` and the comparison of enum members go wrong there. So each
-class has a key, and every process that reads it keeps a weak registry of keys. The process in
-which the class was defined has it in its own registry: what comes home finds the original.
+class on the worker, or ``isinstance`` and the comparison of enum members go wrong there. Its
+instances must come home, too, although the worker writes them with plain dill, which cannot take
+a class apart whose methods refer to it. So each class has a key such as ``mymod@3f2a90b1c4d5``.
+Every process that reads classes keeps a weak registry of them by key; the process in which a
+class was defined has the original in it. And on the worker the key is also the name of a module,
+in which dill finds the class by its name: in a result it is then only referred to, and
+:func:`come_home` finds the original. A worker keeps what it was sent until its process ends.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import enum
+import importlib
 import sys
 import uuid
 from collections.abc import Mapping
@@ -39,6 +44,9 @@ _MADE_WITH_THE_CLASS = frozenset(
 
 _NEEDED_AT_CREATION = frozenset({"__slots__", "__orig_bases__"})
 
+_OFTEN_REPLACED = frozenset({"__doc__", "__str__", "__repr__", "__format__", "_boundary_"})
+_MARK = "@"
+
 _keys: WeakKeyDictionary[type, str] = WeakKeyDictionary()
 
 
@@ -53,18 +61,49 @@ def key_of(kind: type) -> str:
     """
     key = _keys.get(kind)
     if key is None:
-        registry: WeakValueDictionary[str, type] = sys.__dict__.setdefault(
-            REGISTRY_NAME, WeakValueDictionary()
-        )
+        registry = _registry()
         came_as = (known for known, other in registry.items() if other is kind)
-        key = _keys[kind] = next(came_as, f"{kind.__name__}-{uuid.uuid4().hex}")
+        home = str(kind.__module__).replace(".", ":")  # a dot would make it a package's module
+        key = _keys[kind] = next(came_as, f"{home}{_MARK}{uuid.uuid4().hex[:12]}")
         registry.setdefault(key, kind)
     return key
 
 
+def is_key(module_name: str) -> bool:
+    """Whether this is not the name of a module but the key of a class."""
+    return _MARK in module_name
+
+
+def come_home(key: str, name: str) -> Any:
+    """Find the class that a worker refers to.
+
+    Args:
+        key: under which it was shipped, from here or from an earlier process.
+        name: its name.
+
+    Returns:
+        The class that was shipped; in another process, the one of that name in the same module.
+
+    Raises:
+        ImportError, AttributeError: there is none.
+    """
+    original = _registry().get(key)
+    if original is not None:
+        return original
+    home = key.partition(_MARK)[0].replace(":", ".")
+    return getattr(importlib.import_module(home), name)
+
+
+def _registry() -> WeakValueDictionary[str, type]:
+    registry: WeakValueDictionary[str, type] = sys.__dict__.setdefault(
+        REGISTRY_NAME, WeakValueDictionary()
+    )
+    return registry
+
+
 def body_of(kind: type) -> dict[str, Any]:
     """What a class needs at the moment of its creation; the rest is set afterwards."""
-    body: dict[str, Any] = {"__module__": "__main__", "__qualname__": kind.__qualname__}
+    body: dict[str, Any] = {"__module__": key_of(kind), "__qualname__": kind.__name__}
     for name in _NEEDED_AT_CREATION & vars(kind).keys():
         body[name] = vars(kind)[name]
     return body
@@ -118,7 +157,7 @@ def enum_attributes_of(kind: enum.EnumType) -> dict[str, Any]:
                 )
     own = attributes_of(kind)
     kept = own.keys() - vars(bare).keys()
-    kept |= {name for name in ("__doc__", "__str__", "__repr__", "__format__") if name in own}
+    kept |= _OFTEN_REPLACED
     return {name: own[name] for name in own if name in kept}
 
 

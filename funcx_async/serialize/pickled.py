@@ -5,10 +5,14 @@ from __future__ import annotations
 import base64
 import io
 import pickle
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
 from typing import Any, NoReturn
 
 import dill
 
+from funcx_async.serialize import classes
 from funcx_async.serialize.by_value import PROTOCOL, dump_by_value
 from funcx_async.serialize.plain import is_plain
 
@@ -37,7 +41,7 @@ def load_text(text: str) -> Any:
     try:
         return _NamelessUnpickler(io.BytesIO(pickled)).load()
     except Exception:  # dill reads it, or says what is wrong
-        return dill.loads(pickled)
+        return _Unpickler(io.BytesIO(pickled)).load()
 
 
 class _NamelessUnpickler(pickle.Unpickler):
@@ -45,3 +49,26 @@ class _NamelessUnpickler(pickle.Unpickler):
 
     def find_class(self, module_name: str, global_name: str, /) -> NoReturn:
         raise pickle.UnpicklingError(f"{module_name}.{global_name} is for dill to find")
+
+
+_DillUnpickler: Any = dill.Unpickler  # dill has no types
+
+
+class _Unpickler(_DillUnpickler):  # type: ignore[misc]  # likewise
+    """dill's, which also knows the classes that were shipped by value and come back."""
+
+    def find_class(self, module_name: str, global_name: str) -> Any:
+        if classes.is_key(module_name):
+            return classes.come_home(module_name, global_name)
+        found = super().find_class(module_name, global_name)
+        return partial(_named_tuple, found) if global_name == "_create_namedtuple" else found
+
+
+def _named_tuple(create: Callable[..., Any], name: str, fields: Any, home: str, *more: Any) -> Any:
+    """Find a named tuple's class, which dill makes anew rather than refer to it."""
+    if classes.is_key(home):
+        with suppress(ImportError, AttributeError):
+            original = classes.come_home(home, name)
+            if list(original._fields) == list(fields):
+                return original
+    return create(name, fields, home, *more)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import threading
 import types
 from collections.abc import Callable
@@ -9,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from funcx_async.errors import SerializationError
+from funcx_async.errors import DeserializationError, SerializationError
 from funcx_async.serialize import FuncXSerializer
 from tests.serialize import application as app
 from tests.serialize import toolbox
@@ -104,6 +105,44 @@ def test_a_class_that_comes_home_is_the_original() -> None:
     point = serializer.deserialize(serializer.serialize(app.Point(4)))
     assert type(point) is app.Point
     assert serializer.deserialize(serializer.serialize([app.Colour.RED]))[0] is app.Colour.RED
+
+
+def test_what_a_worker_returns_with_plain_dill_comes_home_as_the_original(
+    worker: BareWorker,
+) -> None:
+    def returned(value: Any) -> Any:
+        import base64
+
+        import dill
+
+        return base64.b64encode(dill.dumps(value)).decode()
+
+    for value in (app.Labelled(4), app.Colour.BLUE, app.Job("a"), app.Pair(1), app.Rank(3)):
+        sent_back = eval(worker.run(returned, value))
+        again = serializer.deserialize("00\n" + sent_back)
+        assert type(again) is type(value)
+        assert again == value
+
+
+def test_a_result_is_read_in_a_later_process_by_the_name_of_its_class() -> None:
+    text = f"c{app.__name__.replace('.', ':')}@0123456789ab\nPoint\n(I7\ntR."
+    again = serializer.deserialize("00\n" + base64.b64encode(text.encode()).decode())
+    assert type(again) is app.Point
+    assert again.x == 7
+
+
+def test_a_result_of_a_class_that_is_not_here_is_an_error_that_names_it() -> None:
+    for home in ("nowhere", "json"):
+        text = base64.b64encode(f"c{home}@0123456789ab\nPoint\n.".encode()).decode()
+        with pytest.raises(DeserializationError, match=home):
+            serializer.deserialize("00\n" + text)
+
+
+def test_a_chain_of_helpers_may_be_longer_than_the_interpreters_stack(worker: BareWorker) -> None:
+    lines = [f"def f{i}(x): return f{i + 1}(x) + 1" for i in range(300)]
+    namespace: dict[str, Any] = {"__name__": "chain"}
+    exec("\n".join([*lines, "def f300(x): return x"]), namespace)
+    assert worker.run(namespace["f0"], 1) == "301"
 
 
 def test_serializing_changes_nothing_of_ours() -> None:

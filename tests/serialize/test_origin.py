@@ -61,7 +61,7 @@ def test_a_package_installed_from_a_folder_is_ours_and_one_from_an_index_is_not(
         "import sys, json; sys.path.append(sys.argv[1])\n"
         "import from_index, from_archive, from_folder, from_editable, from_nonsense\n"
         "from funcx_async.serialize.origin import worker_has\n"
-        "print(json.dumps({n: worker_has(n) for n in sys.modules if n.startswith('from_')}))"
+        "print(json.dumps({n: worker_has(n) for n in list(sys.modules) if n.startswith('from_')}))"
     )
     answer = subprocess.run(
         [sys.executable, "-c", program, str(folder)], capture_output=True, text=True, check=True

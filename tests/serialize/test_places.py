@@ -19,26 +19,21 @@ ROOT = Path(__file__).parent.parent.parent
 SESSION = """\
 import functools
 import json as js
+import pathlib
 large = "x" * 5_000_000
 busy = (number for number in ())
 offset = 3
 
-class Box:
-    def __init__(self, x):
-        self.x = x
-    def grown(self):
-        return Box(self.x + offset)
+class Box: __init__, grown = lambda me, x: setattr(me, "x", x), lambda me: Box(me.x + offset)
 
-def shift(x):
-    return x + offset
+def shift(x): return x + offset
 
-async def later(x):
-    return shift(x)
+async def later(x): return shift(x)
 
-def run(x, box):
-    return js.dumps([shift(x), box.grown().x, isinstance(box, Box)])
+def run(x, box): return js.dumps([shift(x), box.grown().x, isinstance(box, Box)])
 
 """
+# One line each: the plain REPL of asyncio in 3.13.0 takes no more at a simple terminal.
 
 DUMP = """\
 from funcx_async.serialize import FuncXSerializer
@@ -48,7 +43,7 @@ written = [serializer.serialize_function(function) for function in functions]
 arguments = serializer.serialize_arguments((1, Box(1)), {})
 """
 
-TELL = 'open(path, "w").write(js.dumps([written, arguments]))'
+TELL = "pathlib.Path(path).write_text(js.dumps([written, arguments]))"
 
 
 def check(worker: BareWorker, answer: Path) -> None:
@@ -97,22 +92,15 @@ def test_from_a_repl_at_a_terminal(worker: BareWorker, tmp_path: Path, repl: lis
     check(worker, answer)
 
 
-def test_the_source_strategies_do_not_take_another_modules_text(tmp_path: Path) -> None:
-    answer = tmp_path / "answer.json"
-    attempt = (
+def test_the_source_strategies_do_not_take_another_modules_text() -> None:
+    attempts = (
         "from funcx_async.serialize import PureSourceDill, DillCodeSource\n"
-        "def try_source(strategy):\n"
-        "    try:\n"
-        "        return strategy().serialize(shift)\n"
-        "    except Exception as error:\n"
-        "        return type(error).__name__\n"
-        "\n"
-        "written, arguments = try_source(PureSourceDill), try_source(DillCodeSource)\n"
+        "offset = PureSourceDill().serialize(shift)\n"
+        "offset = DillCodeSource().serialize(shift)\n"
     )
-    converse(
-        [sys.executable, "-m", "asyncio"], f"path = {str(answer)!r}\n{SESSION}{attempt}{TELL}\n"
-    )
-    assert json.loads(answer.read_text()) == ["SerializationError", "SerializationError"]
+    said = converse([sys.executable, "-m", "asyncio"], SESSION + attempts)
+    assert said.count("SerializationError: ") == 2
+    assert said.count("use DillCode") == 2
 
 
 def converse(command: list[str], typed: str) -> str:
