@@ -27,7 +27,7 @@ from collections.abc import Callable
 from functools import partial
 from operator import methodcaller
 from types import CellType, FunctionType, ModuleType
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 from weakref import WeakValueDictionary
 
 import dill
@@ -76,16 +76,6 @@ class ByValuePickler(_Pickler):  # type: ignore[misc]  # likewise
         self._filled: set[int] = set()
         self._nesting = 0
         self._put_off: list[tuple[Namespace, FunctionType]] = []
-        self._writers: dict[type, Callable[[Any], None]] = {
-            Referable: self._save_referable,
-            Namespace: self._save_referable,
-            FunctionType: self._save_function,
-            CellType: self._save_whole_cell,
-            TypeVar: self._save_type_variable,
-            LOCK: self._save_lock,
-            RLOCK: self._save_lock,
-            dict: super(_Pickler, self).save_dict,  # dill's asks if it is that of __main__
-        }
         registry = methodcaller("setdefault", classes.REGISTRY_NAME, Call(WeakValueDictionary, ()))
         self._registry = Referable(Call(registry, (Call(vars, (sys,)),)))
 
@@ -94,20 +84,21 @@ class ByValuePickler(_Pickler):  # type: ignore[misc]  # likewise
         if type(obj) is Call:
             self.save_reduce(obj.function, obj.arguments)
         elif id(obj) not in self.memo and (write := self._writer_for(obj)):
-            write(obj)
+            write(self, obj)
         else:
             super().save(obj, save_persistent_id)
 
-    def _writer_for(self, obj: Any) -> Callable[[Any], None] | None:
+    def _writer_for(self, obj: Any) -> Callable[[ByValuePickler, Any], None] | None:
         """What writes an object if dill does not."""
         kind = type(obj)
         if (writer := self._writers.get(kind)) is not None:
             return None if kind is FunctionType and found_by_name(obj) else writer
         if isinstance(obj, type):
-            return self._save_class if is_ours(obj) else None
+            return ByValuePickler._save_class if is_ours(obj) else None
         if isinstance(obj, ModuleType):
-            return self._save_module
-        return self._save_dataclass_mark if id(obj) in classes.DATACLASS_MARKS else None
+            return ByValuePickler._save_module
+        is_mark = id(obj) in classes.DATACLASS_MARKS
+        return ByValuePickler._save_dataclass_mark if is_mark else None
 
     def _run(self, function: Callable[..., Any], *arguments: Any) -> None:
         """Have the reader call something for its effect."""
@@ -117,6 +108,10 @@ class ByValuePickler(_Pickler):  # type: ignore[misc]  # likewise
     def _save_referable(self, referable: Referable) -> None:
         made_by = referable.made_by
         self.save_reduce(made_by.function, made_by.arguments, obj=referable)
+
+    def _save_dict(self, mapping: dict[Any, Any]) -> None:
+        """Write a dict as it is; dill would first ask whether it is that of __main__."""
+        super(_Pickler, self).save_dict(mapping)
 
     def _save_lock(self, lock: Any) -> None:
         """Write a new lock: who holds this one is not there to release it."""
@@ -284,6 +279,17 @@ class ByValuePickler(_Pickler):  # type: ignore[misc]  # likewise
             contravariant=variable.__contravariant__,
         )
         self.save_reduce(make, (), obj=variable)
+
+    _writers: ClassVar[dict[type, Callable[[ByValuePickler, Any], None]]] = {
+        Referable: _save_referable,
+        Namespace: _save_referable,
+        FunctionType: _save_function,
+        CellType: _save_whole_cell,
+        TypeVar: _save_type_variable,
+        LOCK: _save_lock,
+        RLOCK: _save_lock,
+        dict: _save_dict,
+    }
 
 
 _MISSING = object()
