@@ -56,11 +56,12 @@ def read_arguments(queue: str, arguments: Mapping[str, Any]) -> QueueOptions:
     for name in ABSENT:
         if name in arguments:
             raise _invalid(queue, name, "this broker does not have it")
+    limit = arguments.get("x-max-length")
     return QueueOptions(
         expires=_seconds(arguments.get("x-expires")),
         message_ttl=_seconds(arguments.get("x-message-ttl")),
-        max_length=arguments.get("x-max-length"),
-        rejects=arguments.get("x-overflow") == REJECT_PUBLISH,
+        max_length=limit,
+        rejects=limit is not None and arguments.get("x-overflow") == REJECT_PUBLISH,
     )
 
 

@@ -10,7 +10,7 @@ import asyncio
 import logging
 import socket
 import struct
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import cast
 
 from pamqp import base, commands
@@ -61,7 +61,7 @@ class Premises:
     handshake_timeout: float
     close_timeout: float
     max_body: int
-    connections: set[Connection] = field(default_factory=set)
+    connections: set[Connection]
 
 
 class Connection(asyncio.Protocol):

@@ -93,6 +93,8 @@ def exchange_declare(channel: Channel, method: commands.Exchange.Declare) -> Non
         SoftError: 403, 404, 406 as :class:`Topology` says.
     """
     topology = channel.topology
+    if method.arguments and "alternate-exchange" in method.arguments:
+        raise SoftError(406, "alternate-exchange: this broker does not have it")
     if method.passive:
         if method.exchange == "":
             raise SoftError(403, "operation not permitted on the default exchange")

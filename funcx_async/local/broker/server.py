@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from functools import partial
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 from urllib.parse import quote
@@ -103,7 +104,8 @@ class EmbeddedBroker:
         if self._server is not None:
             raise RuntimeError("this broker runs already; aclose() it first, or make another")
         loop = asyncio.get_running_loop()
-        volume = Volume(self._max_queued_bytes, self._watch, self._on_volume_room)
+        connections: set[Connection] = set()
+        volume = Volume(self._max_queued_bytes, self._watch, partial(_unblock, connections))
         self._open = premises = Premises(
             loop,
             self._users,
@@ -114,6 +116,7 @@ class EmbeddedBroker:
             self._handshake_timeout,
             self._close_timeout,
             MAX_BODY,
+            connections,
         )
         try:
             self._server = await loop.create_server(
@@ -353,6 +356,7 @@ class EmbeddedBroker:
         for connection in list(self._premises.connections):
             connection.stall(stalled)
 
-    def _on_volume_room(self) -> None:
-        for connection in list(self._premises.connections):
-            connection.unblock()
+
+def _unblock(connections: set[Connection]) -> None:
+    for connection in list(connections):
+        connection.unblock()

@@ -261,6 +261,14 @@ class TestQueues:
         await line.publish(queue, b"3")
         assert await left(line, queue) == [(b"3", False)]
 
+    async def test_a_queue_without_a_limit_is_never_full(self, line: Line, name: Name) -> None:
+        queue = name()
+        await line.declare(queue, arguments={"x-overflow": "reject-publish"})
+        await line.confirm()
+        await line.publish(queue, b"1")
+        await line.publish(queue, b"2")
+        assert len(await left(line, queue)) == 2
+
 
 class TestExchanges:
     @pytest.mark.parametrize(

@@ -413,6 +413,27 @@ class TestLife:
                     await broker.aclose()
                 assert broker.connections == 0
 
+    async def test_a_full_broker_closes_in_silence(self, caplog: pytest.LogCaptureFixture) -> None:
+        async with EmbeddedBroker(close_timeout=0.05, max_queued_bytes=1000) as broker:
+            broker.add_user(USER, PASSWORD)
+            broker.declare_queue("q")
+            async with opened(broker.url(USER, PASSWORD)) as line:
+                await consuming(line, "q")
+                line.send(*message("q", bytes(2000)))
+                await soon(broker, lambda: broker.queue_counts("q").unacknowledged == 1)
+                await broker.aclose()
+        assert not caplog.records
+
+    async def test_waiters_learn_that_the_broker_closed(self) -> None:
+        broker = EmbeddedBroker()
+        await broker.start()
+        broker.declare_queue("q")
+        waiting = asyncio.create_task(broker.until(lambda: broker.queue_length("q") == 1))
+        await asyncio.sleep(0)
+        await broker.aclose()
+        with pytest.raises(RuntimeError, match="not running"):
+            await asyncio.wait_for(waiting, 10)
+
     async def test_a_stalled_broker_closes_too(self) -> None:
         async with EmbeddedBroker(close_timeout=0.05) as broker:
             broker.add_user(USER, PASSWORD)
