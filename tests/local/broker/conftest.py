@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import AsyncIterator, Callable
-from pathlib import Path
 
 import aio_pika
 import pytest
@@ -12,10 +11,6 @@ import pytest
 from funcx_async.local.broker import EmbeddedBroker
 from tests import brokers
 from tests.local.broker.peers import CLIENTS, Connect
-
-
-def pytest_report_collectionfinish(config: pytest.Config, start_path: Path) -> str:
-    return brokers.note()
 
 
 @pytest.fixture
