@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
@@ -42,7 +43,7 @@ class Configuration:
         for name in _DEPRECATED:
             if name in told:
                 del told[name]
-                warnings.warn(f"{name} does nothing any more", DeprecationWarning, stacklevel=3)
+                warnings.warn(f"{name} does nothing any more", DeprecationWarning, _level_of_user())
         unknown = ", ".join(sorted(set(told) - _SETTINGS - _AIMS))
         if unknown:
             raise TypeError(f"FuncXExecutor() does not know the option(s) {unknown}.")
@@ -123,3 +124,16 @@ class Configuration:
 
 def _as_text(endpoint_id: str | UUID | None) -> str | None:
     return None if endpoint_id is None else str(endpoint_id)
+
+
+def _level_of_user() -> int:
+    """How many calls above its caller the first one from outside this package is.
+
+    Python shows such a warning by default where the user's own program gives rise to it.
+    """
+    level = 0
+    frame = inspect.currentframe()
+    while frame is not None and frame.f_globals["__name__"].startswith("funcx_async."):
+        level += 1
+        frame = frame.f_back
+    return level

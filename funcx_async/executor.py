@@ -164,12 +164,8 @@ class FuncXExecutor(Configuration, Submitting):
                 they still settle while the loop runs.
             cancel_futures: cancel the tasks that are not sent yet.
         """
-        self._closed = True
-        session = self._session
-        if session is None or session.ended:
-            return
-        session.close(cancel_futures=cancel_futures)
-        if wait:
+        session = self._close(cancel_futures=cancel_futures)
+        if wait and session is not None:
             await session.closed()
 
     async def __aenter__(self) -> Self:
@@ -226,6 +222,15 @@ class FuncXExecutor(Configuration, Submitting):
 
     async def _room(self) -> None:
         await self.room()
+
+    def _close(self, *, cancel_futures: bool) -> Session | None:
+        """Take no more tasks; gives the session that is still to end, if there is one."""
+        self._closed = True
+        session = self._session
+        if session is None or session.ended:
+            return None
+        session.close(cancel_futures=cancel_futures)
+        return session
 
     def _bound(self) -> Session:
         """Give the session of the running loop, making it at first use."""

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import os
 from collections.abc import Callable, Generator
 from concurrent.futures._base import CANCELLED, CANCELLED_AND_NOTIFIED, PENDING, RUNNING
 from typing import Any, Protocol, TypeVar
@@ -30,6 +31,11 @@ class Origin(Protocol):
     @property
     def loop(self) -> asyncio.AbstractEventLoop:
         """The loop that will settle the future."""
+        ...
+
+    @property
+    def pid(self) -> int:
+        """The process that the loop runs in."""
         ...
 
     def read(self, payload: str) -> Any:
@@ -97,7 +103,8 @@ class FuncXFuture(concurrent.futures.Future[T]):
         """Give the result, waiting in this thread for at most ``timeout`` seconds (None: for ever).
 
         Raises:
-            RuntimeError: on the executor's own loop while unfinished: it would wait for itself.
+            RuntimeError: on the executor's own loop, or in a forked process, while unfinished: it
+                would wait for ever.
             TimeoutError: if the time is over.
             concurrent.futures.CancelledError: if the future was cancelled.
             FuncXError: what became of the task instead.
@@ -259,6 +266,11 @@ class FuncXFuture(concurrent.futures.Future[T]):
             raise RuntimeError(
                 "This future is settled by the event loop of this very thread, which would wait "
                 "for itself: use `await future` here."
+            )
+        if self._origin.pid != os.getpid():
+            raise RuntimeError(
+                "This future is settled in the process that forked this one, which will not learn "
+                "of it: wait for it there."
             )
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import atexit
+import concurrent.futures
 import contextvars
 import logging
 import os
@@ -25,11 +26,14 @@ from funcx_async.results.amqp import AmqpSource
 from funcx_async.results.source import ResultSource
 from funcx_async.results.stream import ResultStream, shared_stream
 from funcx_async.settings import Settings
-from funcx_async.submitter import Submitter
+from funcx_async.submitter import AnySubmission, Submitter
 
 AnyFuture: TypeAlias = FuncXFuture[Any]
 
 _open_sessions: weakref.WeakSet[Session] = weakref.WeakSet()
+
+EXIT_LIMIT = 2.0
+"""Seconds that sessions on other threads' loops have to end when the interpreter does."""
 
 _COUNTED = ("done", "failed", "batches", "reconnects", "orphans", "duplicates", "malformed")
 
@@ -56,6 +60,7 @@ class Session:
         self._joined: dict[str, ResultStream] = {}
         self._submitter = Submitter(self, self.loop)
         self._closing = False
+        self._sealed = False
         self._changed = asyncio.Event()
         self._source = (
             None
@@ -103,14 +108,20 @@ class Session:
         self._adopt(future)
         submission = Submission(future, function, payload)
         if running_loop() is self.loop:
-            self._submitter.enqueue(route, submission)
+            self._enqueue(route, submission)
             return future
         try:
-            self.loop.call_soon_threadsafe(self._submitter.enqueue, route, submission)
+            self.loop.call_soon_threadsafe(self._enqueue, route, submission)
         except RuntimeError:
             self._open.discard(future)
             raise ExecutorClosed("The executor's event loop is closed.") from None
         return future
+
+    def _enqueue(self, route: Route, submission: AnySubmission) -> None:
+        if self._sealed:  # it was on its way from another thread while the executor ended
+            submission.ticket.fail(ExecutorClosed("The executor was shut down meanwhile."))
+        else:
+            self._submitter.enqueue(route, submission)
 
     async def room(self) -> None:
         """Wait until one more task may be open."""
@@ -245,6 +256,7 @@ class Session:
 
     def fail_open(self) -> None:
         """Fail what is open: nobody will settle it any more."""
+        self._sealed = True
         if self._open:
             groups = ", ".join(self._joined) or "none yet"
             _log.info("%d task(s) go on unawaited; task groups: %s", len(self._open), groups)
@@ -288,8 +300,18 @@ def _end_at_exit(session: Session) -> None:
 
 
 def _end_all() -> None:
-    """In the asyncio REPL the loop merely stops; its tasks would be destroyed while pending."""
+    """End what is open.
+
+    In the asyncio REPL the loop merely stops; its tasks would be destroyed while pending. A loop
+    in a daemon thread runs on, and is frozen with its connections open.
+    """
+    elsewhere: list[concurrent.futures.Future[None]] = []
     for session in list(_open_sessions):
         loop = session.loop
-        if session.pid == os.getpid() and not (session.ended or loop.is_running()):
+        if session.pid != os.getpid() or session.ended:
+            continue
+        if not loop.is_running():
             loop.run_until_complete(session.abandon())
+        elif running_loop() is not loop:
+            elsewhere.append(asyncio.run_coroutine_threadsafe(session.abandon(), loop))
+    concurrent.futures.wait(elsewhere, EXIT_LIMIT)

@@ -98,14 +98,14 @@ class Submitting(ABC):
         timeout: float | None = None,
         chunksize: int = 1,
     ) -> NoReturn:
-        """Not implemented, as in the original: use :meth:`amap`.
+        """Not implemented, as in the original: :meth:`submit` for each, or use :meth:`amap`.
 
         Raises:
             NotImplementedError: always.
         """
         raise NotImplementedError(
-            "FuncXExecutor has no map(); `async for result in executor.amap(fn, ...)` is its "
-            "asynchronous form."
+            "FuncXExecutor has no map(): take `[executor.submit(fn, x) for x in ...]`, or in a "
+            "coroutine `async for result in executor.amap(fn, ...)`."
         )
 
     async def amap(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import os
 import threading
 from typing import Any
 
@@ -22,6 +23,7 @@ class Executor:
 
     def __init__(self) -> None:
         self.loop = asyncio.get_running_loop()
+        self.pid = os.getpid()
         self.settled: list[FuncXFuture[Any]] = []
 
     def read(self, payload: str) -> str:

@@ -63,7 +63,7 @@ LEVELS = {
     7: "session",
     8: "executor",
     9: "local",
-    10: "cli __init__",
+    10: "blocking cli __init__",
     11: "__main__",
 }
 LEVEL_OF = {module: level for level, modules in LEVELS.items() for module in modules.split()}

@@ -1,0 +1,35 @@
+"""The executor and the client for programs without an event loop.
+
+Example::
+
+    with FuncXExecutor(endpoint_id="...") as executor:
+        print(executor.submit(add, 40, 2).result())
+
+A program written for the ``funcx`` package only has to import from here instead.
+``LocalService``, which needs the extra ``local``, is imported when it is first asked for.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from funcx_async.blocking.client import FuncXClient
+from funcx_async.blocking.executor import FuncXExecutor
+from funcx_async.futures import FuncXFuture
+
+if TYPE_CHECKING:
+    from funcx_async.blocking.service import LocalService
+
+__all__ = ["FuncXClient", "FuncXExecutor", "FuncXFuture", "LocalService"]
+
+
+def __getattr__(name: str) -> Any:
+    if name != "LocalService":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from funcx_async.blocking.service import LocalService
+
+    return LocalService
+
+
+def __dir__() -> list[str]:
+    return __all__

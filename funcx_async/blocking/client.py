@@ -1,0 +1,62 @@
+"""The REST API as plain methods."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Any, Self
+
+from funcx_async.blocking.derived import blocking, constructed_as
+from funcx_async.client import FuncXClient as AsyncFuncXClient
+
+
+class FuncXClient:
+    """The client of the funcX web service as :class:`funcx_async.FuncXClient`, without ``await``.
+
+    It may be used from any thread, and shared by executors. Ctrl-C ends a request that waits.
+
+    Args:
+        *args: as :class:`funcx_async.FuncXClient` takes them.
+        **options: likewise.
+
+    Attributes:
+        asynchronous: the async client that does the work; it belongs to the loop behind all
+            blocking objects.
+
+    Example:
+        >>> FuncXClient("http://127.0.0.1:8000", auth="a token")
+        <FuncXClient http://127.0.0.1:8000>
+    """
+
+    @constructed_as(AsyncFuncXClient)
+    def __init__(self, *args: Any, **options: Any) -> None:
+        self.asynchronous = AsyncFuncXClient(*args, **options)
+
+    def __repr__(self) -> str:
+        return repr(self.asynchronous)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    @property
+    def base_url(self) -> str:
+        """The service's root."""
+        return self.asynchronous.base_url
+
+    close = blocking(AsyncFuncXClient.aclose)
+    register_function = blocking(AsyncFuncXClient.register_function)  # type: ignore[arg-type]  # see derived
+    register = blocking(AsyncFuncXClient.register)
+    submit = blocking(AsyncFuncXClient.submit)
+    get_task = blocking(AsyncFuncXClient.get_task)
+    get_batch_status = blocking(AsyncFuncXClient.get_batch_status)
+    get_task_group = blocking(AsyncFuncXClient.get_task_group)
+    get_result_queue_address = blocking(AsyncFuncXClient.get_result_queue_address)
+    get_endpoint_status = blocking(AsyncFuncXClient.get_endpoint_status)
+    get_version = blocking(AsyncFuncXClient.get_version)

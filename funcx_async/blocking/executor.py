@@ -1,0 +1,177 @@
+"""The original executor: a ``concurrent.futures.Executor``, for programs without an event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import os
+from collections.abc import Callable, Mapping, Sequence
+from types import TracebackType
+from typing import Any, Unpack
+from uuid import UUID
+
+from funcx_async.blocking.client import FuncXClient
+from funcx_async.blocking.derived import Forwarded, blocking
+from funcx_async.blocking.portal import portal
+from funcx_async.executor import FuncXExecutor as AsyncFuncXExecutor
+from funcx_async.executor import TargetedExecutor
+from funcx_async.functions import Function
+from funcx_async.futures import FuncXFuture, running_loop
+from funcx_async.models import Stats
+from funcx_async.session import Session
+from funcx_async.settings import ExecutorOptions, TargetOptions
+from funcx_async.submitting import Submitting
+
+
+class FuncXExecutor(Submitting, concurrent.futures.Executor):
+    """Runs functions on an endpoint; ask their futures for results.
+
+    Construct it anywhere, without network or credentials, and use it from any thread. A thread
+    that sends and receives for all executors of the process is started at first use.
+
+    Best used by ``with``, which waits for open tasks on leaving, except when Ctrl-C was pressed:
+    then what is not sent is cancelled, and the log names the task group of what goes on. A program
+    that ends without ``shutdown`` does not wait for its open tasks.
+
+    A done-callback runs in the thread that receives results: it may submit, but not wait. In a
+    notebook, whose own thread runs an event loop, futures can be awaited as well.
+
+    Args:
+        endpoint_id: where tasks run; by default ``FUNCX_ASYNC_ENDPOINT_ID`` of the environment.
+        container_id: a container of the classic service; today's has none.
+        funcx_client: asks the service; by default one of its own, with default arguments.
+        task_group_id: the group that tasks belong to; by default the service makes one.
+        label: names the executor in logs.
+        batch_size: how many tasks go in one request at most; below 1 counts as 1.
+        **options: as :class:`funcx_async.FuncXExecutor` takes them.
+
+    Attributes:
+        asynchronous: the async executor that does the work.
+
+    Raises:
+        ValueError: for what is not an endpoint's id, for a container, for an option out of range.
+        TypeError: for an unknown option or one of another type.
+
+    Example:
+        >>> FuncXExecutor("4b116d3c-1703-4f8f-9f6f-39921e5864df", batch_size=32)
+        <FuncXExecutor 0 queued, 0 batches in flight, 0 open>
+    """
+
+    def __init__(
+        self,
+        endpoint_id: str | UUID | None = None,
+        container_id: str | None = None,
+        funcx_client: FuncXClient | None = None,
+        task_group_id: str | None = None,
+        label: str = "",
+        batch_size: int = 128,
+        **options: Unpack[ExecutorOptions],
+    ) -> None:
+        if funcx_client is not None and not isinstance(funcx_client, FuncXClient):
+            raise TypeError(
+                f"funcx_client must be a funcx_async.blocking.FuncXClient, not {funcx_client!r}."
+            )
+        self.asynchronous = PortalExecutor(
+            endpoint_id,
+            container_id,
+            None if funcx_client is None else funcx_client.asynchronous,
+            task_group_id,
+            label,
+            batch_size,
+            **options,
+        )
+
+    endpoint_id = Forwarded[str | None, str | UUID | None]()
+    container_id = Forwarded[str | None, str | None]()
+    task_group_id = Forwarded[str | None, str | None]()
+    label = Forwarded[str, str]()
+    batch_size = Forwarded[int, int]()
+    resource_specification = Forwarded[Mapping[str, Any] | None, Mapping[str, Any] | None]()
+    user_endpoint_config = Forwarded[Mapping[str, Any] | None, Mapping[str, Any] | None]()
+    result_serializers = Forwarded[Sequence[str] | None, Sequence[str] | None]()
+
+    register_function = blocking(AsyncFuncXExecutor.register_function)  # type: ignore[arg-type]  # see derived
+    reload_tasks = blocking(AsyncFuncXExecutor.reload_tasks)
+
+    def __repr__(self) -> str:
+        return repr(self.asynchronous)
+
+    @property
+    def stats(self) -> Stats:
+        """What it has done and is doing."""
+        return self.asynchronous.stats
+
+    def options(self, **changes: Unpack[TargetOptions]) -> TargetedExecutor:
+        """Give a view of this executor as :meth:`funcx_async.FuncXExecutor.options` does."""
+        return self.asynchronous.options(**changes)
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """Take no more tasks; safe to call several times.
+
+        Args:
+            wait: return only when all open futures are settled and everything is closed. Otherwise
+                they still settle while the program runs.
+            cancel_futures: cancel the tasks that are not sent yet.
+
+        Raises:
+            RuntimeError: if a done-callback is to wait: the futures would wait for it.
+        """
+        session = self.asynchronous.close(cancel_futures=cancel_futures)
+        if wait and session is not None:
+            portal().wait(session.closed)
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if isinstance(error, KeyboardInterrupt):
+            portal().wait(self.asynchronous.__aexit__, kind, error, traceback)
+        else:
+            self.shutdown()
+
+    def _queue(
+        self, fn: Callable[..., Any] | Function, args: tuple[Any, ...], kwargs: Mapping[str, Any]
+    ) -> FuncXFuture[Any]:
+        return self.asynchronous.queue(fn, args, kwargs)
+
+    async def _room(self) -> None:
+        await self.asynchronous.room()
+
+
+class PortalExecutor(AsyncFuncXExecutor):
+    """The async executor on the portal's loop, submitted to from any thread.
+
+    Also from one with an event loop of its own, such as that of a notebook.
+    """
+
+    def queue(
+        self, fn: Callable[..., Any] | Function, args: tuple[Any, ...], kwargs: Mapping[str, Any]
+    ) -> FuncXFuture[Any]:
+        """Serialize and queue one task."""
+        return self._queue(fn, args, kwargs)
+
+    def close(self, *, cancel_futures: bool) -> Session | None:
+        """Take no more tasks; gives the session that is still to end, if there is one."""
+        self._closed = True
+        session = self._session
+        if session is None or session.pid != os.getpid():
+            return None  # nothing runs that would have to end
+        return portal().do(self._close, cancel_futures=cancel_futures)
+
+    async def room(self) -> None:
+        """Wait until one more task may be open; from any loop."""
+        session = self._bound()
+        if running_loop() is session.loop:
+            await session.room()
+        else:
+            await asyncio.wrap_future(portal().start(session.room))
+
+    def _bound(self) -> Session:
+        session = self._session
+        if session is None or session.ended or self._closed or session.pid != os.getpid():
+            session = portal().do(super()._bound)  # raises, or binds: there, one at a time
+            if self._closed:  # by another thread, which saw nothing to close
+                portal().do(session.close)
+        return session

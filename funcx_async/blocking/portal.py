@@ -1,0 +1,121 @@
+"""The event loop behind all blocking objects, in a thread of its own.
+
+One for the whole process: executors that share a client, or the results of one task group, must
+share a loop. It starts at first use and stays; the thread is a daemon, so it never keeps a program
+from ending, and in a forked process another one is started at first use.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+from collections.abc import Callable, Coroutine
+from concurrent.futures import Future
+from functools import partial
+from typing import Any, ParamSpec, TypeVar
+
+from anyio.from_thread import BlockingPortal
+
+from funcx_async.futures import running_loop
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class Portal:
+    """A thread that runs an event loop, and the ways into it from any other."""
+
+    def __init__(self) -> None:
+        started: Future[tuple[BlockingPortal, asyncio.AbstractEventLoop]] = Future()
+        self._thread = threading.Thread(
+            target=_run, args=(started,), name="funcx_async", daemon=True
+        )
+        self._thread.start()
+        self._portal, self._loop = started.result()
+
+    def __repr__(self) -> str:
+        return f"<Portal to {self._loop!r}>"
+
+    @property
+    def alive(self) -> bool:
+        """Whether the loop runs."""
+        return self._thread.is_alive()
+
+    def do(self, fn: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Call a plain function on the loop's thread; from that thread, too.
+
+        The function must not return an awaitable, such as a FuncXFuture: it would be awaited.
+        """
+        if running_loop() is self._loop:
+            return fn(*args, **kwargs)
+        return self._portal.call(partial(fn, *args, **kwargs))
+
+    def start(
+        self, fn: Callable[P, Coroutine[Any, Any, T]], *args: P.args, **kwargs: P.kwargs
+    ) -> Future[T]:
+        """Have a coroutine function run on the loop; cancelling the future cancels it.
+
+        Raises:
+            RuntimeError: on the loop's own thread.
+        """
+        if running_loop() is self._loop:
+            raise RuntimeError(
+                "This is a callback, called in the thread that everything blocking waits for: it "
+                "may submit, but what waits for an answer needs another thread."
+            )
+        return self._portal.start_task_soon(partial(fn, *args, **kwargs))
+
+    def wait(self, fn: Callable[P, Coroutine[Any, Any, T]], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run a coroutine function on the loop and wait for its end; Ctrl-C cancels it.
+
+        Raises:
+            RuntimeError: on the loop's own thread.
+        """
+        future = self.start(fn, *args, **kwargs)
+        try:
+            return future.result()
+        finally:
+            future.cancel()
+
+
+def _run(started: Future[tuple[BlockingPortal, asyncio.AbstractEventLoop]]) -> None:
+    try:
+        asyncio.run(_serve(started))
+    except BaseException as error:
+        if started.done():
+            raise
+        started.set_exception(error)
+
+
+async def _serve(started: Future[tuple[BlockingPortal, asyncio.AbstractEventLoop]]) -> None:
+    async with BlockingPortal() as portal:
+        started.set_result((portal, asyncio.get_running_loop()))
+        await portal.sleep_until_stopped()
+
+
+_starting = threading.Lock()
+_portal: Portal | None = None
+
+
+def portal() -> Portal:
+    """Give the process's portal, starting it if this is the first use."""
+    global _portal
+    existing = _portal
+    if existing is not None and existing.alive:
+        return existing
+    with _starting:
+        if _portal is None or not _portal.alive:
+            _portal = Portal()
+        return _portal
+
+
+def _forget() -> None:
+    """Begin anew: a forked process has none of its parent's threads, but its locks as they were."""
+    global _portal, _starting
+    _portal = None
+    _starting = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget)

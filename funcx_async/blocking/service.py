@@ -1,0 +1,91 @@
+"""The local service for programs and tests without an event loop."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from types import TracebackType
+from typing import Any, Self
+
+from funcx_async.blocking.client import FuncXClient
+from funcx_async.blocking.derived import blocking, constructed_as
+from funcx_async.blocking.executor import FuncXExecutor
+from funcx_async.blocking.portal import portal
+from funcx_async.local import LocalService as AsyncLocalService
+
+
+class LocalService:
+    """A funcX web service in this process: :class:`funcx_async.local.LocalService` by ``with``.
+
+    It needs the extra ``local``. Its worker processes end with it, and with the program.
+
+    Args:
+        **options: as :class:`funcx_async.local.LocalService` takes them.
+
+    Example::
+
+        with LocalService() as service, service.executor() as executor:
+            print(executor.submit(pow, 2, 5).result())
+    """
+
+    @constructed_as(AsyncLocalService)
+    def __init__(self, **options: Any) -> None:
+        self.asynchronous = AsyncLocalService(**options)
+        self._clients = ExitStack()
+
+    start = blocking(AsyncLocalService.start)
+
+    def __repr__(self) -> str:
+        return repr(self.asynchronous)
+
+    @property
+    def url(self) -> str:
+        """The service's root, such as ``http://127.0.0.1:34567``."""
+        return self.asynchronous.url
+
+    @property
+    def token(self) -> str:
+        """The bearer token that clients must send."""
+        return self.asynchronous.token
+
+    @property
+    def endpoint_id(self) -> str:
+        """The endpoint whose tasks the worker processes run."""
+        return self.asynchronous.endpoint_id
+
+    def close(self) -> None:
+        """Close its clients, its sockets and its processes; tasks that run are ended."""
+        try:
+            self._clients.close()
+        finally:
+            portal().wait(self.asynchronous.aclose)
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def client(self, **options: Any) -> FuncXClient:
+        """A client of this service; the service closes it.
+
+        Args:
+            options: as :class:`FuncXClient` takes them.
+        """
+        client = FuncXClient(self.url, auth=self.token, **options)
+        self._clients.callback(client.close)
+        return client
+
+    def executor(self, **options: Any) -> FuncXExecutor:
+        """An executor on this service's endpoint, with a client of its own.
+
+        Args:
+            options: as :class:`FuncXExecutor` takes them.
+        """
+        chosen: dict[str, Any] = {"endpoint_id": self.endpoint_id, "funcx_client": self.client()}
+        return FuncXExecutor(**(chosen | options))
