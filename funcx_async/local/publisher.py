@@ -38,6 +38,8 @@ AT_ONCE: Final = 256
 """Messages published before their confirms are awaited."""
 RECONNECT_DELAY: Final = 0.5
 """Seconds between two attempts to reach the RabbitMQ."""
+CLOSE_TIMEOUT: Final = 5.0
+"""Seconds to say good-bye to it."""
 
 
 class Publisher(Protocol):
@@ -181,7 +183,9 @@ class RabbitPublisher:
             with contextlib.suppress(asyncio.CancelledError):
                 await self._task
         if self._connection is not None:
-            await self._connection.close()
+            with contextlib.suppress(*OUT_OF_REACH):
+                async with asyncio.timeout(CLOSE_TIMEOUT):
+                    await self._connection.close()
 
     async def declare(self, group_id: str) -> None:
         """Make sure that the group's queue is there."""
@@ -241,6 +245,10 @@ class RabbitPublisher:
                     await self._connect()
                 await self._publish_what_waits()
             except OUT_OF_REACH as error:
+                task = asyncio.current_task()
+                if task is not None and task.cancelling():
+                    # aiormq may have turned our cancellation into an error of its own.
+                    raise asyncio.CancelledError from None
                 logger.warning("The RabbitMQ is out of reach: %s", type(error).__name__)
                 await asyncio.sleep(RECONNECT_DELAY)
                 continue

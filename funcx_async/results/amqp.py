@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 
 import aio_pika
 import aiormq.abc
@@ -56,12 +56,10 @@ class AmqpSource:
         deliveries = AmqpDeliveries()
         connection = None
         try:
-            try:
+            with _losses_in_words(url):
                 async with asyncio.timeout(CONNECT_TIMEOUT):
                     connection = await aio_pika.connect(url)
                     await deliveries.begin(connection, address.queue_prefix + task_group_id)
-            except Exception as error:  # whatever goes wrong below is one thing to those above
-                raise SourceLost(f"{url.host}: {_in_words(error, url)}") from None
             yield deliveries
         finally:
             await _close(connection)
@@ -100,11 +98,9 @@ class AmqpDeliveries:
         """Send acknowledgements; see :class:`funcx_async.results.source.Deliveries`."""
         if self._channel is None or self._lost is not None:
             raise SourceLost(self._lost or "not connected")
-        try:
+        with _losses_in_words():
             for ack in acks:
                 await self._channel.basic_ack(ack.tag, multiple=ack.multiple)
-        except Exception as error:  # as above
-            raise SourceLost(_in_words(error)) from None
 
     async def _delivered(self, message: aiormq.abc.DeliveredMessage) -> None:
         properties = message.header.properties
@@ -138,10 +134,28 @@ async def _close(connection: aio_pika.abc.AbstractConnection | None) -> None:
     if connection is None:
         return
     try:
-        async with asyncio.timeout(CLOSE_TIMEOUT):
-            await connection.close()
-    except Exception as error:  # a broken connection may fail to close in many ways
-        _log.debug("closing the connection: %s", type(error).__name__)
+        with _losses_in_words():
+            async with asyncio.timeout(CLOSE_TIMEOUT):
+                await connection.close()
+    except SourceLost as error:  # a broken connection may fail to close in many ways
+        _log.debug("closing the connection: %s", error)
+
+
+@contextmanager
+def _losses_in_words(url: URL | None = None) -> Iterator[None]:
+    """Make whatever goes wrong below one thing to those above.
+
+    When a connection breaks, aiormq cancels what waits for it, without anybody having asked for
+    that; and it may turn a cancellation that was asked for into an error. Both are put right.
+    """
+    try:
+        yield
+    except (asyncio.CancelledError, Exception) as error:
+        task = asyncio.current_task()
+        if task is not None and task.cancelling():
+            raise asyncio.CancelledError from None
+        host = "" if url is None else f"{url.host}: "
+        raise SourceLost(host + _in_words(error, url)) from None
 
 
 def _in_words(error: BaseException, url: URL | None = None) -> str:
