@@ -53,7 +53,7 @@ PUBLIC = [
 ]
 
 LEVELS = {
-    0: "errors models progress",
+    0: "cancellation errors models progress",
     1: "core serialize messages futures",
     2: "waiting environments answers registration",
     3: "auth settings",

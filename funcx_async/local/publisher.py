@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 import aio_pika
 from aio_pika.abc import AbstractChannel, AbstractConnection
 
+from funcx_async.cancellation import is_cancelled
 from funcx_async.local.broker import EmbeddedBroker
 from funcx_async.local.refusals import Refusal
 from funcx_async.local.switches import Notice
@@ -239,21 +240,19 @@ class RabbitPublisher:
         self._channel.close_callbacks.add(lambda *_: self._wake.set())
 
     async def _run(self) -> None:
-        while True:
+        while not is_cancelled():
             try:
                 if self._channel is None or self._channel.is_closed:
                     await self._connect()
                 await self._publish_what_waits()
             except OUT_OF_REACH as error:
-                task = asyncio.current_task()
-                if task is not None and task.cancelling():
-                    # aiormq may have turned our cancellation into an error of its own.
-                    raise asyncio.CancelledError from None
-                logger.warning("The RabbitMQ is out of reach: %s", type(error).__name__)
-                await asyncio.sleep(RECONNECT_DELAY)
-                continue
-            await self._wake.wait()
-            self._wake.clear()
+                if not is_cancelled():
+                    logger.warning("The RabbitMQ is out of reach: %s", type(error).__name__)
+                    await asyncio.sleep(RECONNECT_DELAY)
+            else:
+                if not is_cancelled():
+                    await self._wake.wait()
+                    self._wake.clear()
 
     async def _publish_what_waits(self) -> None:
         while self._waiting:

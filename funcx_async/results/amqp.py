@@ -16,6 +16,7 @@ import aio_pika
 import aiormq.abc
 from yarl import URL
 
+from funcx_async.cancellation import is_cancelled
 from funcx_async.core.acks import Ack
 from funcx_async.models import Delivery, ResultQueueAddress
 from funcx_async.results.source import SourceLost
@@ -143,19 +144,15 @@ async def _close(connection: aio_pika.abc.AbstractConnection | None) -> None:
 
 @contextmanager
 def _losses_in_words(url: URL | None = None) -> Iterator[None]:
-    """Make whatever goes wrong below one thing to those above.
-
-    When a connection breaks, aiormq cancels what waits for it, without anybody having asked for
-    that; and it may turn a cancellation that was asked for into an error. Both are put right.
-    """
+    """Make whatever goes wrong below one thing to those above, and let our own end be an end."""
     try:
         yield
     except (asyncio.CancelledError, Exception) as error:
-        task = asyncio.current_task()
-        if task is not None and task.cancelling():
-            raise asyncio.CancelledError from None
-        host = "" if url is None else f"{url.host}: "
-        raise SourceLost(host + _in_words(error, url)) from None
+        if not is_cancelled():
+            host = "" if url is None else f"{url.host}: "
+            raise SourceLost(host + _in_words(error, url)) from None
+    if is_cancelled():
+        raise asyncio.CancelledError
 
 
 def _in_words(error: BaseException, url: URL | None = None) -> str:

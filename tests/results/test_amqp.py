@@ -190,3 +190,30 @@ async def test_every_kind_of_loss_ends_the_wait(fault: Fault):
             fault(broker, PREFIX + "g")
             with pytest.raises(SourceLost):
                 await asyncio.wait_for(waiting, TIMEOUT)
+
+
+@pytest.mark.parametrize("fault", [True, False], ids=["while it breaks", "while all is well"])
+async def test_whenever_it_is_cancelled_it_ends(fault: bool):
+    """aiormq swallows a cancellation at some moments."""
+    async with EmbeddedBroker() as broker:
+        broker.add_user("u", "p")
+        broker.declare_queue(PREFIX + "g")
+
+        async def address() -> ResultQueueAddress:
+            return ResultQueueAddress(PREFIX, broker.url("u", "p"))
+
+        async def consume() -> None:
+            async with AmqpSource(address).open("g") as deliveries:
+                while True:
+                    await deliveries.next_burst()
+
+        for moment in range(120):
+            consuming = asyncio.create_task(consume())
+            for _ in range(moment):
+                await asyncio.sleep(0)
+            if fault:
+                broker.disconnect()
+            consuming.cancel()
+            done, _ = await asyncio.wait([consuming], timeout=TIMEOUT)
+            assert done, f"it goes on after {moment} steps"
+            assert consuming.cancelled() or isinstance(consuming.exception(), SourceLost)
