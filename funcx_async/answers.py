@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from funcx_async.codes import code_name
 from funcx_async.errors import (
     AnswerIncomplete,
     AnswerLost,
@@ -113,6 +114,7 @@ class EndpointDocument(msgspec.Struct):
 
     status: str
     details: dict[str, Any] | None = None
+    logs: list[dict[str, Any]] | None = None
 
 
 def read(body: bytes, shape: type[A], what: str) -> A:
@@ -146,7 +148,7 @@ def refusal(
         now: the time, to count a Retry-After date from.
     """
     document = _document(body)
-    code = document.get("code")
+    code = code_name(document.get("code"))
     reason = _reason(document)
     request_id = document.get("request_id") or headers.get("x-request-id")
     told = f"{status}" + (f" {code}" if code else "") + (f": {reason}" if reason else "")
@@ -166,9 +168,35 @@ def refusal(
     return error(
         f"The service refused {what} ({told}). {remedy}".strip(),
         status=status,
-        code=None if code is None else str(code),
+        code=code,
         reason=reason,
         request_id=request_id,
+    )
+
+
+def task_refusal(document: Mapping[str, Any], what: str) -> RequestRefused | None:
+    """Give why one task of a classic submit was refused, or None if it was taken.
+
+    Args:
+        document: what the answer has for this task.
+        what: the request in words.
+    """
+    status = document.get("http_status_code")
+    if not isinstance(status, int):
+        status = 200 if document.get("task_uuid") else 400
+    word = str(document.get("status") or ("success" if status < 300 else "failed")).lower()
+    if word == "success":
+        return None
+    code = code_name(document.get("code"))
+    reason = _reason(document) or "the service gives no reason"
+    error = _REFUSALS.get(status, RequestRefused)
+    return error(
+        f"The service refused this task alone, {what} ({status}{f' {code}' if code else ''}: "
+        f"{reason}).",
+        status=status,
+        code=code,
+        reason=reason,
+        task_id=document.get("task_uuid"),
     )
 
 

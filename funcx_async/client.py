@@ -17,23 +17,21 @@ from funcx_async.answers import (
     EndpointDocument,
     QueueAddress,
     Registered,
-    Submitted,
     TaskDocument,
     TaskGroup,
     read,
     refusal,
 )
 from funcx_async.auth import Auth, resolve_auth
+from funcx_async.classic import ClassicRoutes
+from funcx_async.dialects import DIALECTS, Order
 from funcx_async.environments import is_loopback, service_url
 from funcx_async.errors import AnswerLost, AnswerNotUnderstood, ServiceUnavailable, SubmitUncertain
 from funcx_async.models import EndpointStatus, Receipt, ResultQueueAddress, TaskStatus
-from funcx_async.registration import DIALECT_VERSION, Registration, registration_of
+from funcx_async.registration import Registration, registration_of
 from funcx_async.serialize import FuncXSerializer
 
 A = TypeVar("A")
-
-USER_AGENT = f"funcx_async/globus-compute-sdk-{DIALECT_VERSION}"
-"""The service reads the version behind ``globus-compute-sdk-`` and refuses what is too old."""
 
 _NOT_WRITTEN = (
     httpx.ConnectError,
@@ -45,7 +43,7 @@ _NOT_WRITTEN = (
 """What httpx raises before a byte of the request is on the wire."""
 
 
-class FuncXClient:
+class FuncXClient(ClassicRoutes):
     """An async client of the funcX web service.
 
     Construct it anywhere, without network or credentials; it binds to the event loop that first
@@ -57,9 +55,14 @@ class FuncXClient:
         auth: a bearer token, a plain or async callable that gives one, or an ``httpx.Auth``; by
             default ``FUNCX_ASYNC_TOKEN``, for the service of ``FUNCX_ASYNC_SERVICE_URL`` only.
         environment: a Globus environment instead of ``base_url``, such as ``preview``.
-        api: the dialect; ``"v3"`` is today's service.
+        api: the dialect; ``"v3"`` is today's service, ``"v2"`` the classic one of ``funcx`` 1.x.
         timeout: seconds that one request may take.
         transport: stands in for the network, in tests.
+
+    Attributes:
+        dialect: phrases requests and reads answers.
+        task_group_id: the group of what it submits, which its executors share; of the classic
+            dialect, else None, as today's service makes its groups itself.
 
     Raises:
         ValueError: for an unknown environment, dialect, or what is not a web service's root.
@@ -77,19 +80,21 @@ class FuncXClient:
         *,
         auth: Auth | None = None,
         environment: str | None = None,
-        api: Literal["v3"] = "v3",
+        api: Literal["v2", "v3"] = "v3",
         timeout: float = 60,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
-        if api != "v3":
-            raise ValueError(f"api must be 'v3', not {api!r}.")
-        self.base_url = service_url(base_url, environment, os.environ)
+        if api not in DIALECTS:
+            raise ValueError(f"api must be 'v2' or 'v3', not {api!r}.")
+        self.dialect = DIALECTS[api]
+        self.task_group_id = self.dialect.new_task_group()
+        self.base_url = service_url(base_url, environment, os.environ, self.dialect.deployments)
         self._auth = resolve_auth(auth, self.base_url, os.environ)
         self._timeout = timeout
         self._transport = transport
         self._http: httpx.AsyncClient | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._serializer = FuncXSerializer()
+        self._serializer = FuncXSerializer(self.dialect.code_strategy)
 
     def __repr__(self) -> str:
         return f"<FuncXClient {self.base_url}>"
@@ -119,7 +124,8 @@ class FuncXClient:
         Args:
             fn: what to register.
             **options: ``function_name``, ``description``, ``public``, ``group``,
-                ``ha_endpoint_id``, as :func:`funcx_async.registration.registration_of` has them.
+                ``ha_endpoint_id``, ``container_uuid``, as
+                :func:`funcx_async.registration.registration_of` has them.
 
         Raises:
             SerializationError: if it cannot travel.
@@ -130,12 +136,13 @@ class FuncXClient:
 
     async def register(self, registration: Registration) -> str:
         """Register a function that is serialized already; as :meth:`register_function`."""
+        path, body = self.dialect.registration(registration)
         answer = await self._request(
             "POST",
-            "/v3/functions",
+            path,
             Registered,
             f"registering the function {registration.function_name!r}",
-            registration.body(),
+            body,
         )
         return answer.function_uuid
 
@@ -157,41 +164,41 @@ class FuncXClient:
         Args:
             endpoint_id: where they shall run.
             tasks: for each function id the payloads, one for each task.
-            task_group_id: a group that the service knows; by default it makes one.
+            task_group_id: a group that the service knows; by default it makes one, or in the
+                classic dialect the client did.
             create_queue: have the results sent to the group's queue as well.
             resource_specification: what the tasks need, as the endpoint defines it.
             user_endpoint_config: the configuration of the user's endpoint.
             result_serializers: import paths of the strategies for results, tried in order.
 
         Raises:
+            ValueError: for an option that the dialect lacks.
             RequestRefused: if the service does not take them.
             ServiceUnavailable: if it certainly took nothing and may be asked again.
             SubmitUncertain: if nobody can know whether it took them.
         """
-        body: dict[str, Any] = {"create_queue": create_queue, "tasks": tasks}
-        optional = {
-            "task_group_id": task_group_id,
-            "resource_specification": resource_specification,
-            "user_endpoint_config": user_endpoint_config,
-            "result_serializers": result_serializers,
-        }
-        body |= {name: value for name, value in optional.items() if value}
-        count = sum(len(payloads) for payloads in tasks.values())
-        what = f"submitting {count} task(s) to the endpoint {endpoint_id}"
+        order = Order(
+            endpoint_id,
+            tasks,
+            task_group_id or self.task_group_id,
+            create_queue,
+            resource_specification,
+            user_endpoint_config,
+            result_serializers,
+        )
+        what = f"submitting {len(order)} task(s) to the endpoint {endpoint_id}"
+        path, body = self.dialect.submit(order)
         try:
-            answer = await self._request(
-                "POST", f"/v3/endpoints/{endpoint_id}/submit", Submitted, what, body
-            )
+            return self.dialect.receipt(await self._ask("POST", path, what, body), order, what)
         except (AnswerLost, AnswerNotUnderstood) as error:
             raise SubmitUncertain(
                 f"Nobody can know whether the tasks run. {error} Look at the task group before "
                 "you submit them again.",
-                task_group_id=task_group_id,
+                task_group_id=order.task_group_id,
             ) from error
-        return Receipt(answer.task_group_id, answer.tasks, answer.request_id)
 
     async def get_task(self, task_id: str) -> TaskStatus:
-        """Ask for one task; nothing is consumed by asking.
+        """Ask for one task; the classic service hands a result out once, today's at any time.
 
         Raises:
             NotFound: if the service does not know it.
@@ -269,7 +276,7 @@ class FuncXClient:
             EndpointDocument,
             f"asking for the endpoint {endpoint_id}",
         )
-        return EndpointStatus(answer.status, answer.details or {})
+        return EndpointStatus(answer.status, answer.details or {}, answer.logs or ())
 
     async def get_version(self) -> dict[str, Any]:
         """Ask for the versions of the service, and the oldest of SDK and endpoint that it takes.
@@ -286,6 +293,9 @@ class FuncXClient:
     async def _request(
         self, method: str, path: str, shape: type[A], what: str, body: object = None
     ) -> A:
+        return read(await self._ask(method, path, what, body), shape, what)
+
+    async def _ask(self, method: str, path: str, what: str, body: object = None) -> bytes:
         content = None if body is None else msgspec.json.encode(body)
         headers = {} if body is None else {"Content-Type": "application/json"}
         try:
@@ -298,7 +308,7 @@ class FuncXClient:
         except httpx.HTTPError as error:
             raise AnswerLost(f"The service did not answer {what} ({_in_words(error)}).") from error
         if response.is_success:
-            return read(response.content, shape, what)
+            return response.content
         raise refusal(
             what, response.status_code, response.headers, response.content, datetime.now(UTC)
         )
@@ -312,7 +322,7 @@ class FuncXClient:
                 auth=self._auth,
                 timeout=self._timeout,
                 transport=self._transport,
-                headers={"Accept": "application/json", "User-Agent": USER_AGENT},
+                headers={"Accept": "application/json", "User-Agent": self.dialect.user_agent},
                 trust_env=not is_loopback(self.base_url),
             )
         if self._loop is not loop:

@@ -9,6 +9,8 @@ from dataclasses import fields, replace
 from typing import Any
 from uuid import UUID
 
+from funcx_async.dialects import Dialect
+from funcx_async.serialize import FuncXSerializer
 from funcx_async.settings import (
     ExecutorOptions,
     Settings,
@@ -38,7 +40,9 @@ class Configuration:
         label: str,
         batch_size: int,
         options: ExecutorOptions,
+        dialect: Dialect,
     ) -> None:
+        self._dialect = dialect
         told: dict[str, Any] = dict(options)
         for name in _DEPRECATED:
             if name in told:
@@ -48,9 +52,11 @@ class Configuration:
         if unknown:
             raise TypeError(f"FuncXExecutor() does not know the option(s) {unknown}.")
         aims = {name: told.pop(name) for name in _AIMS & set(told)}
+        told.setdefault("serializer", FuncXSerializer(dialect.code_strategy))
         self._settings = Settings(batch_size=batch_size, **told)
-        aims.setdefault("result_serializers", self._settings.serializer.result_serializers)
-        self._target = Target(_as_text(endpoint_id), task_group_id, **aims)
+        if dialect.takes_options:
+            aims.setdefault("result_serializers", self._settings.serializer.result_serializers)
+        self._target = Target(_as_text(endpoint_id), task_group_id, dialect=dialect, **aims)
         self.container_id = container_id
         self.label = label
 
@@ -73,17 +79,14 @@ class Configuration:
         self._target = replace(self._target, task_group_id=value)
 
     @property
-    def container_id(self) -> None:
-        """Always None: today's service has no containers. ValueError for anything else."""
-        return
+    def container_id(self) -> str | None:
+        """Where new tasks run; ValueError for today's service (``v3``), which has none."""
+        return self._container_id
 
     @container_id.setter
     def container_id(self, value: str | None) -> None:
-        if value is not None:
-            raise ValueError(
-                "container_id: today's service (api='v3') has no containers; the endpoint's "
-                "configuration says where functions run."
-            )
+        self._dialect.check_container(value)
+        self._container_id = value
 
     @property
     def batch_size(self) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
@@ -17,26 +18,60 @@ ENDPOINT_VARIABLE = "FUNCX_ASYNC_ENDPOINT_ID"
 
 _PRODUCTION = "production"
 
-_SERVICE_URLS = {
-    "production": "https://compute.api.globus.org",
-    "preview": "https://compute.api.preview.globus.org",
-    "dev": "https://api.dev.funcx.org",
-    "local": "http://localhost:5000",
-    **{
-        name: f"https://compute.api.{name}.globuscs.info"
-        for name in ("sandbox", "test", "integration", "staging")
+
+@dataclass(frozen=True, slots=True)
+class Deployments:
+    """Where the services of one kind are.
+
+    Attributes:
+        variable: the environment variable that chooses among them.
+        urls: their roots, by the name of their Globus environment.
+    """
+
+    variable: str
+    urls: Mapping[str, str]
+
+
+COMPUTE = Deployments(
+    "GLOBUS_SDK_ENVIRONMENT",
+    {
+        "production": "https://compute.api.globus.org",
+        "preview": "https://compute.api.preview.globus.org",
+        "dev": "https://api.dev.funcx.org",
+        "local": "http://localhost:5000",
+        **{
+            name: f"https://compute.api.{name}.globuscs.info"
+            for name in ("sandbox", "test", "integration", "staging")
+        },
     },
-}
+)
+"""Globus Compute."""
+
+CLASSIC = Deployments(
+    "FUNCX_SDK_ENVIRONMENT",
+    {
+        "production": "https://api2.funcx.org",
+        "dev": "https://api.dev.funcx.org",
+        "local": "http://localhost:5000",
+    },
+)
+"""funcX 1.x."""
 
 
-def service_url(base_url: str | None, environment: str | None, variables: Mapping[str, str]) -> str:
+def service_url(
+    base_url: str | None,
+    environment: str | None,
+    variables: Mapping[str, str],
+    deployments: Deployments = COMPUTE,
+) -> str:
     """Find the service's root.
 
     Args:
         base_url: the root itself; wins over all else.
         environment: the name of a Globus environment, such as ``preview``.
         variables: the process's environment: ``FUNCX_ASYNC_SERVICE_URL``, then
-            ``GLOBUS_SDK_ENVIRONMENT``, count where no argument is given.
+            the deployments' own, count where no argument is given.
+        deployments: where services of the kind that is meant are.
 
     Raises:
         ValueError: for an unknown environment or what is not the root of a web service.
@@ -51,11 +86,11 @@ def service_url(base_url: str | None, environment: str | None, variables: Mappin
         return _checked(base_url, "base_url")
     if environment is None and SERVICE_URL_VARIABLE in variables:
         return _checked(variables[SERVICE_URL_VARIABLE], SERVICE_URL_VARIABLE)
-    name = environment or variables.get("GLOBUS_SDK_ENVIRONMENT") or _PRODUCTION
+    name = environment or variables.get(deployments.variable) or _PRODUCTION
     try:
-        return _SERVICE_URLS[name]
+        return deployments.urls[name]
     except KeyError:
-        known = ", ".join(sorted(_SERVICE_URLS))
+        known = ", ".join(sorted(deployments.urls))
         raise ValueError(f"There is no environment {name!r}; known are {known}.") from None
 
 

@@ -14,6 +14,7 @@ from uuid import UUID
 
 from funcx_async.client import FuncXClient
 from funcx_async.configuration import Configuration
+from funcx_async.dialects import DIALECTS
 from funcx_async.errors import ExecutorClosed, SerializationError
 from funcx_async.functions import Function, Functions
 from funcx_async.futures import FuncXFuture, running_loop
@@ -36,9 +37,10 @@ class FuncXExecutor(Configuration, Submitting):
 
     Args:
         endpoint_id: where tasks run; by default ``FUNCX_ASYNC_ENDPOINT_ID`` of the environment.
-        container_id: a container of the classic service; today's has none.
+        container_id: where functions run, a container of the classic service; today's has none.
         funcx_client: asks the service; by default one of its own, with default arguments.
-        task_group_id: the group that tasks belong to; by default the service makes one.
+        task_group_id: the group that tasks belong to; by default the service makes one, and for
+            the classic service the client, whose executors share it.
         label: names the executor in logs.
         batch_size: how many tasks go in one request at most; below 1 counts as 1.
         **options: see :class:`funcx_async.settings.Settings` and
@@ -64,9 +66,14 @@ class FuncXExecutor(Configuration, Submitting):
         batch_size: int = 128,
         **options: Unpack[ExecutorOptions],
     ) -> None:
-        super().__init__(endpoint_id, container_id, task_group_id, label, batch_size, options)
+        dialect = DIALECTS["v3"] if funcx_client is None else funcx_client.dialect
+        super().__init__(
+            endpoint_id, container_id, task_group_id, label, batch_size, options, dialect
+        )
+        if funcx_client is not None:
+            self._settings.made_group = funcx_client.task_group_id
         self._client = funcx_client
-        self._functions = Functions(self._settings.serializer)
+        self._functions_of: dict[str | None, Functions] = {}
         self._session: Session | None = None
         self._closed = False
 
@@ -95,7 +102,7 @@ class FuncXExecutor(Configuration, Submitting):
             fn: the function.
             function_id: its id, if it is registered already: nothing is asked then.
             **options: ``function_name``, ``description``, ``public``, ``group``,
-                ``ha_endpoint_id`` of the registration.
+                ``ha_endpoint_id``, ``container_uuid`` of the registration.
 
         Returns:
             The function id, which ``submit`` uses for ``fn`` from now on.
@@ -108,11 +115,12 @@ class FuncXExecutor(Configuration, Submitting):
         """
         session = self._bound()
         known = None if function_id is None else checked_function_id(function_id)
-        function = self._functions.add(fn, known, options)
+        functions = self._functions
+        function = functions.add(fn, known, options)
         try:
             return await function.registered(session.client, self._settings.retry_deadline)
         except BaseException:
-            self._functions.forget(function)
+            functions.forget(function)
             raise
 
     async def reload_tasks(self, task_group_id: str | None = None) -> list[FuncXFuture[Any]]:
@@ -210,6 +218,16 @@ class FuncXExecutor(Configuration, Submitting):
                 f"{MAX_PAYLOAD:,} for one task: keep large objects elsewhere and send their names."
             )
         return session.submit(route, function, payload)
+
+    @property
+    def _functions(self) -> Functions:
+        """Those of the container of new tasks: a function is registered for each anew."""
+        container_id = self.container_id
+        functions = self._functions_of.get(container_id)
+        if functions is None:
+            fresh = Functions(self._settings.serializer, container_id)
+            functions = self._functions_of.setdefault(container_id, fresh)
+        return functions
 
     async def room(self) -> None:
         """Wait until one more task may be open."""

@@ -95,10 +95,12 @@ class Functions:
 
     Args:
         serializer: writes them.
+        container_id: the container that they run in; of the classic service.
     """
 
-    def __init__(self, serializer: FuncXSerializer) -> None:
+    def __init__(self, serializer: FuncXSerializer, container_id: str | None = None) -> None:
         self._serializer = serializer
+        self._container_id = container_id
         self._lock = threading.Lock()
         self._by_object: weakref.WeakKeyDictionary[Any, Function] = weakref.WeakKeyDictionary()
         self._by_content: OrderedDict[str, Function] = OrderedDict()
@@ -113,7 +115,7 @@ class Functions:
         known = self._seen(fn)
         if known is not None:
             return known
-        registration = registration_of(fn, self._serializer)
+        registration = self._registration(fn)
         return self._keep(fn, registration.digest, Function(registration))
 
     def add(
@@ -131,7 +133,7 @@ class Functions:
             TypeError: if ``fn`` is not callable, or for an unknown option.
             SerializationError: if it cannot travel.
         """
-        plain = registration_of(fn, self._serializer)
+        plain = self._registration(fn)
         with self._lock:
             known = self._object(fn) or self._by_content.get(plain.digest)
         if known is not None:
@@ -140,7 +142,7 @@ class Functions:
                 + (f", as {known.function_id}" if known.function_id else "")
                 + ": register it once."
             )
-        registration = registration_of(fn, self._serializer, **options) if options else plain
+        registration = self._registration(fn, **options) if options else plain
         function = Function(None if function_id else registration, function_id)
         return self._keep(fn, plain.digest, function)
 
@@ -153,6 +155,11 @@ class Functions:
             for fn, known in list(self._by_object.items()):
                 if known is function:
                     del self._by_object[fn]
+
+    def _registration(self, fn: Callable[..., Any], **options: Any) -> Registration:
+        return registration_of(
+            fn, self._serializer, **{"container_uuid": self._container_id, **options}
+        )
 
     def _seen(self, fn: Callable[..., Any]) -> Function | None:
         with self._lock:

@@ -54,11 +54,13 @@ class Receipt:
         task_group_id: the group that the tasks belong to.
         tasks: the task ids of each function, in the order of its payloads.
         request_id: the service's number for the request.
+        refusals: by task id, why the service refused this task alone; the classic service does.
     """
 
     task_group_id: str
     tasks: Mapping[str, Sequence[str]]
     request_id: str | None = None
+    refusals: Mapping[str, Exception] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,10 +92,12 @@ class EndpointStatus:
     Attributes:
         status: ``online`` or ``offline``.
         details: what the endpoint last reported of itself.
+        logs: its last reports, the newest first; of the classic service.
     """
 
     status: str
     details: Mapping[str, Any] = field(default_factory=dict)
+    logs: Sequence[Mapping[str, Any]] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,6 +27,7 @@ class Registration:
         public: whether everybody may run it.
         group: the Globus group that may run it.
         ha_endpoint_id: the high-assurance endpoint that it is for; excludes public and group.
+        container_uuid: the container that it runs in; of the classic service.
     """
 
     function_name: str
@@ -36,6 +37,7 @@ class Registration:
     public: bool = False
     group: str | None = None
     ha_endpoint_id: str | None = None
+    container_uuid: str | None = None
 
     @property
     def digest(self) -> str:
@@ -47,6 +49,7 @@ class Registration:
             self.public,
             self.group,
             self.ha_endpoint_id,
+            self.container_uuid,
         )
         return sha256(repr(told).encode("utf-8", "surrogatepass")).hexdigest()
 
@@ -80,6 +83,7 @@ def registration_of(
     public: bool = False,
     group: str | None = None,
     ha_endpoint_id: str | None = None,
+    container_uuid: str | None = None,
 ) -> Registration:
     """Serialize ``fn`` and say how it is to be registered.
 
@@ -91,6 +95,7 @@ def registration_of(
         public: let everybody run it.
         group: let this Globus group run it.
         ha_endpoint_id: register it for this high-assurance endpoint alone.
+        container_uuid: have it run in this container; for the classic service.
 
     Raises:
         TypeError: if ``fn`` is not callable.
@@ -113,4 +118,5 @@ def registration_of(
         public=public,
         group=group,
         ha_endpoint_id=ha_endpoint_id,
+        container_uuid=container_uuid,
     )

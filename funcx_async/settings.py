@@ -10,6 +10,7 @@ from typing import Any, Literal, TypedDict
 from uuid import UUID
 
 from funcx_async.core.batcher import Route
+from funcx_async.dialects import DIALECTS, Dialect
 from funcx_async.environments import ENDPOINT_VARIABLE
 from funcx_async.serialize import FuncXSerializer
 
@@ -54,7 +55,7 @@ class Settings:
         on_uncertain: ``resubmit`` sends again where nobody can know: tasks run at least once.
         reconcile_interval: seconds after which an open task is looked up over REST.
         result_transport: ``polling`` never uses the result queue.
-        made_group: the task group that the service made, once it has.
+        made_group: the task group that the client or the service made, once it has.
 
     Raises:
         TypeError: for a value of another type.
@@ -95,10 +96,11 @@ class Target:
         resource_specification: what the task needs, as the endpoint defines it.
         user_endpoint_config: the configuration of the user's endpoint.
         result_serializers: import paths of the strategies for the result, tried in order.
+        dialect: the dialect of the service that it is for.
 
     Raises:
         TypeError: for an option that is not made of JSON's types.
-        ValueError: for what is not an endpoint's id.
+        ValueError: for what is not an endpoint's id, for an option that the dialect lacks.
     """
 
     endpoint_id: str | None = None
@@ -106,12 +108,14 @@ class Target:
     resource_specification: Mapping[str, Any] | None = None
     user_endpoint_config: Mapping[str, Any] | None = None
     result_serializers: Sequence[str] | None = None
+    dialect: Dialect = field(default=DIALECTS["v3"], repr=False)
     _routes: dict[str | None, Route] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "endpoint_id", _checked_endpoint(self.endpoint_id))
+        self.dialect.check_options(self)
         group = self.task_group_id
         if group is not None and not isinstance(group, str):
             raise TypeError(f"A task group id must be a string, not {group!r}.")

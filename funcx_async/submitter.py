@@ -215,6 +215,10 @@ class Submitter:
         now = self._loop.time()
         accepted: list[tuple[str, AnyFuture]] = []
         for task_id, submission in clear:
+            refusal = receipt.refusals.get(task_id)
+            if refusal is not None:
+                fail_all([submission], refusal)
+                continue
             submission.ticket.accept(task_id, now)
             if not submission.ticket.done():  # given up meanwhile
                 accepted.append((task_id, submission.ticket))

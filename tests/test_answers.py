@@ -70,10 +70,10 @@ def test_a_refusal_keeps_what_the_service_says():
     assert error.request_id == "r-1"
 
 
-def test_old_numeric_codes_become_text():
+def test_old_numeric_codes_become_names():
     error = refused(404, {"code": 4, "reason": "x"})
     assert isinstance(error, NotFound)
-    assert error.code == "4"
+    assert error.code == "ENDPOINT_NOT_FOUND"
 
 
 def test_validation_errors_of_the_newer_routes_are_told():

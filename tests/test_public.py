@@ -54,11 +54,11 @@ PUBLIC = [
 
 LEVELS = {
     0: "cancellation errors models progress",
-    1: "core serialize messages futures",
-    2: "waiting environments answers registration",
-    3: "auth settings",
-    4: "client configuration",
-    5: "results functions",
+    1: "codes core serialize messages futures",
+    2: "answers environments registration waiting",
+    3: "auth classic dialects",
+    4: "client settings",
+    5: "configuration functions results",
     6: "submitter submitting",
     7: "session",
     8: "executor",
