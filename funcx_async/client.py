@@ -24,6 +24,7 @@ from funcx_async.answers import (
 )
 from funcx_async.auth import Auth, resolve_auth
 from funcx_async.classic import ClassicRoutes
+from funcx_async.core.budget import RequestBudget
 from funcx_async.dialects import DIALECTS, Order
 from funcx_async.environments import is_loopback, service_url
 from funcx_async.errors import AnswerLost, AnswerNotUnderstood, ServiceUnavailable, SubmitUncertain
@@ -90,6 +91,7 @@ class FuncXClient(ClassicRoutes):
         self.task_group_id = self.dialect.new_task_group()
         self.base_url = service_url(base_url, environment, os.environ, self.dialect.deployments)
         self._auth = resolve_auth(auth, self.base_url, os.environ)
+        self._budget = None if is_loopback(self.base_url) else RequestBudget()
         self._timeout = timeout
         self._transport = transport
         self._http: httpx.AsyncClient | None = None
@@ -295,7 +297,22 @@ class FuncXClient(ClassicRoutes):
     ) -> A:
         return read(await self._ask(method, path, what, body), shape, what)
 
+    async def within_budget(self, share: float = 1.0) -> None:
+        """Wait until the hosted service allows one more request; others have no such limit.
+
+        Args:
+            share: the part of the budget that requests of this kind may use up.
+        """
+        if self._budget is not None:
+            now = asyncio.get_running_loop().time()
+            await asyncio.sleep(self._budget.delay(now, share=share))
+
     async def _ask(self, method: str, path: str, what: str, body: object = None) -> bytes:
+        if self._budget is not None:
+            now = asyncio.get_running_loop().time()
+            delay = self._budget.delay(now)
+            self._budget.spend(now + delay)
+            await asyncio.sleep(delay)
         content = None if body is None else msgspec.json.encode(body)
         headers = {} if body is None else {"Content-Type": "application/json"}
         try:

@@ -107,6 +107,7 @@ class Submitter:
             await self._wake.wait()
             self._wake.clear()
             await asyncio.sleep(max(0.0, self._not_before - self._loop.time()))
+            await self._session.client.within_budget()  # batches grow meanwhile
             while batch := self._batcher.next_batch(self._session.batch_size, FuncXFuture.claim):
                 tasks.create_task(self._post(batch), name="funcx:post")
 

@@ -388,3 +388,19 @@ async def test_any_refusal_is_a_funcx_error():
     client, _ = answering({"reason": "locked", "code": "RESOURCE_LOCKED"}, 423)
     with pytest.raises(RequestRefused, match="locked"):
         await client.get_task("t")
+
+
+async def test_the_hosted_services_budget_is_kept_and_other_services_have_none():
+    client, seen = answering({})
+    for _ in range(20):
+        await asyncio.wait_for(client.get_version(), 5)
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(client.get_version(), 0.2)
+    assert len(seen) == 20
+    local = FuncXClient(
+        "http://127.0.0.1:1",
+        auth="t",
+        transport=httpx.MockTransport(lambda _: httpx.Response(200, json={})),
+    )
+    for _ in range(40):
+        await asyncio.wait_for(local.get_version(), 5)
