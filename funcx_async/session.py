@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import atexit
-import concurrent.futures
 import contextvars
 import logging
 import os
@@ -31,9 +30,6 @@ from funcx_async.submitter import AnySubmission, Submitter
 AnyFuture: TypeAlias = FuncXFuture[Any]
 
 _open_sessions: weakref.WeakSet[Session] = weakref.WeakSet()
-
-EXIT_LIMIT = 2.0
-"""Seconds that sessions on other threads' loops have to end when the interpreter does."""
 
 _COUNTED = ("done", "failed", "batches", "reconnects", "orphans", "duplicates", "malformed")
 
@@ -303,15 +299,12 @@ def _end_all() -> None:
     """End what is open.
 
     In the asyncio REPL the loop merely stops; its tasks would be destroyed while pending. A loop
-    in a daemon thread runs on, and is frozen with its connections open.
+    that runs on in a daemon thread is frozen as it is when the interpreter ends.
     """
-    elsewhere: list[concurrent.futures.Future[None]] = []
     for session in list(_open_sessions):
-        loop = session.loop
         if session.pid != os.getpid() or session.ended:
             continue
-        if not loop.is_running():
-            loop.run_until_complete(session.abandon())
-        elif running_loop() is not loop:
-            elsewhere.append(asyncio.run_coroutine_threadsafe(session.abandon(), loop))
-    concurrent.futures.wait(elsewhere, EXIT_LIMIT)
+        if session.loop.is_running():
+            session.fail_open()
+        else:
+            session.loop.run_until_complete(session.abandon())

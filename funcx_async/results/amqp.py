@@ -55,11 +55,11 @@ class AmqpSource:
         if self._port is not None:
             url = url.with_port(self._port)
         deliveries = AmqpDeliveries()
-        connection = None
+        connection = aio_pika.Connection(url)  # here, so that it is closed in whatever state
         try:
             with _losses_in_words(url):
                 async with asyncio.timeout(CONNECT_TIMEOUT):
-                    connection = await aio_pika.connect(url)
+                    await connection.connect()
                     await deliveries.begin(connection, address.queue_prefix + task_group_id)
             yield deliveries
         finally:
@@ -130,10 +130,8 @@ class AmqpDeliveries:
         self._changed.set()
 
 
-async def _close(connection: aio_pika.abc.AbstractConnection | None) -> None:
+async def _close(connection: aio_pika.abc.AbstractConnection) -> None:
     """Close, whatever state the connection is in; it is not needed any more."""
-    if connection is None:
-        return
     try:
         with _losses_in_words():
             async with asyncio.timeout(CLOSE_TIMEOUT):
