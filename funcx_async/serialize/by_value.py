@@ -24,9 +24,10 @@ import pickle
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from operator import methodcaller
-from types import CellType, FunctionType, ModuleType
+from types import BuiltinFunctionType, CellType, FunctionType, MethodType, ModuleType
 from typing import Any, ClassVar, TypeVar
 from weakref import WeakValueDictionary
 
@@ -36,7 +37,8 @@ from dill import _dill
 from funcx_async.serialize import classes
 from funcx_async.serialize.diagnosis import CannotTravel
 from funcx_async.serialize.expressions import Call, Namespace, Referable
-from funcx_async.serialize.names import Chain, globals_read
+from funcx_async.serialize.imports import NotImportable, importable
+from funcx_async.serialize.names import Chain, globals_read, submodules_read
 from funcx_async.serialize.origin import found_by_name, is_ours, worker_has
 
 PROTOCOL = 4
@@ -194,6 +196,18 @@ class ByValuePickler(_Pickler):  # type: ignore[misc]  # likewise
         else:
             self._run(setattr, cell, "cell_contents", contents)
 
+    def _save_method(self, method: MethodType | BuiltinFunctionType) -> None:
+        """Write a bound method; one that a module gives is the worker's module's own.
+
+        Else ``random.random`` would bring its generator along, and give each task the same number.
+        """
+        if not isinstance(method.__self__, ModuleType | None):
+            with suppress(NotImportable):
+                home, name = importable(method, method.__name__)
+                self.save_reduce(getattr, (sys.modules[home], name), obj=method)
+                return
+        super().save(method)
+
     # Modules
 
     def _send_module(
@@ -206,7 +220,7 @@ class ByValuePickler(_Pickler):  # type: ignore[misc]  # likewise
     ) -> None:
         if worker_has(module.__name__):
             self._send(namespace, name, module)
-            for submodule in sorted(_submodules_read(module, chains)):
+            for submodule in sorted(submodules_read(module, chains)):
                 self._run(importlib.import_module, submodule)
             return
         stand_in = self._namespaces.setdefault(id(vars(module)), Namespace(vars(module)))
@@ -285,6 +299,8 @@ class ByValuePickler(_Pickler):  # type: ignore[misc]  # likewise
         Namespace: _save_referable,
         FunctionType: _save_function,
         CellType: _save_whole_cell,
+        MethodType: _save_method,
+        BuiltinFunctionType: _save_method,
         TypeVar: _save_type_variable,
         LOCK: _save_lock,
         RLOCK: _save_lock,
@@ -312,18 +328,3 @@ def _state_of(function: FunctionType) -> dict[str, Any]:
     if function.__annotations__:
         state["__annotations__"] = classes.portable_annotations(function.__annotations__)
     return {**state, **vars(function)}
-
-
-def _submodules_read(package: ModuleType, chains: frozenset[Chain]) -> set[str]:
-    """The submodules that the chains pass through, which ``import package`` would not import."""
-    found: set[str] = set()
-    for chain in chains:
-        module = package
-        for attribute in chain:
-            name = f"{module.__name__}.{attribute}"
-            inner = getattr(module, attribute, None)
-            if not isinstance(inner, ModuleType) or sys.modules.get(name) is not inner:
-                break
-            found.add(name)
-            module = inner
-    return found

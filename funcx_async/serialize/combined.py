@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 from funcx_async.serialize.code import (
@@ -13,6 +14,7 @@ from funcx_async.serialize.code import (
     PureSourceTextInspect,
 )
 from funcx_async.serialize.framing import pack_buffers, unpack_buffers
+from funcx_async.serialize.source import Incomplete, source_of
 from funcx_async.serialize.strategy import (
     IDENTIFIER_LENGTH,
     SerializationStrategy,
@@ -58,22 +60,40 @@ class CombinedCode(SerializationStrategy):
 
 
 class AllCodeStrategies(SerializationStrategy):
-    """Source as :mod:`inspect` finds it, as dill finds it, and the compiled function.
+    """The function as source text, where that is complete and true, and compiled: the default.
 
-    The reader takes the first that it can read, and a source part can be read even if the
-    function needs more than its own text; such a function then fails when it is called. Use it
-    for functions that stand alone, between different versions of Python.
+    The reader takes the first part that it can read. Source runs on any version of Python; the
+    compiled part behind it needs the same one, and is all there is of functions whose text would
+    not say all of them (see :mod:`funcx_async.serialize.source`).
     """
 
     identifier = "12\n"
     for_code = True
 
     def encode(self, value: Any) -> str:
-        """Write the function in every way that works for it."""
-        strategies = [PureSourceTextInspect(), PureSourceDill(), DillCode()]
-        return pack_buffers(all_that_write(strategies, value))
+        """Write the function, with what it uses."""
+        parts = [DillCode.identifier + DillCode().encode(value)]
+        with suppress(Incomplete):
+            source = source_of(value)
+            parts.insert(0, f"{PureSourceTextInspect.identifier}{source.name}:{source.text}")
+        return pack_buffers(parts)
 
     def decode(self, text: str) -> Any:
         """Read the first part that can be read."""
         parts = [(part[:IDENTIFIER_LENGTH], part) for part in unpack_buffers(text)]
         return first_that_reads([(_KNOWN[head], part) for head, part in parts if head in _KNOWN])
+
+
+def lone_part(payload: str) -> str:
+    """Give the only part of a payload of :class:`AllCodeStrategies`, which older workers read too.
+
+    Args:
+        payload: of any strategy.
+
+    Returns:
+        That part, or the payload as it is if it has several or is of another strategy.
+    """
+    if not payload.startswith(AllCodeStrategies.identifier):
+        return payload
+    parts = unpack_buffers(payload[IDENTIFIER_LENGTH:])
+    return parts[0] if len(parts) == 1 else payload

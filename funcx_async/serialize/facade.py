@@ -15,7 +15,7 @@ from funcx_async.serialize.code import (
     PureSourceDill,
     PureSourceTextInspect,
 )
-from funcx_async.serialize.combined import AllCodeStrategies, CombinedCode
+from funcx_async.serialize.combined import AllCodeStrategies, CombinedCode, lone_part
 from funcx_async.serialize.data import AllDataStrategies, DillDataBase64, JSONData
 from funcx_async.serialize.strategy import IDENTIFIER_LENGTH, SerializationStrategy
 from funcx_async.serialize.wrappers import runnable
@@ -58,7 +58,9 @@ class FuncXSerializer:
     endpoint to answer in JSON.
 
     Args:
-        strategy_code: how callables are written; :class:`DillCode` by default.
+        strategy_code: how callables are written. By default as source text with the compiled
+            function behind it (:class:`AllCodeStrategies`, which workers read since version 4.0)
+            where the text is complete, and compiled (:class:`DillCode`) where it is not.
         strategy_data: how everything else is written; :class:`DillDataBase64` by default.
         allowed_deserializers: the strategies that may be read, each a class, an instance or an
             official import path, or the wildcards ``globus_compute_sdk.*Code`` and
@@ -82,7 +84,8 @@ class FuncXSerializer:
         *,
         allowed_deserializers: Iterable[Strategylike] | None = None,
     ) -> None:
-        self._code = _for(True, DillCode if strategy_code is None else strategy_code)
+        self._code = _for(True, AllCodeStrategies if strategy_code is None else strategy_code)
+        self._lone_parts = strategy_code is None
         self._data = _for(False, DillDataBase64 if strategy_data is None else strategy_data)
         self._allowed = list(allowed_deserializers or ())
         self._readable = _readable(self._allowed) if self._allowed else STRATEGIES
@@ -108,7 +111,7 @@ class FuncXSerializer:
             >>> FuncXSerializer().serialize(None)
             '00\ngAROLg==\n'
         """
-        return (self._code if callable(value) else self._data).serialize(value)
+        return self._write_code(value) if callable(value) else self._data.serialize(value)
 
     def serialize_function(self, function: Callable[..., Any]) -> str:
         """Write a callable so that any worker can run it as a task.
@@ -127,7 +130,7 @@ class FuncXSerializer:
             SerializationError: it, or something that it uses, cannot be sent.
         """
         task = runnable(function)
-        return self._code.serialize(task, name=getattr(task, "__qualname__", "the function"))
+        return self._write_code(task, getattr(task, "__qualname__", "the function"))
 
     def serialize_arguments(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> str:
         r"""Write the arguments of one task.
@@ -148,6 +151,10 @@ class FuncXSerializer:
         """
         positional = self._data.serialize(tuple(args), name="args")
         return framing.pack_buffers([positional, self._data.serialize(dict(kwargs), name="kwargs")])
+
+    def _write_code(self, value: Any, name: str = "the value") -> str:
+        payload = self._code.serialize(value, name=name)
+        return lone_part(payload) if self._lone_parts else payload
 
     def deserialize(self, payload: str) -> Any:
         """Read an object, by whichever strategy wrote it.

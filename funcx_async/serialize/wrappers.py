@@ -81,14 +81,14 @@ def _pass_on(function: Callable[..., Any]) -> FunctionType:
 
 def _run_to_the_end(function: Callable[..., Any]) -> FunctionType:
     def call(*args: Any, **kwargs: Any) -> Any:
-        import asyncio
-        import inspect
+        from asyncio import run
+        from inspect import isawaitable
 
         result = function(*args, **kwargs)
 
         async def awaited() -> Any:
             return await result
 
-        return asyncio.run(awaited()) if inspect.isawaitable(result) else result
+        return run(awaited()) if isawaitable(result) else result
 
     return cast("FunctionType", call)

@@ -12,7 +12,7 @@ from typing import Any
 
 import dill
 
-from funcx_async.serialize import FuncXSerializer
+from funcx_async.serialize import DillCode, FuncXSerializer
 
 _PROGRAM = r"""
 import base64, json, sys
@@ -20,6 +20,13 @@ sys.path.append(sys.argv[1])
 import dill
 
 def read(payload):
+    if payload.startswith("12\n"):
+        return read(unpack(payload[3:])[0])
+    if payload.startswith("st\n"):
+        name, text = payload[3:].split(":", 1)
+        namespace = {}
+        exec(text, namespace)
+        return namespace[name]
     assert payload[:3] in ("00\n", "01\n"), payload
     return dill.loads(base64.b64decode(payload[3:]))
 
@@ -43,14 +50,14 @@ for line in sys.stdin:
 
 
 class BareWorker:
-    """Runs serialized tasks in its process."""
+    """Runs serialized tasks in its process; of source and compiled code it takes the source."""
 
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self._process = process
-        self._serializer = FuncXSerializer()
+        self._serializer = FuncXSerializer(DillCode)
 
     def run(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> str:
-        """Send a function and arguments; returns the repr of the value."""
+        """Send a compiled function and arguments; returns the repr of the value."""
         return self.run_serialized(
             self._serializer.serialize_function(function),
             self._serializer.serialize_arguments(args, kwargs),

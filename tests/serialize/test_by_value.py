@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import random
 import threading
 import types
 from collections.abc import Callable
@@ -11,12 +12,12 @@ from typing import Any
 import pytest
 
 from funcx_async.errors import DeserializationError, SerializationError
-from funcx_async.serialize import FuncXSerializer
+from funcx_async.serialize import DillCode, FuncXSerializer
 from tests.serialize import application as app
 from tests.serialize import toolbox
 from tests.serialize.bare_worker import BareWorker
 
-serializer = FuncXSerializer()
+serializer = FuncXSerializer(DillCode)
 
 CASES: list[Any] = [
     pytest.param(app.add, (1,), id="defaults and keyword defaults"),
@@ -238,3 +239,10 @@ def test_code_that_was_never_in_a_module_travels(worker: BareWorker) -> None:
 
 def test_functions_of_installed_packages_travel_by_name() -> None:
     assert len(serializer.serialize_function(pytest.approx)) < 100
+
+
+def test_a_modules_own_random_numbers_are_the_workers() -> None:
+    for method in (random.random, random.randint):
+        again = serializer.deserialize(serializer.serialize_function(method))
+        assert again == method
+        assert len(serializer.serialize_function(method)) < 200

@@ -134,9 +134,9 @@ def test_an_endpoint_is_asked_for_what_may_be_read(allowed: Any, asked: list[str
 
 
 def test_a_serializer_tells_what_it_does() -> None:
-    assert repr(FuncXSerializer()) == "<FuncXSerializer DillCode, DillDataBase64>"
+    assert repr(FuncXSerializer()) == "<FuncXSerializer AllCodeStrategies, DillDataBase64>"
     limited = FuncXSerializer(strategy_data=JSONData, allowed_deserializers=[JSONData])
-    assert repr(limited) == "<FuncXSerializer DillCode, JSONData, reads 1 strategies>"
+    assert repr(limited) == "<FuncXSerializer AllCodeStrategies, JSONData, reads 1 strategies>"
 
 
 def test_buffers_are_packed_as_the_official_facade_packs_them() -> None:

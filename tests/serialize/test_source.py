@@ -1,0 +1,260 @@
+"""Source text is offered where it says all of a function, and then means the same."""
+
+from __future__ import annotations
+
+import importlib
+import linecache
+import os
+import subprocess
+import sys
+import types
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from funcx_async.serialize import AllCodeStrategies, DillCode, FuncXSerializer, unpack_buffers
+from funcx_async.serialize.source import Incomplete, source_of
+from funcx_async.serialize.wrappers import runnable
+from tests.serialize import application
+from tests.serialize import statements as module
+from tests.serialize.bare_worker import BareWorker
+
+serializer = FuncXSerializer()
+
+AS_SOURCE: list[Any] = [
+    pytest.param(module.plain, (1, 2, 3), {"z": 1}, id="all kinds of arguments, a docstring"),
+    pytest.param(module.positional, (1,), {"d": 4}, id="positional and keyword only"),
+    pytest.param(module.helped, (1,), {}, id="helpers, also of another module, and constants"),
+    pytest.param(module.renamed_helper, (2,), {}, id="a helper under another name"),
+    pytest.param(module.calls_lambda, (3,), {}, id="a lambda and a builtin as globals"),
+    pytest.param(module.constants, (), {}, id="constants of all plain types"),
+    pytest.param(module.uses_imports, (), {}, id="imported modules, submodules, classes"),
+    pytest.param(module.uses_bound_builtin, (), {}, id="a bound method that a module gives"),
+    pytest.param(module.counts, (), {}, id="a global that is assigned"),
+    pytest.param(module.changes_table, (), {}, id="a mutable global"),
+    pytest.param(module.recursive, (5,), {}, id="recursion"),
+    pytest.param(module.nested, (5,), {}, id="nested functions and comprehensions"),
+    pytest.param(module.makes_class, (), {}, id="a class inside"),
+    pytest.param(module.own_name, (), {}, id="the module's name"),
+    pytest.param(module.matches, ({"kind": "a", "b": 1},), {}, id="match"),
+    pytest.param(module.handles, (0,), {}, id="try"),
+    pytest.param(module.annotated, (1,), {}, id="annotations that the worker cannot evaluate"),
+    pytest.param(module.unknown_name, (), {}, id="a name that is nowhere"),
+    pytest.param(module.noted, (1,), {}, id="a decorator that gives the function back"),
+    pytest.param(module.closure, (1,), {}, id="a closure"),
+    pytest.param(module.deeper, (1,), {}, id="a lambda around a closure"),
+    pytest.param(module.builtin_inside, (-1,), {}, id="a closure over a builtin"),
+    pytest.param(module.recursing, (2,), {}, id="a closure that calls itself"),
+    pytest.param(module.Plain.norm, (-3,), {}, id="a static method"),
+    pytest.param(lambda x, y=2: [x, y], (1,), {}, id="a lambda"),
+    pytest.param(module.uses_generator, (), {}, id="a generator function as a helper"),
+    pytest.param(application.imported, (), {}, id="under __future__, imports under other names"),
+    pytest.param(application.even, (4,), {}, id="mutual recursion"),
+]
+
+AS_BYTES: list[Any] = [
+    pytest.param(module.decorated, (1,), "has attributes", id="a wrapper that wraps notes"),
+    pytest.param(module.uses_decorated, (1,), "has attributes", id="a helper so decorated"),
+    pytest.param(module.cached, (1,), "not a function written in Python", id="lru_cache"),
+    pytest.param(module.uses_dataclass, (), "Point is not to be had", id="a dataclass"),
+    pytest.param(module.uses_class, (), "Plain is not to be had", id="a class of ours"),
+    pytest.param(module.uses_shared, (), "reached in two ways", id="one list, two names"),
+    pytest.param(module.uses_huge, (), "too large", id="a large constant"),
+    pytest.param(module.uses_nan, (), "no literal", id="not a number"),
+    pytest.param(module.uses_logger, (), "Logger has no literal", id="an object"),
+    pytest.param(module.default_object, (), "no literal", id="a default that is no literal"),
+    pytest.param(module.default_shared, (), "two ways", id="one list as two defaults"),
+    pytest.param(module.attributed, (1,), "has attributes", id="attributes"),
+    pytest.param(module.rebound, (1,), "two things", id="a name that was bound anew"),
+    pytest.param(module.annotates_inside, (1,), "file says is not", id="annotations inside"),
+    pytest.param(module.counter(1), (), "assigns n of its closure", id="a closure that counts"),
+    pytest.param(application.by_module, (), "your module", id="a module of ours"),
+    pytest.param(application.guarded, (), "lock has no literal", id="a lock"),
+    pytest.param(len, ([],), "not a function written in Python", id="a builtin"),
+    pytest.param(module.Plain.method, (module.Plain(),), "says is not", id="a private name"),
+]
+
+
+def parts_of(function: Callable[..., Any]) -> list[str]:
+    payload = AllCodeStrategies().serialize(runnable(function))
+    return [part[:3] for part in unpack_buffers(payload[3:])]
+
+
+def freshly(function: Callable[..., Any], *args: Any, **kwargs: Any) -> str:
+    """What the function gives in a process of its own, whose state no other test has changed."""
+    again = FuncXSerializer().deserialize(DillCode().serialize(function))
+    return repr(again(*args, **kwargs))
+
+
+@pytest.mark.parametrize(("function", "args", "kwargs"), AS_SOURCE)
+def test_what_is_complete_goes_as_source_and_runs_as_here(
+    worker: BareWorker, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> None:
+    assert parts_of(function) == ["st\n", "01\n"]
+    there = worker.run_serialized(
+        serializer.serialize_function(function), serializer.serialize_arguments(args, kwargs)
+    )
+    assert there == freshly(function, *args, **kwargs)
+
+
+@pytest.mark.parametrize(("function", "args", "reason"), AS_BYTES)
+def test_what_text_would_not_say_goes_as_bytes_alone(
+    worker: BareWorker, function: Any, args: tuple[Any, ...], reason: str
+) -> None:
+    with pytest.raises(Incomplete, match=reason):
+        source_of(function)
+    assert parts_of(function) == ["01\n"]
+    written = serializer.serialize_function(function)
+    assert written.startswith("01\n")
+    there = worker.run_serialized(written, serializer.serialize_arguments(args, {}))
+    assert there == freshly(function, *args)
+
+
+@pytest.mark.parametrize("function", [module.later, module.awaits], ids=["helped", "inside"])
+def test_an_async_function_goes_as_source_under_its_name(
+    worker: BareWorker, function: Callable[..., Any]
+) -> None:
+    assert parts_of(function) == ["st\n", "01\n"]
+    written = serializer.serialize_function(function)
+    there = worker.run_serialized(written, serializer.serialize_arguments((1,), {}))
+    assert there == worker.run(function, 1)
+    assert f"__name__ = {function.__name__!r}" in written
+
+
+def loaded(folder: Path, name: str, text: str, monkeypatch: pytest.MonkeyPatch) -> types.ModuleType:
+    monkeypatch.syspath_prepend(folder)
+    (folder / f"{name}.py").write_text(text)
+    importlib.invalidate_caches()
+    found = importlib.import_module(name)
+    monkeypatch.delitem(sys.modules, name)
+    return found
+
+
+@pytest.mark.parametrize(
+    "edited",
+    [
+        pytest.param("def f(x):\n    return x + 2\n", id="another constant"),
+        pytest.param("def f(y):\n    return y + 1\n", id="another name"),
+        pytest.param("def g(x):\n    return x + 1\n", id="gone"),
+        pytest.param("def f(x: return", id="broken"),
+        pytest.param("", id="empty"),
+    ],
+)
+def test_a_file_that_was_edited_since_is_not_believed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, edited: str
+) -> None:
+    mine = loaded(tmp_path, "edited_since", "def f(x):\n    return x + 1\n", monkeypatch)
+    (tmp_path / "edited_since.py").write_text(edited)
+    linecache.checkcache()
+    assert parts_of(mine.f) == ["01\n"]
+    assert FuncXSerializer().deserialize(serializer.serialize_function(mine.f))(1) == 2
+
+
+def test_a_function_that_only_moved_in_its_file_is_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = "def f(x):\n    return x + 3\n"
+    mine = loaded(tmp_path, "moved_since", text, monkeypatch)
+    (tmp_path / "moved_since.py").write_text(f"import os\n\n\ndef f(x):\n    return os\n\n\n{text}")
+    linecache.checkcache()
+    assert parts_of(mine.f) == ["st\n", "01\n"]
+    assert "x + 3" in source_of(mine.f).text
+
+
+def test_defaults_and_constants_are_those_of_now_and_not_of_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = "N = 1\ndef f(x=N, *, y=[N]):\n    return x, y, N\n"
+    mine = loaded(tmp_path, "changed_values", text, monkeypatch)
+    mine.N = 5
+    mine.f.__defaults__ = (7,)
+    mine.f.__kwdefaults__["y"].append(8)
+    namespace: dict[str, Any] = {}
+    exec(source_of(mine.f).text, namespace)
+    assert namespace["f"]() == (7, [1, 8], 5)
+
+
+def test_lambdas_of_one_line_are_told_apart() -> None:
+    one, other = (lambda x: x + 1), (lambda x: x + 2)
+    assert "x + 1" in source_of(one).text
+    assert "x + 2" in source_of(other).text
+
+
+def test_names_imported_by_a_star_are_constants_and_functions_like_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded(tmp_path, "starred", "N = 1\ndef g():\n    return N\n", monkeypatch)
+    mine = loaded(
+        tmp_path, "star", "from starred import *\ndef f():\n    return g()\n", monkeypatch
+    )
+    namespace: dict[str, Any] = {}
+    exec(source_of(mine.f).text, namespace)
+    assert namespace["f"]() == 1
+
+
+def test_functions_imported_relatively_travel_with_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = tmp_path / "pack_of_mine"
+    package.mkdir()
+    (package / "__init__.py").write_text("")
+    (package / "near.py").write_text("N = 4\ndef g():\n    return N\n")
+    text = "from . import near\nfrom .near import g\n"
+    text += "def f():\n    return g()\ndef h():\n    return near.g()\n"
+    (package / "far.py").write_text(text)
+    monkeypatch.syspath_prepend(tmp_path)
+    mine = importlib.import_module("pack_of_mine.far")
+    assert parts_of(mine.f) == ["st\n", "01\n"]
+    assert parts_of(mine.h) == ["01\n"]
+    for function in (mine.f, mine.h):
+        assert FuncXSerializer().deserialize(serializer.serialize_function(function))() == 4
+
+
+def test_two_modules_with_one_name_for_two_things_go_as_bytes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded(tmp_path, "other_n", "N = [1]\ndef g():\n    return N\n", monkeypatch)
+    text = "import other_n\ng = other_n.g\nN = [2]\ndef f():\n    return g() + N\n"
+    mine = loaded(tmp_path, "one_n", text, monkeypatch)
+    with pytest.raises(Incomplete, match="N means two things"):
+        source_of(mine.f)
+    assert FuncXSerializer().deserialize(serializer.serialize_function(mine.f))() == [1, 2]
+
+
+def test_what_is_assigned_in_one_module_is_not_another_modules(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded(tmp_path, "setter", "def g():\n    global M\n    M = 1\n", monkeypatch)
+    text = "from setter import g\ndef f():\n    g()\n    return 'M' in globals()\n"
+    mine = loaded(tmp_path, "reader", text, monkeypatch)
+    with pytest.raises(Incomplete, match="assigns globals"):
+        source_of(mine.f)
+    assert FuncXSerializer().deserialize(serializer.serialize_function(mine.f))() is False
+
+
+def test_running_the_text_calls_nothing_of_the_users() -> None:
+    before = dict(module.registry)
+    exec(source_of(module.noted).text, {})
+    assert module.registry == before
+
+
+def test_source_is_written_alike_each_time_and_in_each_process() -> None:
+    program = (
+        "from funcx_async.serialize.source import source_of\n"
+        "from tests.serialize import statements as module\n"
+        "print(source_of(module.uses_imports).text, source_of(module.helped).text)"
+    )
+    root = Path(__file__).parent.parent.parent
+    texts = {
+        subprocess.run(
+            [sys.executable, "-c", program],
+            env={**os.environ, "PYTHONPATH": str(root), "PYTHONHASHSEED": seed},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for seed in "12"
+    }
+    assert len(texts) == 1
