@@ -9,8 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from types import MappingProxyType
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 from uuid import uuid4
 
 import msgspec
@@ -122,14 +121,15 @@ class Dialect(Protocol):
         ...
 
 
+@dataclass(frozen=True)
 class Compute:
     """Today's dialect, ``v3``."""
 
-    deployments: Final = COMPUTE
-    user_agent: Final = f"funcx_async/globus-compute-sdk-{DIALECT_VERSION}"
-    code_strategy: Final = None
-    takes_options: Final = True
-    reading_consumes: Final = False
+    deployments: Deployments = COMPUTE
+    user_agent: str = f"funcx_async/globus-compute-sdk-{DIALECT_VERSION}"
+    code_strategy: type[SerializationStrategy] | None = None
+    takes_options: bool = True
+    reading_consumes: bool = False
 
     def new_task_group(self) -> None:
         """None: the service makes its groups itself."""
@@ -175,14 +175,15 @@ class _Submitted(msgspec.Struct):
     task_group_id: str | None = None
 
 
+@dataclass(frozen=True)
 class Classic:
     """The dialect of funcX 1.x, ``v2``."""
 
-    deployments: Final = CLASSIC
-    user_agent: Final = f"funcx_async/funcx-sdk-{CLASSIC_VERSION}"
-    code_strategy: Final = CombinedCode
-    takes_options: Final = False
-    reading_consumes: Final = True
+    deployments: Deployments = CLASSIC
+    user_agent: str = f"funcx_async/funcx-sdk-{CLASSIC_VERSION}"
+    code_strategy: type[SerializationStrategy] | None = CombinedCode
+    takes_options: bool = False
+    reading_consumes: bool = True
 
     def new_task_group(self) -> str:
         """Any uuid; the service takes note of it at the first submit."""
@@ -254,5 +255,5 @@ class Classic:
         return Receipt(group, tasks, refusals=refusals)
 
 
-DIALECTS: Mapping[str, Dialect] = MappingProxyType({"v3": Compute(), "v2": Classic()})
+DIALECTS: Mapping[str, Dialect] = {"v3": Compute(), "v2": Classic()}
 """The dialects by the name that ``FuncXClient(api=...)`` takes."""

@@ -61,6 +61,68 @@ class Submission(msgspec.Struct):
                 raise Invalid(msg, where=["body", "result_serializers"])
 
 
+class ClassicRegistration(msgspec.Struct):
+    """A function to register, in the classic dialect."""
+
+    function_name: str
+    function_code: str
+    container_uuid: str | None = None
+    entry_point: str | None = None
+    description: str | None = None
+    public: bool = False
+    group: str | None = None
+
+
+class ClassicSubmission(msgspec.Struct):
+    """Tasks to run, each as function, endpoint and payload; or, in the oldest form, one task."""
+
+    tasks: list[tuple[str, str, str]] | None = None
+    task_group_id: str | None = None
+    create_websocket_queue: bool = False
+    func: str | None = None
+    endpoint: str | None = None
+    payload: str | None = None
+
+    def triples(self) -> list[tuple[str, str, str]]:
+        """The tasks.
+
+        Raises:
+            Refusal: there is none.
+        """
+        if self.tasks:
+            return self.tasks
+        if self.func is None or self.endpoint is None or self.payload is None:
+            msg = "there is no task in the request, neither 'tasks' nor func, endpoint and payload"
+            raise Refusal("REQUEST_MALFORMED", msg)
+        return [(self.func, self.endpoint, self.payload)]
+
+
+class Container(msgspec.Struct):
+    """A container to register."""
+
+    location: str
+    type: str
+    name: str = ""
+    description: str = ""
+
+
+class ContainerSpecification(msgspec.Struct):
+    """A container to build."""
+
+    name: str | None = None
+    description: str | None = None
+    apt: list[str] = []
+    pip: list[str] = []
+    conda: list[str] = []
+    payload_url: str | None = None
+
+
+class Whitelisted(msgspec.Struct):
+    """Functions that an endpoint may run."""
+
+    func: list[str]
+
+
 class TaskIds(msgspec.Struct):
     """Tasks to look up."""
 

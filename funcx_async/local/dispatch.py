@@ -7,7 +7,7 @@ import logging
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
-from funcx_async.local.outcomes import read_outcome
+from funcx_async.local.outcomes import read_outcome, without_details
 from funcx_async.local.publisher import Publisher
 from funcx_async.local.records import Task
 from funcx_async.local.refusals import Refusal
@@ -76,10 +76,7 @@ class Dispatch:
             msg = f"task group {group_id} is unknown; leave it out to have one made"
             raise Refusal("TASK_GROUP_NOT_FOUND", msg, error_args=[group_id])
         if create_queue:
-            await self._publisher.declare(group_id)
-            if group_id not in self._queued:
-                self._queued.add(group_id)
-                self._store.give_queue(group_id)
+            await self._give_queue(group_id)
         flat = [(function, payload) for function, some in tasks.items() for payload in some]
         ids = self._store.add_tasks(
             flat,
@@ -92,10 +89,53 @@ class Dispatch:
         for task_id, (function, _) in zip(ids, flat, strict=True):
             taken[function].append(task_id)
             jobs.append(Job(task_id, group_id, function))
+        self._begin(jobs)
+        return group_id, taken
+
+    async def take_classic(
+        self, tasks: Mapping[str, Sequence[tuple[str, str]]], *, group_id: str, create_queue: bool
+    ) -> dict[str, list[str]]:
+        """Take tasks of the classic dialect, in a group that the client made.
+
+        Args:
+            tasks: for each endpoint, function id and payload of each task.
+            group_id: the group, which may be new.
+            create_queue: whether the group gets a result queue.
+
+        Returns:
+            The task ids of each endpoint, in order.
+
+        Raises:
+            Refusal: the group's queue cannot be made.
+        """
+        if self._store.task_group(group_id) is None:
+            self._store.add_task_group(queued=False, group_id=group_id)
+        if create_queue:
+            await self._give_queue(group_id)
+        taken = {}
+        for endpoint_id, some in tasks.items():
+            ids = self._store.add_tasks(
+                some, group_id=group_id, endpoint_id=endpoint_id, classic=True
+            )
+            taken[endpoint_id] = ids
+            self._begin(
+                [
+                    Job(task_id, group_id, function, classic=True)
+                    for task_id, (function, _) in zip(ids, some, strict=True)
+                ]
+            )
+        return taken
+
+    async def _give_queue(self, group_id: str) -> None:
+        await self._publisher.declare(group_id)
+        if group_id not in self._queued:
+            self._queued.add(group_id)
+            self._store.give_queue(group_id)
+
+    def _begin(self, jobs: Sequence[Job]) -> None:
         self._switches.tally.add("accepted", len(jobs))
         if self._pool is not None:
             self._pool.add(jobs)
-        return group_id, taken
 
     def settled(self, job: Job, message: bytes, failed: bool) -> None:
         """Keep a task's result, and send it out if its group has a queue."""
@@ -103,7 +143,8 @@ class Dispatch:
         if settled_at is None:
             return
         if job.group_id in self._queued:
-            notice = Notice(job.group_id, message, int(settled_at))
+            body = without_details(message) if job.classic else message
+            notice = Notice(job.group_id, body, int(settled_at))
             self.publish(self._switches.outgoing(notice))
             if self._publisher.crowded and self._catching_up is None:
                 self._catching_up = asyncio.create_task(
@@ -143,16 +184,24 @@ class Dispatch:
             await self._publisher.delete(group_id)
 
     def documents(self, task_ids: Iterable[str]) -> dict[str, dict[str, Any]]:
-        """What the service says of these tasks; those unknown have a reason instead."""
+        """What the service says of these tasks; those unknown have a reason instead.
+
+        The results of classic tasks are given out once, and the tasks are unknown afterwards.
+        """
         running = set(self._pool.running) if self._pool is not None else set()
         documents = {}
+        read = []
         for task_id in task_ids:
             task = self._store.task(task_id)
+            if task is not None and task.classic and task.message is not None:
+                read.append(task_id)
             documents[task_id] = (
                 {"task_id": task_id, "status": "Failed", "reason": "Unknown task id"}
                 if task is None
                 else self._document(task, running)
             )
+        if read:
+            self._store.forget_read(read)
         return documents
 
     def _document(self, task: Task, running: set[str]) -> dict[str, Any]:

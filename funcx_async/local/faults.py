@@ -22,9 +22,10 @@ class Faults:
     """The faults of one local service, as ``service.faults``.
 
     A route is one of ``version``, ``register``, ``function``, ``submit``, ``tasks``,
-    ``batch_status``, ``taskgroup``, ``amqp_url``, ``endpoints``, ``endpoint`` and
-    ``endpoint_status``; another one is a ValueError. Faults of requests may be set before the
-    service is started; the others need it running and raise RuntimeError otherwise.
+    ``batch_status``, ``taskgroup``, ``amqp_url``, ``endpoints``, ``endpoint``,
+    ``endpoint_status``, ``allowed_functions``, and of the classic dialect ``authenticate``,
+    ``containers`` and ``whitelist``; another one is a ValueError. Faults of requests may be set
+    before the service is started; the others need it running and raise RuntimeError otherwise.
 
     Example::
 

@@ -46,6 +46,7 @@ class Task:
         settled_at: when its result came, in Unix seconds, or None.
         message: the result message as it goes over AMQP, or None.
         failed: whether it ended in an error; None while it is open.
+        classic: whether it came in the classic dialect, so that its result is read once.
     """
 
     id: str
@@ -56,3 +57,4 @@ class Task:
     settled_at: float | None
     message: bytes | None
     failed: bool | None
+    classic: bool = False

@@ -12,7 +12,9 @@ STATUS_OF: Final[Mapping[str, int]] = MappingProxyType(
         "USER_UNAUTHENTICATED": HTTPStatus.UNAUTHORIZED,
         "INVALID_AUTH_TOKEN": HTTPStatus.UNAUTHORIZED,
         "FUNCTION_NOT_FOUND": HTTPStatus.NOT_FOUND,
+        "FUNCTION_NOT_PERMITTED": HTTPStatus.FORBIDDEN,
         "ENDPOINT_NOT_FOUND": HTTPStatus.NOT_FOUND,
+        "CONTAINER_NOT_FOUND": HTTPStatus.NOT_FOUND,
         "TASK_NOT_FOUND": HTTPStatus.NOT_FOUND,
         "TASK_GROUP_NOT_FOUND": HTTPStatus.NOT_FOUND,
         "ROUTE_NOT_FOUND": HTTPStatus.NOT_FOUND,
@@ -76,3 +78,15 @@ class Invalid(Refusal):
     def document(self) -> dict[str, Any]:
         """The body of the answer."""
         return {"detail": [{"type": "value_error", "loc": self.where, "msg": self.reason}]}
+
+
+def unknown(kind: str, wanted: str) -> Refusal:
+    """The refusal of what has an id that the service does not know."""
+    words = kind.lower().replace("_", " ")
+    return Refusal(f"{kind}_NOT_FOUND", f"no {words} has the id {wanted}", error_args=[wanted])
+
+
+def not_permitted(function_id: str, endpoint_id: str) -> Refusal:
+    """The refusal of a function that is not on the endpoint's whitelist."""
+    msg = f"the endpoint {endpoint_id} has a whitelist, and function {function_id} is not on it"
+    return Refusal("FUNCTION_NOT_PERMITTED", msg, error_args=[function_id, endpoint_id])

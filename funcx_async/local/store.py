@@ -14,34 +14,18 @@ import json
 import sqlite3
 import time
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
 from funcx_async.local.records import Endpoint, Function, Task, TaskGroup
+from funcx_async.local.schema import SCHEMA, SCHEMA_VERSION
 
 RESULTS_KEPT_FOR: Final = 30 * 60.0
 """Seconds from settling a task to forgetting it."""
 RESULTS_KEPT_BYTES: Final = 512 * 1024 * 1024
 """Result messages kept at most, in bytes."""
-
-SCHEMA_VERSION: Final = 1
-SCHEMA: Final = """
-CREATE TABLE functions (
-    id TEXT PRIMARY KEY, name TEXT NOT NULL, code TEXT NOT NULL, description TEXT,
-    metadata TEXT NOT NULL
-) WITHOUT ROWID;
-CREATE TABLE endpoints (id TEXT PRIMARY KEY, name TEXT NOT NULL);
-CREATE TABLE task_groups (id TEXT PRIMARY KEY, queued INTEGER NOT NULL) WITHOUT ROWID;
-CREATE TABLE tasks (
-    number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, group_id TEXT NOT NULL,
-    function_id TEXT NOT NULL, endpoint_id TEXT NOT NULL, payload TEXT, serializers TEXT NOT NULL,
-    created_at REAL NOT NULL, settled_at REAL, failed INTEGER, message BLOB
-);
-CREATE INDEX tasks_of_a_group ON tasks (group_id);
-CREATE INDEX settled_tasks ON tasks (settled_at) WHERE settled_at IS NOT NULL;
-"""
 
 
 class Store:
@@ -155,9 +139,37 @@ class Store:
         rows = self._database.execute("SELECT id, name FROM endpoints ORDER BY rowid")
         return [Endpoint(*row) for row in rows]
 
-    def add_task_group(self, *, queued: bool) -> str:
+    def whitelist(self, endpoint_id: str) -> list[str]:
+        """The functions that the endpoint may run, in the order of their adding; none: any."""
+        sql = "SELECT function_id FROM whitelists WHERE endpoint_id = ? ORDER BY rowid"
+        return [row[0] for row in self._database.execute(sql, (endpoint_id,))]
+
+    def add_to_whitelist(self, endpoint_id: str, function_ids: Iterable[str]) -> None:
+        """Let the endpoint run these functions too."""
+        rows = [(endpoint_id, function_id) for function_id in function_ids]
+        self._database.executemany("INSERT OR IGNORE INTO whitelists VALUES (?, ?)", rows)
+
+    def remove_from_whitelist(self, endpoint_id: str, function_id: str) -> None:
+        """Let the endpoint no longer run this function."""
+        sql = "DELETE FROM whitelists WHERE endpoint_id = ? AND function_id = ?"
+        self._database.execute(sql, (endpoint_id, function_id))
+
+    def add_container(self, document: Mapping[str, Any]) -> str:
+        """Note a container, which nothing here runs in, and return its id."""
+        container_id = str(uuid.uuid4())
+        self._database.execute(
+            "INSERT INTO containers VALUES (?, ?)", (container_id, json.dumps(document))
+        )
+        return container_id
+
+    def container(self, container_id: str) -> dict[str, Any] | None:
+        """What was told of the container of this id."""
+        row = self._one("SELECT document FROM containers WHERE id = ?", container_id)
+        return None if row is None else json.loads(row[0])
+
+    def add_task_group(self, *, queued: bool, group_id: str | None = None) -> str:
         """Make a task group, with a result queue or without, and return its id."""
-        group_id = str(uuid.uuid4())
+        group_id = group_id or str(uuid.uuid4())
         self._database.execute("INSERT INTO task_groups VALUES (?, ?)", (group_id, queued))
         return group_id
 
@@ -185,18 +197,22 @@ class Store:
         group_id: str,
         endpoint_id: str,
         result_serializers: Sequence[str] = (),
+        classic: bool = False,
     ) -> list[str]:
-        """Take ``(function id, payload)`` tasks, all or none, and return their ids in order."""
+        """Take ``(function id, payload)`` tasks, all or none, and return their ids in order.
+
+        The results of ``classic`` ones are read once.
+        """
         now = self._clock()
         serializers = json.dumps(list(result_serializers))
         rows = [
-            (str(uuid.uuid4()), group_id, function_id, endpoint_id, payload, serializers, now)
-            for function_id, payload in tasks
+            (str(uuid.uuid4()), group_id, function, endpoint_id, payload, serializers, classic, now)
+            for function, payload in tasks
         ]
         with self._transaction():
             self._database.executemany(
                 "INSERT INTO tasks (id, group_id, function_id, endpoint_id, payload, serializers,"
-                " created_at) VALUES (?, ?, ?, ?, ?, ?, ?)",
+                " classic, created_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
                 rows,
             )
         return [row[0] for row in rows]
@@ -205,7 +221,7 @@ class Store:
         """The task of this id, unless it is unknown or forgotten."""
         row = self._one(
             "SELECT id, group_id, function_id, endpoint_id, created_at, settled_at,"
-            " message, failed FROM tasks WHERE id = ?",
+            " message, failed, classic FROM tasks WHERE id = ?",
             task_id,
         )
         if row is None:
@@ -217,10 +233,13 @@ class Store:
         sql = "SELECT id, created_at FROM tasks WHERE group_id = ? ORDER BY number"
         return self._database.execute(sql, (group_id,)).fetchall()
 
-    def open_tasks(self) -> list[tuple[str, str, str]]:
-        """Task, group and function id of what is not settled, oldest first."""
-        sql = "SELECT id, group_id, function_id FROM tasks WHERE settled_at IS NULL ORDER BY number"
-        return self._database.execute(sql).fetchall()
+    def open_tasks(self) -> list[tuple[str, str, str, bool]]:
+        """Of what is not settled, oldest first: task, group and function id, and if classic."""
+        rows = self._database.execute(
+            "SELECT id, group_id, function_id, classic FROM tasks WHERE settled_at IS NULL"
+            " ORDER BY number"
+        )
+        return [(*ids, bool(classic)) for *ids, classic in rows]
 
     def work(self, task_id: str) -> tuple[str, str]:
         """What a worker needs for the task: its result serializers as JSON, and its buffer.
@@ -256,6 +275,11 @@ class Store:
     def forget_old(self) -> None:
         """Forget the tasks that were settled more than 30 minutes ago."""
         self._forget("settled_at < ?", self._clock() - RESULTS_KEPT_FOR)
+
+    def forget_read(self, task_ids: Iterable[str]) -> None:
+        """Forget those of the tasks that are classic and settled: their results were read."""
+        wanted = json.dumps(list(task_ids))
+        self._forget("classic AND id IN (SELECT value FROM json_each(?))", wanted)
 
     def _forget_oldest(self) -> None:
         """Forget settled tasks, oldest first, until a tenth of the room is free again."""

@@ -30,6 +30,10 @@ ROUTES: Final = (
     "endpoints",
     "endpoint",
     "endpoint_status",
+    "allowed_functions",
+    "authenticate",
+    "containers",
+    "whitelist",
 )
 EVENTS: Final = ("accepted", "executed", "published", "dropped")
 

@@ -1,4 +1,4 @@
-"""The REST routes, as today's clients use them (the v3 dialect)."""
+"""The REST routes that both dialects share, and those of today's clients (v3)."""
 
 from __future__ import annotations
 
@@ -11,53 +11,30 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Any, Final
 
-import msgspec
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
-from starlette.types import Receive, Scope, Send
+from starlette.types import Scope
 
 from funcx_async.local.bodies import Registration, Submission, TaskIds, read_body, read_v3_body
+from funcx_async.local.classic import ClassicWeb
 from funcx_async.local.dispatch import Dispatch
 from funcx_async.local.publisher import QUEUE_PREFIX, Publisher
 from funcx_async.local.records import Endpoint
-from funcx_async.local.refusals import Invalid, Refusal
+from funcx_async.local.refusals import Refusal, not_permitted, unknown
+from funcx_async.local.replies import Cut, Document, path_uuid, v3_path_uuid
 from funcx_async.local.store import Store
 from funcx_async.local.switches import Reply, Switches
 from funcx_async.local.workers import Pool
 
 logger = logging.getLogger(__name__)
 
-OLDEST_CLIENT: Final = "2.0.0"
+OLDEST_CLIENT: Final = "1.0.0"
 """Official clients and endpoints below this version are told to upgrade."""
 
 Answer = Callable[[Request], Awaitable[Any]]
-
-
-class Document(Response):
-    """A JSON answer."""
-
-    media_type = "application/json"
-
-    def render(self, content: Any) -> bytes:
-        """The bytes of the body."""
-        return msgspec.json.encode(content)
-
-
-class Cut(Response):
-    """No answer: the connection is closed without a byte."""
-
-    def __init__(self, cut: Callable[[Scope], None]) -> None:
-        super().__init__()
-        self._cut = cut
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Cut the connection, and return when it is cut."""
-        self._cut(scope)
-        while (await receive())["type"] != "http.disconnect":
-            pass
 
 
 class Web:
@@ -98,11 +75,15 @@ class Web:
 
     def _routes(self) -> list[Route]:
         get, post, v3 = ["GET"], ["POST"], "/v3/endpoints/{endpoint}"
+        classic = ClassicWeb(self._store, self._dispatch)
         return [
             self._route("/v2/version", get, "version", self._version, public=True),
             self._route("/v3/functions", post, "register", self._register),
             self._route("/v2/functions/{function}", get, "function", self._function),
             self._route(f"{v3}/submit", post, "submit", self._submit),
+            self._route(
+                f"{v3}/allowed_functions", get, "allowed_functions", self._allowed_functions
+            ),
             self._route("/v2/tasks/{task}", get, "tasks", self._task),
             self._route("/v2/batch_status", post, "batch_status", self._batch_status),
             self._route("/v2/taskgroup/{group}", get, "taskgroup", self._task_group),
@@ -114,6 +95,7 @@ class Web:
             self._route(
                 "/v2/endpoints/{endpoint}/status", get, "endpoint_status", self._endpoint_status
             ),
+            *(self._route(*route) for route in classic.routes()),
         ]
 
     def _route(
@@ -126,7 +108,8 @@ class Web:
                 self._switches.arriving(name)
                 if not public:
                     self._check_token(request)
-                response = Document(await answer(request))
+                answered = await answer(request)
+                response = answered if isinstance(answered, Document) else Document(answered)
             except Refusal as refusal:
                 response = _refused(refusal)
             reply = await self._switches.leaving(name)
@@ -166,10 +149,10 @@ class Web:
         return {"function_uuid": function_id}
 
     async def _function(self, request: Request) -> Any:
-        function_id = _uuid(request, "function")
+        function_id = path_uuid(request, "function")
         function = self._store.function(function_id)
         if function is None:
-            raise _unknown("FUNCTION", function_id)
+            raise unknown("FUNCTION", function_id)
         return {
             "function_uuid": function.id,
             "function_name": function.name,
@@ -181,13 +164,16 @@ class Web:
         }
 
     async def _submit(self, request: Request) -> Any:
-        endpoint_id = _v3_uuid(request, "endpoint")
+        endpoint_id = v3_path_uuid(request, "endpoint")
         submission = await read_v3_body(request, Submission, "BATCH_RUN_TOO_LARGE")
         submission.check()
         if self._store.endpoint(endpoint_id) is None:
-            raise _unknown("ENDPOINT", endpoint_id)
+            raise unknown("ENDPOINT", endpoint_id)
         for function_id in self._store.unknown_functions(submission.tasks):
-            raise _unknown("FUNCTION", function_id)
+            raise unknown("FUNCTION", function_id)
+        if allowed := self._store.whitelist(endpoint_id):
+            for function_id in submission.tasks.keys() - allowed:
+                raise not_permitted(function_id, endpoint_id)
         group_id, tasks = await self._dispatch.take(
             submission.tasks,
             endpoint_id=endpoint_id,
@@ -202,10 +188,17 @@ class Web:
             "tasks": tasks,
         }
 
+    async def _allowed_functions(self, request: Request) -> Any:
+        endpoint_id = v3_path_uuid(request, "endpoint")
+        if self._store.endpoint(endpoint_id) is None:
+            raise unknown("ENDPOINT", endpoint_id)
+        allowed = self._store.whitelist(endpoint_id)
+        return {"endpoint_id": endpoint_id, "restricted": bool(allowed), "functions": allowed}
+
     async def _task(self, request: Request) -> Any:
-        task_id = _uuid(request, "task")
+        task_id = path_uuid(request, "task")
         if self._store.task(task_id) is None:
-            raise _unknown("TASK", task_id)
+            raise unknown("TASK", task_id)
         return self._dispatch.documents([task_id])[task_id]
 
     async def _batch_status(self, request: Request) -> Any:
@@ -213,10 +206,10 @@ class Web:
         return {"response": "batch", "results": self._dispatch.documents(wanted.task_ids)}
 
     async def _task_group(self, request: Request) -> Any:
-        group_id = _uuid(request, "group")
+        group_id = path_uuid(request, "group")
         group = self._store.task_group(group_id)
         if group is None:
-            raise _unknown("TASK_GROUP", group_id)
+            raise unknown("TASK_GROUP", group_id)
         return {
             "taskgroup_id": group_id,
             "create_websockets_queue": group.queued,
@@ -251,46 +244,26 @@ class Web:
     async def _endpoint_status(self, request: Request) -> Any:
         self._known_endpoint(request)
         workers, busy = len(self._pool.process_ids), len(self._pool.running)
+        report = {
+            "total_workers": workers,
+            "idle_workers": workers - busy,
+            "pending_tasks": self._pool.queued,
+            "outstanding_tasks": self._pool.queued + busy,
+            "managers": 1,
+            "timestamp": time.time(),
+        }
         return {
             "status": "offline" if self._switches.offline else "online",
-            "details": {
-                "total_workers": workers,
-                "idle_workers": workers - busy,
-                "pending_tasks": self._pool.queued,
-                "outstanding_tasks": self._pool.queued + busy,
-                "managers": 1,
-                "timestamp": time.time(),
-            },
+            "details": report,
+            "logs": [report],  # what classic clients look at
         }
 
     def _known_endpoint(self, request: Request) -> Endpoint:
-        endpoint_id = _uuid(request, "endpoint")
+        endpoint_id = path_uuid(request, "endpoint")
         endpoint = self._store.endpoint(endpoint_id)
         if endpoint is None:
-            raise _unknown("ENDPOINT", endpoint_id)
+            raise unknown("ENDPOINT", endpoint_id)
         return endpoint
-
-
-def _uuid(request: Request, name: str) -> str:
-    """The id in the request's path."""
-    given = request.path_params[name]
-    try:
-        return str(uuid.UUID(given))
-    except ValueError:
-        raise Refusal("INVALID_UUID", f"{given!r} is no uuid", error_args=[given]) from None
-
-
-def _v3_uuid(request: Request, name: str) -> str:
-    """The id in the path of a v3 route."""
-    try:
-        return _uuid(request, name)
-    except Refusal as refusal:
-        raise Invalid(refusal.reason, where=["path", name]) from None
-
-
-def _unknown(kind: str, wanted: str) -> Refusal:
-    words = kind.lower().replace("_", " ")
-    return Refusal(f"{kind}_NOT_FOUND", f"no {words} has the id {wanted}", error_args=[wanted])
 
 
 def _refused(refusal: Refusal) -> Document:

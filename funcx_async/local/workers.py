@@ -43,6 +43,7 @@ class Job:
     task_id: str
     group_id: str
     function_id: str
+    classic: bool = False
 
 
 class Turns:

@@ -1,0 +1,63 @@
+"""What the web service sends back, and what it reads in a request's path."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from funcx_async.local.refusals import Invalid, Refusal
+
+
+class Document(Response):
+    """A JSON answer."""
+
+    media_type = "application/json"
+
+    def render(self, content: Any) -> bytes:
+        """The bytes of the body."""
+        return msgspec.json.encode(content)
+
+
+class Cut(Response):
+    """No answer: the connection is closed without a byte."""
+
+    def __init__(self, cut: Callable[[Scope], None]) -> None:
+        super().__init__()
+        self._cut = cut
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Cut the connection, and return when it is cut."""
+        self._cut(scope)
+        while (await receive())["type"] != "http.disconnect":
+            pass
+
+
+def uuid_of(given: str) -> str:
+    """The id as it is usually written.
+
+    Raises:
+        Refusal: it is none.
+    """
+    try:
+        return str(uuid.UUID(given))
+    except ValueError:
+        raise Refusal("INVALID_UUID", f"{given!r} is no uuid", error_args=[given]) from None
+
+
+def path_uuid(request: Request, name: str) -> str:
+    """The id in the request's path."""
+    return uuid_of(request.path_params[name])
+
+
+def v3_path_uuid(request: Request, name: str) -> str:
+    """The id in the path of a v3 route."""
+    try:
+        return path_uuid(request, name)
+    except Refusal as refusal:
+        raise Invalid(refusal.reason, where=["path", name]) from None

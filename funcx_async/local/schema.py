@@ -1,0 +1,27 @@
+"""The tables that the store keeps."""
+
+from __future__ import annotations
+
+from typing import Final
+
+SCHEMA_VERSION: Final = 2
+SCHEMA: Final = """
+CREATE TABLE functions (
+    id TEXT PRIMARY KEY, name TEXT NOT NULL, code TEXT NOT NULL, description TEXT,
+    metadata TEXT NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE endpoints (id TEXT PRIMARY KEY, name TEXT NOT NULL);
+CREATE TABLE whitelists (
+    endpoint_id TEXT NOT NULL, function_id TEXT NOT NULL, UNIQUE (endpoint_id, function_id)
+);
+CREATE TABLE containers (id TEXT PRIMARY KEY, document TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE task_groups (id TEXT PRIMARY KEY, queued INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE tasks (
+    number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, group_id TEXT NOT NULL,
+    function_id TEXT NOT NULL, endpoint_id TEXT NOT NULL, payload TEXT, serializers TEXT NOT NULL,
+    classic INTEGER NOT NULL, created_at REAL NOT NULL, settled_at REAL, failed INTEGER,
+    message BLOB
+);
+CREATE INDEX tasks_of_a_group ON tasks (group_id);
+CREATE INDEX settled_tasks ON tasks (settled_at) WHERE settled_at IS NOT NULL;
+"""
