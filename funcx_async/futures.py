@@ -161,7 +161,7 @@ class FuncXFuture(concurrent.futures.Future[T]):
         return self.task_id
 
     async def status(self) -> TaskStatus:
-        """Ask the service what it knows of the task; nothing is consumed by asking.
+        """Ask the service what it knows of the task; no result is lost by asking.
 
         Raises:
             RuntimeError: if no executor made this future.

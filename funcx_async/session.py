@@ -10,6 +10,7 @@ import asyncio
 import atexit
 import contextvars
 import logging
+import math
 import os
 import weakref
 from collections import Counter
@@ -182,7 +183,12 @@ class Session:
 
     async def task_status(self, task_id: str) -> TaskStatus:
         """Ask the service about a task."""
-        return await self.client.get_task(task_id)
+        status = await self.client.get_task(task_id)
+        if self.client.dialect.reading_consumes and status.result is not None:
+            for stream in self._joined.values():
+                if stream.awaits(task_id):
+                    stream.receive([status.result])
+        return status
 
     @property
     def batch_size(self) -> int:
@@ -201,8 +207,9 @@ class Session:
 
     @property
     def reconcile_interval(self) -> float:
-        """Seconds after which an open task is looked up."""
-        return self._settings.reconcile_interval
+        """Seconds after which an open task is looked up; never where that takes its result."""
+        consumes = self.client.dialect.reading_consumes
+        return math.inf if consumes else self._settings.reconcile_interval
 
     @property
     def source(self) -> ResultSource | None:

@@ -133,6 +133,10 @@ class Matcher(Generic[K]):
         """How many submits are on the wire."""
         return len(self._unanswered)
 
+    def awaits(self, task_id: str) -> bool:
+        """Whether this task is open."""
+        return task_id in self._tickets
+
     def open_tasks(self) -> Iterator[tuple[str, K]]:
         """Give open tasks, the oldest first, each with its first ticket."""
         return iter(self._tickets.items())

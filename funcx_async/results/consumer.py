@@ -69,6 +69,11 @@ class Consumer:
         """Whether results can be expected from the queue."""
         return self._source() is not None and self._failures < TRIES_BEFORE_POLLING
 
+    @property
+    def nothing_to_come(self) -> bool:
+        """Whether the queue is read, or is never to be: nothing lies in it unread."""
+        return self.connected.is_set() or self._source() is None
+
     def want(self, *, wanted: bool) -> None:
         """Say whether any result is awaited: without, a lost connection is not made again."""
         if wanted:

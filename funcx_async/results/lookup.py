@@ -13,6 +13,9 @@ SMALL_ANSWER = 500_000
 LARGE_ANSWER = 4_000_000
 """Characters of results in one answer: below the one chunks double, above the other they halve."""
 
+SHARE = 0.25
+"""The part of the request budget that asking may use up; submits come first."""
+
 EXPIRED = "ResultExpired"
 """Our own word for a task that the service no longer knows."""
 
@@ -22,11 +25,41 @@ class Lookup:
 
     def __init__(self) -> None:
         self._chunk = 128
+        self._kept: dict[str, Result] = {}
+
+    async def all_finished(
+        self, client: FuncXClient, task_ids: Sequence[str], *, unknown_is_lost: bool
+    ) -> list[Result]:
+        """Ask for ``task_ids``, and give the results that are there, all or none.
+
+        What was read before the service failed is kept for the next try: a classic service would
+        not give it again.
+
+        Raises:
+            FuncXError: what keeps the service from answering.
+        """
+        results = [self._kept.pop(task_id) for task_id in task_ids if task_id in self._kept]
+        try:
+            known = {result.task_id for result in results}
+            others = [task_id for task_id in task_ids if task_id not in known]
+            async for some in self.finished(client, others, unknown_is_lost=unknown_is_lost):
+                results += some
+        except BaseException:
+            if client.dialect.reading_consumes:
+                self._kept.update((result.task_id, result) for result in results)
+            raise
+        return results
 
     async def finished(
-        self, client: FuncXClient, task_ids: Sequence[str]
+        self, client: FuncXClient, task_ids: Sequence[str], *, unknown_is_lost: bool = True
     ) -> AsyncIterator[list[Result]]:
         """Ask for ``task_ids`` in order, and give the results of each chunk that are there.
+
+        Args:
+            client: asks the service.
+            task_ids: the tasks.
+            unknown_is_lost: whether a task that the service does not know is lost, or its result
+                may still come by another way.
 
         Raises:
             FuncXError: what keeps the service from answering.
@@ -35,12 +68,14 @@ class Lookup:
         while begin < len(task_ids):
             chunk = task_ids[begin : begin + self._chunk]
             begin += len(chunk)
+            await client.within_budget(SHARE)
             statuses = await client.get_batch_status(chunk)
             results = [
                 result
                 for task_id in chunk
                 if (status := statuses.get(task_id)) is not None
                 and (result := outcome_of(status)) is not None
+                and (unknown_is_lost or result.error_code != EXPIRED)
             ]
             self._adapt(sum(len(result.data or "") for result in results))
             yield results

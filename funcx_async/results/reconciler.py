@@ -75,14 +75,17 @@ class Reconciler:
         """Look up what is due, whenever something is."""
         while True:
             await self._until_due()
+            missed = self._missed
             try:
                 await self._look_up(self._tasks_due())
+                continue
             except FuncXError as error:
                 _log.info("open tasks cannot be looked up now: %s", error)
-                await asyncio.sleep(POLL_INTERVAL)
             except Exception:
                 _log.exception("looking up open tasks")
-                await asyncio.sleep(POLL_INTERVAL)
+            if missed:
+                self.missed()
+            await asyncio.sleep(POLL_INTERVAL)
 
     async def _until_due(self) -> None:
         hurry = self._to_fetch or not self._consumer.reachable

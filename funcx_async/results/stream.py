@@ -172,7 +172,15 @@ class ResultStream:
             FuncXError: what keeps the service from answering.
         """
         client = self._member().client
-        return [one async for some in self._lookup.finished(client, task_ids) for one in some]
+        consumes = client.dialect.reading_consumes
+        results = await self._lookup.all_finished(client, task_ids, unknown_is_lost=not consumes)
+        if consumes:  # what is not there may be in the queue; if it is not, it is lost
+            self._reconciler.missed()
+        return results
+
+    def awaits(self, task_id: str) -> bool:
+        """Whether a future here awaits this task."""
+        return self._matcher.awaits(task_id)
 
     def receive(self, results: Iterable[Result]) -> None:
         """Settle what awaits these results."""
@@ -180,7 +188,11 @@ class ResultStream:
             self._do(self._matcher.received(result))
 
     async def _look_up(self, task_ids: Sequence[str]) -> None:
-        async for results in self._lookup.finished(self._member().client, task_ids):
+        client = self._member().client
+        # A result that was read already is with whoever did, or, if that answer was lost, only in
+        # the queue. When it is asked for over REST all that the queue had has come.
+        lost = not client.dialect.reading_consumes or self._consumer.nothing_to_come
+        async for results in self._lookup.finished(client, task_ids, unknown_is_lost=lost):
             self.receive(results)
 
     # What happens -------------------------------------------------------------------------------
