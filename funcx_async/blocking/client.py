@@ -60,3 +60,14 @@ class FuncXClient:
     get_result_queue_address = blocking(AsyncFuncXClient.get_result_queue_address)
     get_endpoint_status = blocking(AsyncFuncXClient.get_endpoint_status)
     get_version = blocking(AsyncFuncXClient.get_version)
+
+    # The classic service's
+
+    authenticate = blocking(AsyncFuncXClient.authenticate)
+    register_container = blocking(AsyncFuncXClient.register_container)
+    build_container = blocking(AsyncFuncXClient.build_container)
+    get_container = blocking(AsyncFuncXClient.get_container)
+    get_container_build_status = blocking(AsyncFuncXClient.get_container_build_status)
+    add_to_whitelist = blocking(AsyncFuncXClient.add_to_whitelist)
+    get_whitelist = blocking(AsyncFuncXClient.get_whitelist)
+    delete_from_whitelist = blocking(AsyncFuncXClient.delete_from_whitelist)
