@@ -58,6 +58,7 @@ class FuncXClient:
     get_batch_status = blocking(AsyncFuncXClient.get_batch_status)
     get_task_group = blocking(AsyncFuncXClient.get_task_group)
     get_result_queue_address = blocking(AsyncFuncXClient.get_result_queue_address)
+    get_endpoint = blocking(AsyncFuncXClient.get_endpoint)
     get_endpoint_status = blocking(AsyncFuncXClient.get_endpoint_status)
     get_version = blocking(AsyncFuncXClient.get_version)
 

@@ -20,7 +20,7 @@ from funcx_async.futures import FuncXFuture, running_loop
 from funcx_async.models import Stats
 from funcx_async.session import Session
 from funcx_async.settings import ExecutorOptions, TargetOptions
-from funcx_async.submitting import Submitting
+from funcx_async.submitting import Submitting, checked_function_id
 
 
 class FuncXExecutor(Submitting, concurrent.futures.Executor):
@@ -90,7 +90,6 @@ class FuncXExecutor(Submitting, concurrent.futures.Executor):
     user_endpoint_config = Forwarded[Mapping[str, Any] | None, Mapping[str, Any] | None]()
     result_serializers = Forwarded[Sequence[str] | None, Sequence[str] | None]()
 
-    register_function = blocking(AsyncFuncXExecutor.register_function)  # type: ignore[arg-type]  # see derived
     reload_tasks = blocking(AsyncFuncXExecutor.reload_tasks)
 
     def __repr__(self) -> str:
@@ -100,6 +99,27 @@ class FuncXExecutor(Submitting, concurrent.futures.Executor):
     def stats(self) -> Stats:
         """What it has done and is doing."""
         return self.asynchronous.stats
+
+    def register_function(
+        self, fn: Callable[..., Any], function_id: str | UUID | None = None, **options: Any
+    ) -> str:
+        """Register ``fn`` now; ``submit`` does it by itself, so this is for setting options.
+
+        Args:
+            fn: the function.
+            function_id: its id, if it is registered already: nothing is asked then.
+            **options: as :meth:`funcx_async.FuncXExecutor.register_function` takes them.
+
+        Returns:
+            The function id, which ``submit`` uses for ``fn`` from now on.
+
+        Raises:
+            ValueError: if ``fn`` is in the executor's cache already.
+            SerializationError: if it cannot travel.
+            ExecutorClosed: after ``shutdown``.
+            FuncXError: as every request; it can be registered anew then.
+        """
+        return self.asynchronous.register(fn, function_id, options)
 
     def options(self, **changes: Unpack[TargetOptions]) -> TargetedExecutor:
         """Give a view of this executor as :meth:`funcx_async.FuncXExecutor.options` does."""
@@ -151,6 +171,24 @@ class PortalExecutor(AsyncFuncXExecutor):
     ) -> FuncXFuture[Any]:
         """Serialize and queue one task."""
         return self._queue(fn, args, kwargs)
+
+    def register(
+        self, fn: Callable[..., Any], function_id: str | UUID | None, options: dict[str, Any]
+    ) -> str:
+        """Register a function, serialized in the caller's thread.
+
+        On the portal's it could wait for the lock of a module that this thread is importing.
+        """
+        session = self._bound()
+        known = None if function_id is None else checked_function_id(function_id)
+        functions = self._functions
+        function = functions.add(fn, known, options)
+        try:
+            deadline = self._settings.retry_deadline
+            return portal().wait(function.registered, session.client, deadline)
+        except BaseException:
+            functions.forget(function)
+            raise
 
     def close(self, *, cancel_futures: bool) -> Session | None:
         """Take no more tasks; gives the session that is still to end, if there is one."""

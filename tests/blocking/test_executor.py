@@ -64,6 +64,20 @@ def test_registering_twice_is_a_value_error_and_the_executor_lives_on(executor: 
     assert executor.submit(add, 1).result(TIMEOUT) == 2
 
 
+def test_a_function_is_serialized_in_the_thread_that_registers_it(executor: FuncXExecutor):
+    seen: list[threading.Thread] = []
+
+    class Telling:
+        def __reduce__(self) -> tuple[type, tuple[int]]:
+            seen.append(threading.current_thread())
+            return int, (5,)
+
+    telling = Telling()
+    executor.register_function(lambda: telling)
+    assert seen
+    assert set(seen) == {threading.current_thread()}
+
+
 def test_the_tasks_of_an_earlier_executor_are_awaited_again(service: LocalService):
     with service.executor() as first:
         for number in range(5):
@@ -244,7 +258,7 @@ def test_a_callback_that_would_wait_for_itself_is_refused(executor: FuncXExecuto
     refused: concurrent.futures.Future[str] = concurrent.futures.Future()
 
     def callback(_: object) -> None:
-        other = executor.submit(add, 2)
+        other = executor.submit(later, 2)
         try:
             wait(executor, other)
         except RuntimeError as error:
@@ -252,7 +266,7 @@ def test_a_callback_that_would_wait_for_itself_is_refused(executor: FuncXExecuto
         else:
             refused.set_result("")
 
-    executor.submit(add, 1).add_done_callback(callback)
+    executor.submit(later, 1).add_done_callback(callback)
     assert "thread" in refused.result(TIMEOUT)
 
 
