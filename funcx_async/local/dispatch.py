@@ -190,18 +190,15 @@ class Dispatch:
         """
         running = set(self._pool.running) if self._pool is not None else set()
         documents = {}
-        read = []
         for task_id in task_ids:
             task = self._store.task(task_id)
-            if task is not None and task.classic and task.message is not None:
-                read.append(task_id)
             documents[task_id] = (
                 {"task_id": task_id, "status": "Failed", "reason": "Unknown task id"}
                 if task is None
                 else self._document(task, running)
             )
-        if read:
-            self._store.forget_read(read)
+            if task is not None and task.classic and task.message is not None:
+                self._store.hand_out(task_id)
         return documents
 
     def _document(self, task: Task, running: set[str]) -> dict[str, Any]:

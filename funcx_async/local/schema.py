@@ -20,7 +20,7 @@ CREATE TABLE tasks (
     number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, group_id TEXT NOT NULL,
     function_id TEXT NOT NULL, endpoint_id TEXT NOT NULL, payload TEXT, serializers TEXT NOT NULL,
     classic INTEGER NOT NULL, created_at REAL NOT NULL, settled_at REAL, failed INTEGER,
-    message BLOB
+    message BLOB, handed_out INTEGER NOT NULL DEFAULT 0
 );
 CREATE INDEX tasks_of_a_group ON tasks (group_id);
 CREATE INDEX settled_tasks ON tasks (settled_at) WHERE settled_at IS NOT NULL;

@@ -221,7 +221,7 @@ class Store:
         """The task of this id, unless it is unknown or forgotten."""
         row = self._one(
             "SELECT id, group_id, function_id, endpoint_id, created_at, settled_at,"
-            " message, failed, classic FROM tasks WHERE id = ?",
+            " message, failed, classic FROM tasks WHERE id = ? AND NOT handed_out",
             task_id,
         )
         if row is None:
@@ -276,10 +276,13 @@ class Store:
         """Forget the tasks that were settled more than 30 minutes ago."""
         self._forget("settled_at < ?", self._clock() - RESULTS_KEPT_FOR)
 
-    def forget_read(self, task_ids: Iterable[str]) -> None:
-        """Forget those of the tasks that are classic and settled: their results were read."""
-        wanted = json.dumps(list(task_ids))
-        self._forget("classic AND id IN (SELECT value FROM json_each(?))", wanted)
+    def hand_out(self, task_id: str) -> None:
+        """Forget the result of a settled task, which then is known to its group alone."""
+        (length,) = self._one("SELECT length(message) FROM tasks WHERE id = ?", task_id)
+        self._database.execute(
+            "UPDATE tasks SET handed_out = 1, message = x'' WHERE id = ?", (task_id,)
+        )
+        self._kept_bytes -= length
 
     def _forget_oldest(self) -> None:
         """Forget settled tasks, oldest first, until a tenth of the room is free again."""

@@ -114,13 +114,13 @@ def test_noted_ids_are_bounded_too():
     assert matcher.held == NOTED_PER_HELD
 
 
-def test_a_held_result_that_is_delivered_again_keeps_its_newest_tag():
+def test_a_held_result_that_is_delivered_again_keeps_its_newest_tag_and_gives_back_the_other():
     matcher: Matcher[str] = Matcher()
     submit = matcher.sending()
-    matcher.received(result("t"), "old channel")
-    assert matcher.received(result("t"), "new channel") == []
+    matcher.received(result("t"), "first delivery")
+    assert matcher.received(result("t"), "second") == [Duplicate("t", "first delivery")]
     events = matcher.answered(submit, [("t", "ticket")])
-    assert events == [Settled(("ticket",), result("t"), "new channel")]
+    assert events == [Settled(("ticket",), result("t"), "second")]
 
 
 def test_a_noted_result_that_is_delivered_again_is_noted_again():
@@ -187,3 +187,12 @@ def test_open_tasks_come_oldest_first():
         matcher.expect(f"t{number}", number)
     matcher.received(result("t1"))
     assert list(matcher.open_tasks()) == [("t0", 0), ("t2", 2)]
+
+
+def test_a_task_is_awaited_from_its_receipt_to_its_result():
+    matcher: Matcher[str] = Matcher()
+    matcher.answered(matcher.sending(), [("t", "ticket")])
+    assert matcher.awaits("t")
+    assert not matcher.awaits("another")
+    matcher.received(Result("t", "value"))
+    assert not matcher.awaits("t")

@@ -171,3 +171,17 @@ def test_128_tasks_are_taken_in_a_few_milliseconds(store):
         add_tasks(store, *["p" * 100] * 128)
         best = min(best, time.perf_counter() - before)
     assert best < 0.005
+
+
+def test_a_result_that_was_handed_out_is_gone_but_its_task_stays_in_its_group():
+    store = Store()
+    group_id = store.add_task_group(queued=False)
+    (task_id,) = store.add_tasks([("f", "p")], group_id=group_id, endpoint_id="e", classic=True)
+    store.settle(task_id, b"result", failed=False)
+    task = store.task(task_id)
+    assert task is not None
+    assert task.classic
+    store.hand_out(task_id)
+    assert store.task(task_id) is None
+    assert [known for known, _ in store.tasks_of_group(group_id)] == [task_id]
+    store.close()
