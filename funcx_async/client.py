@@ -280,6 +280,20 @@ class FuncXClient(ClassicRoutes):
         )
         return EndpointStatus(answer.status, answer.details or {}, answer.logs or ())
 
+    async def get_endpoint(self, endpoint_id: str) -> dict[str, Any]:
+        """Ask what an endpoint is: its name, versions and configuration, as the service has them.
+
+        Raises:
+            NotFound: if the service does not know it.
+            FuncXError: as every request.
+        """
+        return await self._request(
+            "GET",
+            f"/v2/endpoints/{endpoint_id}",
+            dict[str, Any],
+            f"asking what the endpoint {endpoint_id} is",
+        )
+
     async def get_version(self) -> dict[str, Any]:
         """Ask for the versions of the service, and the oldest of SDK and endpoint that it takes.
 

@@ -15,16 +15,13 @@ from uuid import UUID
 from funcx_async.client import FuncXClient
 from funcx_async.configuration import Configuration
 from funcx_async.dialects import DIALECTS
-from funcx_async.errors import ExecutorClosed, SerializationError
+from funcx_async.errors import ExecutorClosed
 from funcx_async.functions import Function, Functions
 from funcx_async.futures import FuncXFuture, running_loop
 from funcx_async.models import Stats
 from funcx_async.session import Session
 from funcx_async.settings import ExecutorOptions, Target, TargetOptions
 from funcx_async.submitting import Submitting, checked_function_id
-
-MAX_PAYLOAD = 10_000_000
-"""Bytes: the service's limit for the arguments of one task."""
 
 _log = logging.getLogger(__name__)
 
@@ -73,7 +70,7 @@ class FuncXExecutor(Configuration, Submitting):
         if funcx_client is not None:
             self._settings.made_group = funcx_client.task_group_id
         self._client = funcx_client
-        self._functions_of: dict[str | None, Functions] = {}
+        self._functions_of: dict[tuple[str | None, bool], Functions] = {}
         self._session: Session | None = None
         self._closed = False
 
@@ -210,23 +207,32 @@ class FuncXExecutor(Configuration, Submitting):
         """Serialize and queue one task for ``target``; raises as :meth:`submit`."""
         session = self._bound()
         route = target.route(self._settings.made_group)
-        function = fn if isinstance(fn, Function) else self._functions.find(fn)
+        if isinstance(fn, Function):
+            function = fn
+        elif session.reads_source(route.endpoint_id):
+            function = self._functions.find(fn)
+        else:
+            function = self._functions_as(source=False).find(fn)
         payload = self._settings.serializer.serialize_arguments(args, dict(kwargs))
-        if len(payload) > MAX_PAYLOAD:
-            raise SerializationError(
-                f"The arguments make {len(payload):,} bytes, and the service takes at most "
-                f"{MAX_PAYLOAD:,} for one task: keep large objects elsewhere and send their names."
-            )
         return session.submit(route, function, payload)
 
     @property
     def _functions(self) -> Functions:
-        """Those of the container of new tasks: a function is registered for each anew."""
-        container_id = self.container_id
-        functions = self._functions_of.get(container_id)
+        return self._functions_as(source=True)
+
+    def _functions_as(self, *, source: bool) -> Functions:
+        """Those of the container of new tasks: a function is registered for each anew.
+
+        And once more, without source, for endpoints that cannot read it.
+        """
+        key = (self.container_id, source)
+        functions = self._functions_of.get(key)
         if functions is None:
-            fresh = Functions(self._settings.serializer, container_id)
-            functions = self._functions_of.setdefault(container_id, fresh)
+            serializer = self._settings.serializer
+            fresh = Functions(
+                serializer if source else serializer.without_source(), self.container_id
+            )
+            functions = self._functions_of.setdefault(key, fresh)
         return functions
 
     async def room(self) -> None:

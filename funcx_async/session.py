@@ -18,6 +18,7 @@ from typing import Any, TypeAlias
 
 from funcx_async.client import FuncXClient
 from funcx_async.core.batcher import Route, Submission
+from funcx_async.endpoints import Endpoints
 from funcx_async.errors import ExecutorClosed, TooManyOpenTasks
 from funcx_async.functions import Function
 from funcx_async.futures import FuncXFuture, running_loop
@@ -56,6 +57,7 @@ class Session:
         self._open: set[AnyFuture] = set()
         self._joined: dict[str, ResultStream] = {}
         self._submitter = Submitter(self, self.loop)
+        self._endpoints = Endpoints(client)
         self._closing = False
         self._sealed = False
         self._changed = asyncio.Event()
@@ -118,7 +120,12 @@ class Session:
         if self._sealed:  # it was on its way from another thread while the executor ended
             submission.ticket.fail(ExecutorClosed("The executor was shut down meanwhile."))
         else:
+            self._endpoints.notice(route.endpoint_id)
             self._submitter.enqueue(route, submission)
+
+    def reads_source(self, endpoint_id: str) -> bool:
+        """Whether an endpoint's workers read functions as source, as far as is known by now."""
+        return self._endpoints.versions(endpoint_id).reads_source
 
     async def room(self) -> None:
         """Wait until one more task may be open."""
@@ -287,6 +294,7 @@ class Session:
             await self._leave()
 
     async def _leave(self) -> None:
+        await self._endpoints.close()
         for stream in tuple(self._joined.values()):
             await stream.leave(self)
         self._joined.clear()

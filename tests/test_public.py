@@ -58,7 +58,7 @@ LEVELS = {
     2: "answers environments registration waiting",
     3: "auth classic dialects",
     4: "client settings",
-    5: "configuration functions results",
+    5: "configuration endpoints functions results",
     6: "submitter submitting",
     7: "session",
     8: "executor",

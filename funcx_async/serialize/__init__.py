@@ -12,6 +12,7 @@ from funcx_async.serialize.combined import AllCodeStrategies, CombinedCode
 from funcx_async.serialize.data import AllDataStrategies, DillDataBase64, JSONData
 from funcx_async.serialize.facade import FuncXSerializer
 from funcx_async.serialize.framing import MalformedFrame, pack_buffers, unpack_buffers
+from funcx_async.serialize.origin import send_by_reference, send_by_value
 from funcx_async.serialize.strategy import SerializationStrategy
 
 __all__ = [
@@ -30,5 +31,7 @@ __all__ = [
     "PureSourceTextInspect",
     "SerializationStrategy",
     "pack_buffers",
+    "send_by_reference",
+    "send_by_value",
     "unpack_buffers",
 ]

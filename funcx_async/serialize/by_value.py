@@ -38,8 +38,8 @@ from funcx_async.serialize import classes
 from funcx_async.serialize.diagnosis import CannotTravel
 from funcx_async.serialize.expressions import Call, Namespace, Referable
 from funcx_async.serialize.imports import NotImportable, importable
-from funcx_async.serialize.names import Chain, globals_read, submodules_read
-from funcx_async.serialize.origin import found_by_name, is_ours, worker_has
+from funcx_async.serialize.names import Chain, globals_read, modules_imported, submodules_read
+from funcx_async.serialize.origin import found_by_name, is_ours, worker_has, worker_lacks
 
 PROTOCOL = 4
 """What Python 3.8 and later read, and dill's own choice up to 3.13."""
@@ -129,6 +129,7 @@ class ByValuePickler(_Pickler):  # type: ignore[misc]  # likewise
 
     def _save_function(self, function: FunctionType) -> None:
         code = function.__code__
+        _check_imports(function)
         namespace = self._namespace_of(function.__globals__)
         cells = function.__closure__ or ()
         for cell in cells:
@@ -310,6 +311,16 @@ class ByValuePickler(_Pickler):  # type: ignore[misc]  # likewise
 
 _MISSING = object()
 _DEEPEST = 10
+
+
+def _check_imports(function: FunctionType) -> None:
+    """Refuse a function that would fail on the worker, before it is sent there."""
+    for name in sorted(filter(worker_lacks, modules_imported(function.__code__))):
+        raise CannotTravel(
+            f"{function.__qualname__} imports your module {name} when it runs, and the worker does "
+            "not have it; import it at the top of the file, so that what is used of it travels "
+            f"along, or say send_by_reference({name!r}) if the workers do have it"
+        )
 
 
 def _state_of(function: FunctionType) -> dict[str, Any]:

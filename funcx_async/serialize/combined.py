@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import Any
 
+from funcx_async.serialize import pickled
 from funcx_async.serialize.code import (
     DillCode,
     DillCodeSource,
@@ -18,7 +19,6 @@ from funcx_async.serialize.source import Incomplete, source_of
 from funcx_async.serialize.strategy import (
     IDENTIFIER_LENGTH,
     SerializationStrategy,
-    all_that_write,
     first_that_reads,
 )
 
@@ -39,7 +39,7 @@ class CombinedCode(SerializationStrategy):
     """Source in a pickle, and the compiled function behind it: what classic workers read.
 
     Parts are divided by colons, which source text has too; so only the two base64 parts are
-    written, and only base64 parts can be read.
+    written, and only base64 parts can be read. Source is only there where it is complete.
     """
 
     identifier = "10\n"
@@ -47,8 +47,12 @@ class CombinedCode(SerializationStrategy):
 
     def encode(self, value: Any) -> str:
         """Write the function in both ways."""
-        parts = all_that_write([DillCodeSource(), DillCode()], value)
-        return ":".join(f"{part[:IDENTIFIER_LENGTH]}:{part[IDENTIFIER_LENGTH:]}" for part in parts)
+        parts = [f"{DillCode.identifier}:{DillCode().encode(value)}"]
+        with suppress(Incomplete):
+            source = source_of(value)
+            text = pickled.to_text(pickled.dump((source.name, source.text)))
+            parts.insert(0, f"{DillCodeSource.identifier}:{text}")
+        return ":".join(parts)
 
     def decode(self, text: str) -> Any:
         """Read the first part that can be read."""

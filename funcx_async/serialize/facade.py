@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import Any
 
 from funcx_async.errors import DeserializationError
@@ -17,6 +18,7 @@ from funcx_async.serialize.code import (
 )
 from funcx_async.serialize.combined import AllCodeStrategies, CombinedCode, lone_part
 from funcx_async.serialize.data import AllDataStrategies, DillDataBase64, JSONData
+from funcx_async.serialize.sizes import largest_arguments, too_large
 from funcx_async.serialize.strategy import IDENTIFIER_LENGTH, SerializationStrategy
 from funcx_async.serialize.wrappers import runnable
 
@@ -43,6 +45,9 @@ ANY_CODE = "globus_compute_sdk.*Code"
 
 ANY_DATA = "globus_compute_sdk.*Data"
 """In an allow-list: every strategy for data."""
+
+MAX_PAYLOAD = 10_000_000
+"""Characters: the service's limit for the arguments of one task."""
 
 _OFFICIAL_HOMES = ("globus_compute_sdk.serialize.concretes.", "globus_compute_sdk.serialize.")
 
@@ -132,6 +137,15 @@ class FuncXSerializer:
         task = runnable(function)
         return self._write_code(task, getattr(task, "__qualname__", "the function"))
 
+    def without_source(self) -> FuncXSerializer:
+        """Give a serializer for endpoints before 4.0, which read compiled functions only.
+
+        It differs only if the choice of strategy was left to this one.
+        """
+        if not self._lone_parts:
+            return self
+        return FuncXSerializer(DillCode, self._data, allowed_deserializers=self._allowed)
+
     def serialize_arguments(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> str:
         r"""Write the arguments of one task.
 
@@ -143,14 +157,21 @@ class FuncXSerializer:
             The two serialized texts, packed.
 
         Raises:
-            SerializationError: one cannot be sent; the message names it, as ``args[1]['f']``.
+            SerializationError: one cannot be sent, or they are too large together; the message
+                names it, as ``args[1]['f']``, or the largest.
 
         Example:
             >>> FuncXSerializer().serialize_arguments((1,), {})
             '28\n00\ngASVBQAAAAAAAABLAYWULg==\n12\n00\ngAR9lC4=\n'
         """
         positional = self._data.serialize(tuple(args), name="args")
-        return framing.pack_buffers([positional, self._data.serialize(dict(kwargs), name="kwargs")])
+        packed = framing.pack_buffers(
+            [positional, self._data.serialize(dict(kwargs), name="kwargs")]
+        )
+        if len(packed) > MAX_PAYLOAD:
+            size = partial(_size_by, self._data)
+            raise too_large(len(packed), MAX_PAYLOAD, largest_arguments(args, kwargs, size))
+        return packed
 
     def _write_code(self, value: Any, name: str = "the value") -> str:
         payload = self._code.serialize(value, name=name)
@@ -229,6 +250,10 @@ def _strategy(like: object) -> SerializationStrategy:
             return strategy
     names = ", ".join(type(strategy).__name__ for strategy in STRATEGIES.values())
     raise ValueError(f"{like!r} is not a known strategy; the strategies are {names}")
+
+
+def _size_by(strategy: SerializationStrategy, value: Any) -> int:
+    return len(strategy.encode(value))
 
 
 def _readable(allowed: list[Strategylike]) -> Mapping[str, SerializationStrategy]:

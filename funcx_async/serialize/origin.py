@@ -9,6 +9,7 @@ itself counts as one's own too: a worker needs nothing but dill.
 from __future__ import annotations
 
 import importlib.metadata
+import importlib.util
 import json
 import sys
 import sysconfig
@@ -18,6 +19,9 @@ from types import FunctionType, ModuleType
 
 _SITE = frozenset({"site-packages", "dist-packages"})
 _HEAP_TYPE = 1 << 9
+_by_value: dict[str, bool] = {}
+"""What somebody said of modules: whether they go by value."""
+
 _OWN = __name__.partition(".")[0]
 
 
@@ -35,6 +39,8 @@ def worker_has(module_name: str) -> bool:
         >>> worker_has("json.decoder"), worker_has("__main__")
         (True, False)
     """
+    if (rule := _rule_for(module_name)) is not None:
+        return not rule
     module = sys.modules.get(module_name)
     if module is None or module_name == "__main__":
         return False
@@ -45,6 +51,87 @@ def worker_has(module_name: str) -> bool:
     if place is None:
         return top in sys.stdlib_module_names
     return _is_elsewhere(top, place)
+
+
+def send_by_value(module: str | ModuleType) -> None:
+    """Have a module's functions and classes travel by value from now on.
+
+    For what is installed here and not on the workers. It counts for the whole process, and for
+    functions that are submitted for the first time afterwards.
+
+    Args:
+        module: a module or package, or its name; its submodules are meant too, unless they have a
+            rule of their own.
+
+    Raises:
+        TypeError: it is neither.
+
+    Example:
+        >>> send_by_value("my_lab_tools")
+    """
+    _by_value[_name_of(module)] = True
+
+
+def send_by_reference(module: str | ModuleType) -> None:
+    """Have a module's functions and classes travel by name from now on: the workers have them.
+
+    For one's own modules that are installed on the workers too; see :func:`send_by_value`.
+
+    Args:
+        module: a module or package, or its name.
+
+    Raises:
+        TypeError: it is neither.
+        ValueError: it is ``__main__``, which no worker has.
+
+    Example:
+        >>> send_by_reference("my_lab_tools")
+    """
+    name = _name_of(module)
+    if name == "__main__":
+        raise ValueError("__main__ is the running program; no worker has it")
+    _by_value[name] = False
+
+
+def worker_lacks(module_name: str) -> bool:
+    """Tell whether an import on the worker would fail, as the module is one's own.
+
+    Args:
+        module_name: absolute; it need not be imported here, and is not by asking.
+
+    Returns:
+        True if it lies among one's own files here; False also if it is nowhere here.
+    """
+    top = module_name.partition(".")[0]
+    if top == _OWN or _rule_for(module_name) is False:
+        return False
+    if module_name in sys.modules or top in sys.modules:
+        return not worker_has(module_name if module_name in sys.modules else top)
+    try:
+        spec = importlib.util.find_spec(top)
+    except (ImportError, ValueError):
+        return False
+    if spec is None or spec.origin in ("built-in", "frozen"):
+        return False
+    place = spec.origin or next(iter(spec.submodule_search_locations or []), None)
+    return place is not None and not _is_elsewhere(top, place)
+
+
+def _rule_for(module_name: str) -> bool | None:
+    """Whether a module goes by value, if anybody has said so of it or of its package."""
+    name = module_name
+    while _by_value and name:
+        if name in _by_value:
+            return _by_value[name]
+        name = name.rpartition(".")[0]
+    return None
+
+
+def _name_of(module: str | ModuleType) -> str:
+    name: object = getattr(module, "__name__", None) if isinstance(module, ModuleType) else module
+    if not isinstance(name, str) or not name:
+        raise TypeError(f"expected a module or its name, got {module!r}")
+    return name
 
 
 def found_by_name(thing: FunctionType | type) -> bool:

@@ -14,6 +14,7 @@ holds, objects that have no literal, one name with two meanings.
 from __future__ import annotations
 
 import sys
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import CodeType, FunctionType, ModuleType
@@ -83,14 +84,18 @@ def source_of(function: Callable[..., Any]) -> Source:
         name = getattr(function, "__qualname__", type(function).__qualname__)
         raise Incomplete(f"{name} is not a function written in Python")
     try:
-        return _Assembly().of(function)
+        with _one_at_a_time:
+            return _Assembly().of(function)
     except NotImportable as error:
         raise Incomplete(str(error)) from error
-    except RecursionError:
-        raise Incomplete("it is nested too deeply") from None
+    except (RecursionError, SystemError) as error:  # ast in Python 3.11 fails by either
+        raise Incomplete("it is nested too deeply") from error
 
 
 _UNDER_WAY = ""
+
+_one_at_a_time = threading.Lock()
+"""Trees of syntax are not made in several threads at once in Python 3.11."""
 
 
 class _Absent:
