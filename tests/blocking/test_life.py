@@ -55,6 +55,26 @@ def test_no_thread_starts_before_first_use_and_one_serves_all(run: Program):
     ]
 
 
+def test_should_the_thread_die_open_futures_fail_and_a_new_one_serves(run: Program):
+    program = """
+        import time
+        from funcx_async.blocking.portal import portal
+
+        async def die():
+            raise SystemExit
+
+        executor = FuncXExecutor()
+        future = executor.submit(time.sleep, 3)
+        try:
+            portal().wait(die)
+        except SystemExit:
+            [thread.join() for thread in threading.enumerate() if thread.daemon]
+        print(type(future.exception(5)).__name__, executor.submit(add, 1).result())
+    """
+    ended = run(PRELUDE + textwrap.dedent(program))
+    assert ended.stdout == "ExecutorClosed 2\n", ended.stderr
+
+
 def test_a_forgotten_executor_ends_once_nothing_is_open(service: LocalService):
     executor = service.executor()
     future = executor.submit(add, 1)
