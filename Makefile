@@ -25,11 +25,16 @@ check: $(VENV)/.dev
 proofs: $(VENV)/.dev oracles
 	$(BIN)/python -m pytest -m "proof or oracle" --timeout=300
 
-oracles: $(ORACLES)/sdk/.ready
+oracles: $(ORACLES)/sdk/.ready $(ORACLES)/funcx/.ready
 
 $(ORACLES)/sdk/.ready:
 	$(PYTHON) -m venv $(ORACLES)/sdk
 	$(ORACLES)/sdk/bin/python -m pip install --quiet globus-compute-sdk==4.19.0
+	touch $@
+
+$(ORACLES)/funcx/.ready:
+	$(PYTHON) -m venv $(ORACLES)/funcx
+	$(ORACLES)/funcx/bin/python -m pip install --quiet funcx==1.0.13
 	touch $@
 
 $(VENV)/bin/python:
