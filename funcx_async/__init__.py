@@ -46,11 +46,15 @@ if TYPE_CHECKING:
         DillCodeSource,
         DillCodeTextInspect,
         DillDataBase64,
+        Explanation,
         FuncXSerializer,
         JSONData,
         PickleCode,
         PureSourceDill,
         PureSourceTextInspect,
+        explain,
+        send_by_reference,
+        send_by_value,
     )
     from funcx_async.waiting import as_completed, gather
 
@@ -68,6 +72,7 @@ __all__ = [
     "DillCodeTextInspect",
     "DillDataBase64",
     "ExecutorClosed",
+    "Explanation",
     "Forbidden",
     "FuncXClient",
     "FuncXError",
@@ -89,7 +94,10 @@ __all__ = [
     "TooLarge",
     "TooManyOpenTasks",
     "as_completed",
+    "explain",
     "gather",
+    "send_by_reference",
+    "send_by_value",
 ]
 
 _HOMES = {
@@ -106,6 +114,7 @@ _HOMES = {
     "DillCodeTextInspect": "serialize",
     "DillDataBase64": "serialize",
     "ExecutorClosed": "errors",
+    "Explanation": "serialize",
     "Forbidden": "errors",
     "FuncXClient": "client",
     "FuncXError": "errors",
@@ -127,7 +136,10 @@ _HOMES = {
     "TooLarge": "errors",
     "TooManyOpenTasks": "errors",
     "as_completed": "waiting",
+    "explain": "serialize",
     "gather": "waiting",
+    "send_by_reference": "serialize",
+    "send_by_value": "serialize",
 }
 
 

@@ -28,6 +28,7 @@ PUBLIC = [
     "DillCodeTextInspect",
     "DillDataBase64",
     "ExecutorClosed",
+    "Explanation",
     "Forbidden",
     "FuncXClient",
     "FuncXError",
@@ -49,7 +50,10 @@ PUBLIC = [
     "TooLarge",
     "TooManyOpenTasks",
     "as_completed",
+    "explain",
     "gather",
+    "send_by_reference",
+    "send_by_value",
 ]
 
 LEVELS = {

@@ -10,6 +10,7 @@ from funcx_async.serialize.code import (
 )
 from funcx_async.serialize.combined import AllCodeStrategies, CombinedCode
 from funcx_async.serialize.data import AllDataStrategies, DillDataBase64, JSONData
+from funcx_async.serialize.explanation import Explanation, explain
 from funcx_async.serialize.facade import FuncXSerializer
 from funcx_async.serialize.framing import MalformedFrame, pack_buffers, unpack_buffers
 from funcx_async.serialize.origin import send_by_reference, send_by_value
@@ -23,6 +24,7 @@ __all__ = [
     "DillCodeSource",
     "DillCodeTextInspect",
     "DillDataBase64",
+    "Explanation",
     "FuncXSerializer",
     "JSONData",
     "MalformedFrame",
@@ -30,6 +32,7 @@ __all__ = [
     "PureSourceDill",
     "PureSourceTextInspect",
     "SerializationStrategy",
+    "explain",
     "pack_buffers",
     "send_by_reference",
     "send_by_value",

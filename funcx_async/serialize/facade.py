@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from functools import partial
 from typing import Any
 
 from funcx_async.errors import DeserializationError
@@ -18,7 +17,7 @@ from funcx_async.serialize.code import (
 )
 from funcx_async.serialize.combined import AllCodeStrategies, CombinedCode, lone_part
 from funcx_async.serialize.data import AllDataStrategies, DillDataBase64, JSONData
-from funcx_async.serialize.sizes import largest_arguments, too_large
+from funcx_async.serialize.sizes import Sized, largest_arguments, sizes_of_arguments, too_large
 from funcx_async.serialize.strategy import IDENTIFIER_LENGTH, SerializationStrategy
 from funcx_async.serialize.wrappers import runnable
 
@@ -169,9 +168,16 @@ class FuncXSerializer:
             [positional, self._data.serialize(dict(kwargs), name="kwargs")]
         )
         if len(packed) > MAX_PAYLOAD:
-            size = partial(_size_by, self._data)
-            raise too_large(len(packed), MAX_PAYLOAD, largest_arguments(args, kwargs, size))
+            raise too_large(len(packed), MAX_PAYLOAD, largest_arguments(args, kwargs, self._size))
         return packed
+
+    def sizes(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> list[Sized]:
+        """Tell how large each argument of a task is by itself; raises as serializing them."""
+        self.serialize_arguments(args, kwargs)
+        return sizes_of_arguments(args, kwargs, self._size)
+
+    def _size(self, value: Any) -> int:
+        return len(self._data.encode(value))
 
     def _write_code(self, value: Any, name: str = "the value") -> str:
         payload = self._code.serialize(value, name=name)
@@ -250,10 +256,6 @@ def _strategy(like: object) -> SerializationStrategy:
             return strategy
     names = ", ".join(type(strategy).__name__ for strategy in STRATEGIES.values())
     raise ValueError(f"{like!r} is not a known strategy; the strategies are {names}")
-
-
-def _size_by(strategy: SerializationStrategy, value: Any) -> int:
-    return len(strategy.encode(value))
 
 
 def _readable(allowed: list[Strategylike]) -> Mapping[str, SerializationStrategy]:

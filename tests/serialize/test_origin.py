@@ -1,12 +1,22 @@
 from __future__ import annotations
 
+import importlib
 import sys
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 
-from funcx_async.serialize.origin import found_by_name, is_ours, worker_has
+from funcx_async.errors import SerializationError
+from funcx_async.serialize import FuncXSerializer
+from funcx_async.serialize.origin import (
+    found_by_name,
+    is_ours,
+    send_by_reference,
+    send_by_value,
+    worker_has,
+)
 from tests.serialize import application
 
 
@@ -110,3 +120,85 @@ def test_classes_of_the_interpreter_are_never_ours() -> None:
     assert not is_ours(json.JSONDecoder)
     assert not is_ours(type(None))
     assert not is_ours(type(len))
+
+
+@pytest.fixture
+def mine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A package of ours, under a name that no other test uses, and not imported."""
+    name = f"mine_{tmp_path.name.translate(str.maketrans('[]-', '___'))}"
+    (tmp_path / name).mkdir()
+    (tmp_path / name / "__init__.py").write_text("def f(): return 1\n")
+    (tmp_path / name / "inner.py").write_text("def g(): return 2\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    return name
+
+
+def test_somebody_may_say_that_the_workers_have_a_package_of_ours(mine: str) -> None:
+    package = importlib.import_module(mine)
+    inner = importlib.import_module(f"{mine}.inner")
+    assert not worker_has(mine)
+    send_by_reference(package)
+    assert worker_has(mine)
+    assert worker_has(f"{mine}.inner")
+    assert found_by_name(inner.g)
+    assert len(FuncXSerializer().serialize_function(inner.g)) < 200
+    send_by_value(f"{mine}.inner")
+    assert worker_has(mine)
+    assert not worker_has(f"{mine}.inner")
+    assert len(FuncXSerializer().serialize_function(inner.g)) > 200
+    send_by_value(mine)
+    assert not worker_has(mine)
+
+
+def test_somebody_may_say_that_the_workers_lack_an_installed_package(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site = tmp_path / "site-packages"
+    site.mkdir()
+    installed(site, "installed_for_rules", None)
+    monkeypatch.syspath_prepend(site)
+    module = importlib.import_module("installed_for_rules")
+    assert worker_has("installed_for_rules")
+    send_by_value("installed_for_rules")
+    assert not worker_has("installed_for_rules")
+    again = FuncXSerializer().deserialize(FuncXSerializer().serialize_function(module.function))
+    assert again() == 1
+    assert again is not module.function
+
+
+def test_a_rule_is_for_a_module_and_not_for_the_running_program() -> None:
+    for nonsense in (None, 3, ""):
+        with pytest.raises(TypeError, match="expected a module or its name"):
+            send_by_value(nonsense)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="no worker has it"):
+        send_by_reference("__main__")
+
+
+def importing(name: str, text: str = "import {0}") -> Any:
+    namespace: dict[str, Any] = {"__name__": "importing"}
+    body = "\n".join(f"    {line}" for line in text.format(name).splitlines())
+    exec(f"def imports_it():\n{body}\n", namespace)
+    return namespace["imports_it"]
+
+
+@pytest.mark.parametrize("text", ["import {0}", "from {0} import f", "import {0}.inner as i"])
+def test_importing_a_module_of_ours_when_it_runs_is_refused_at_submit(mine: str, text: str) -> None:
+    with pytest.raises(SerializationError, match=f"imports_it imports your module {mine}") as said:
+        FuncXSerializer().serialize_function(importing(mine, text))
+    assert "at the top of the file" in str(said.value)
+    assert mine not in sys.modules
+
+
+def test_importing_what_the_workers_have_or_may_have_is_not(mine: str) -> None:
+    guarded = "try:\n    import {0}\nexcept ImportError:\n    pass"
+    for function in (
+        importing("json"),
+        importing("xml.etree"),
+        importing("dill"),
+        importing("nowhere_to_be_found_here"),
+        importing("funcx_async"),
+        importing(mine, guarded),
+    ):
+        assert FuncXSerializer().serialize_function(function)
+    send_by_reference(mine)
+    assert FuncXSerializer().serialize_function(importing(mine))
