@@ -5,6 +5,7 @@ A token never appears in a ``repr``, a log line or an exception.
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from functools import partial
@@ -12,6 +13,7 @@ from typing import TypeAlias
 
 import httpx
 
+from funcx_async.cancellation import is_cancelled
 from funcx_async.environments import SERVICE_URL_VARIABLE, TOKEN_VARIABLE
 from funcx_async.errors import AuthenticationFailed
 
@@ -48,8 +50,15 @@ class BearerAuth(httpx.Auth):
 
     async def _token(self) -> str:
         token: object = self._source()
-        if inspect.isawaitable(token):
-            token = await token
+        try:
+            if inspect.isawaitable(token):
+                token = await token
+        except asyncio.CancelledError as error:
+            if is_cancelled():
+                raise
+            raise AuthenticationFailed(
+                "The source of tokens was cancelled before it gave one.", status=401
+            ) from error
         if not isinstance(token, str) or not token.isprintable() or " " in token or not token:
             raise AuthenticationFailed(
                 "The source of tokens gave something that is not a bearer token "

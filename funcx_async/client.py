@@ -23,11 +23,18 @@ from funcx_async.answers import (
     refusal,
 )
 from funcx_async.auth import Auth, resolve_auth
+from funcx_async.cancellation import is_cancelled
 from funcx_async.classic import ClassicRoutes
 from funcx_async.core.budget import RequestBudget
 from funcx_async.dialects import DIALECTS, Order
 from funcx_async.environments import is_loopback, service_url
-from funcx_async.errors import AnswerLost, AnswerNotUnderstood, ServiceUnavailable, SubmitUncertain
+from funcx_async.errors import (
+    AnswerLost,
+    AnswerNotUnderstood,
+    SerializationError,
+    ServiceUnavailable,
+    SubmitUncertain,
+)
 from funcx_async.models import EndpointStatus, Receipt, ResultQueueAddress, TaskStatus
 from funcx_async.registration import Registration, registration_of
 from funcx_async.serialize import FuncXSerializer
@@ -327,16 +334,23 @@ class FuncXClient(ClassicRoutes):
             delay = self._budget.delay(now)
             self._budget.spend(now + delay)
             await asyncio.sleep(delay)
-        content = None if body is None else msgspec.json.encode(body)
+        content = _encoded(body, what)
         headers = {} if body is None else {"Content-Type": "application/json"}
         try:
-            response = await self._session().request(method, path, content=content, headers=headers)
+            async with asyncio.timeout(self._timeout):
+                response = await self._session().request(
+                    method, path, content=content, headers=headers
+                )
         except _NOT_WRITTEN as error:
             raise ServiceUnavailable(
                 f"{self.base_url} cannot be reached for {what} ({_in_words(error)}). Check the "
                 "address, the network and the proxy."
             ) from error
-        except httpx.HTTPError as error:
+        except asyncio.CancelledError as error:
+            if is_cancelled():
+                raise
+            raise AnswerLost(f"Something underneath was cancelled at {what}.") from error
+        except (httpx.HTTPError, TimeoutError) as error:
             raise AnswerLost(f"The service did not answer {what} ({_in_words(error)}).") from error
         if response.is_success:
             return response.content
@@ -351,7 +365,9 @@ class FuncXClient(ClassicRoutes):
             self._http = httpx.AsyncClient(
                 base_url=self.base_url,
                 auth=self._auth,
-                timeout=self._timeout,
+                timeout=httpx.Timeout(
+                    self._timeout, connect=self._timeout / 2, pool=self._timeout / 2
+                ),
                 transport=self._transport,
                 headers={"Accept": "application/json", "User-Agent": self.dialect.user_agent},
                 trust_env=not is_loopback(self.base_url),
@@ -362,6 +378,13 @@ class FuncXClient(ClassicRoutes):
                 "client for each loop."
             )
         return self._http
+
+
+def _encoded(body: object, what: str) -> bytes | None:
+    try:
+        return None if body is None else msgspec.json.encode(body)
+    except (TypeError, ValueError) as error:
+        raise SerializationError(f"{what}: {error}, which JSON cannot carry.") from error
 
 
 def _in_words(error: Exception) -> str:

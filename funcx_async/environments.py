@@ -110,6 +110,8 @@ def _checked(url: str, source: str) -> str:
     parts = urlsplit(root)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ValueError(f"{source} must be an http or https URL, not {url!r}.")
+    if parts.username or parts.password:
+        raise ValueError(f"{source} must not hold a password: give credentials by auth=.")
     if parts.path.endswith(("/v2", "/v3")):
         raise ValueError(f"{source} is the service's root: leave out {parts.path!r}.")
     return root

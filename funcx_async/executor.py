@@ -72,6 +72,7 @@ class FuncXExecutor(Configuration, Submitting):
         self._client = funcx_client
         self._functions_of: dict[tuple[str | None, bool], Functions] = {}
         self._session: Session | None = None
+        self._forgotten: weakref.finalize[..., FuncXExecutor] | None = None
         self._closed = False
 
     def __repr__(self) -> str:
@@ -169,6 +170,12 @@ class FuncXExecutor(Configuration, Submitting):
                 they still settle while the loop runs.
             cancel_futures: cancel the tasks that are not sent yet.
         """
+        session = self._session
+        if session is not None and not session.ended and session.loop is not running_loop():
+            raise RuntimeError(
+                "This executor belongs to another event loop that is still open: shut it down "
+                "there."
+            )
         session = self._close(cancel_futures=cancel_futures)
         if wait and session is not None:
             await session.closed()
@@ -225,13 +232,13 @@ class FuncXExecutor(Configuration, Submitting):
 
         And once more, without source, for endpoints that cannot read it.
         """
-        key = (self.container_id, source)
+        serializer = self._settings.serializer
+        if not source:
+            serializer = serializer.without_source()
+        key = (self.container_id, serializer is self._settings.serializer)
         functions = self._functions_of.get(key)
         if functions is None:
-            serializer = self._settings.serializer
-            fresh = Functions(
-                serializer if source else serializer.without_source(), self.container_id
-            )
+            fresh = Functions(serializer, self.container_id)
             functions = self._functions_of.setdefault(key, fresh)
         return functions
 
@@ -251,7 +258,10 @@ class FuncXExecutor(Configuration, Submitting):
         """Take no more tasks; gives the session that is still to end, if there is one."""
         self._closed = True
         session = self._session
-        if session is None or session.ended:
+        if session is None:
+            return None
+        if session.ended:
+            session.fail_open()
             return None
         session.close(cancel_futures=cancel_futures)
         return session
@@ -286,7 +296,10 @@ class FuncXExecutor(Configuration, Submitting):
             )
         client = self._client or FuncXClient()
         session = Session(self._settings, client, closes_client=self._client is None)
-        weakref.finalize(self, session.close_from_anywhere).atexit = False
+        if self._forgotten is not None:
+            self._forgotten.detach()
+        self._forgotten = weakref.finalize(self, session.close_from_anywhere)
+        self._forgotten.atexit = False
         self._session = session
         return session
 

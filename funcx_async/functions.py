@@ -166,21 +166,29 @@ class Functions:
             return self._object(fn)
 
     def _object(self, fn: Callable[..., Any]) -> Function | None:
-        return self._by_object.get(fn) if isinstance(fn, _FROZEN) else None
+        return self._by_object.get(fn) if _is_frozen(fn) else None
 
     def _keep(self, fn: Callable[..., Any], digest: str, function: Function) -> Function:
         with self._lock:
             function = self._by_content.setdefault(digest, function)
             self._by_content.move_to_end(digest)
-            if isinstance(fn, _FROZEN):
+            if _is_frozen(fn):
                 self._by_object[fn] = function
             if len(self._by_content) > REMEMBERED:
                 self._by_content.popitem(last=False)
             return function
 
 
-_FROZEN = (FunctionType, BuiltinFunctionType)
-"""Callables without a state of their own that could change between two submits."""
+def _is_frozen(fn: Callable[..., Any]) -> bool:
+    """Whether ``fn`` has no state of its own that could change between two submits."""
+    if isinstance(fn, BuiltinFunctionType):
+        return True
+    if not isinstance(fn, FunctionType) or fn.__closure__ or fn.__kwdefaults__:
+        return False
+    return all(isinstance(default, _CONSTANT) for default in fn.__defaults__ or ())
+
+
+_CONSTANT = (type(None), bool, int, float, complex, str, bytes)
 
 
 def _retrieve(registering: asyncio.Task[str]) -> None:

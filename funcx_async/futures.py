@@ -19,7 +19,7 @@ from collections.abc import Callable, Generator
 from concurrent.futures._base import CANCELLED, CANCELLED_AND_NOTIFIED, PENDING, RUNNING
 from typing import Any, Protocol, TypeVar
 
-from funcx_async.errors import FuncXError
+from funcx_async.errors import DeserializationError, FuncXError
 from funcx_async.models import TaskStatus
 
 T = TypeVar("T")
@@ -44,6 +44,10 @@ class Origin(Protocol):
 
     async def task_status(self, task_id: str) -> TaskStatus:
         """Ask the service about one task."""
+        ...
+
+    def fail_open(self) -> None:
+        """Fail what is open: the loop is gone."""
         ...
 
     def done(self, future: Any) -> None:
@@ -81,6 +85,7 @@ class FuncXFuture(concurrent.futures.Future[T]):
         self._origin: Origin | None = None
         self._claimed = False
         self._receipt_callbacks: list[Callable[[FuncXFuture[T]], object]] = []
+        self._awaiters: dict[asyncio.Future[None], None] = {}
 
     def __repr__(self) -> str:
         text = super().__repr__()
@@ -89,15 +94,22 @@ class FuncXFuture(concurrent.futures.Future[T]):
     # For those who wait ---------------------------------------------------------------------
 
     def __await__(self) -> Generator[Any, None, T]:
-        if not self.done():
-            waiter = asyncio.get_running_loop().create_future()
-            wake = _waking(waiter)
-            self.add_done_callback(wake)
+        self._notice_closed_loop()
+        waiter = asyncio.get_running_loop().create_future()
+        with self._condition:
+            finished = self.done()
+            if not finished:
+                self._awaiters[waiter] = None
+        if not finished:
             try:
                 yield from waiter
             finally:
-                self.remove_done_callback(wake)
-        return outcome_of(self)
+                with self._condition:
+                    self._awaiters.pop(waiter, None)
+        try:
+            return outcome_of(self)
+        finally:
+            del self  # the traceback of a failure must not keep it alive
 
     def result(self, timeout: float | None = None) -> T:
         """Give the result, waiting in this thread for at most ``timeout`` seconds (None: for ever).
@@ -110,7 +122,10 @@ class FuncXFuture(concurrent.futures.Future[T]):
             FuncXError: what became of the task instead.
         """
         self._refuse_to_deadlock(timeout)
-        return super().result(timeout)
+        try:
+            return super().result(timeout)
+        finally:
+            del self  # the traceback of a failure must not keep it alive
 
     def exception(self, timeout: float | None = None) -> BaseException | None:
         """Give the exception, or None for a good result; waits and raises as :meth:`result`."""
@@ -207,10 +222,19 @@ class FuncXFuture(concurrent.futures.Future[T]):
             raise RuntimeError("No executor made this future, so nobody can read the payload.")
         try:
             value = self._origin.read(payload)
-        except Exception as error:
-            if isinstance(error, FuncXError):
-                error.task_id = self.task_id
+        except KeyboardInterrupt:
+            raise
+        except FuncXError as error:
+            error.task_id = self.task_id
             return self.fail(error)
+        except BaseException as error:  # what is read may be any code, `sys.exit` included
+            failure = DeserializationError(
+                f"Reading the result raised {type(error).__name__}: {error}",
+                payload=payload,
+                task_id=self.task_id,
+            )
+            failure.__cause__ = error
+            return self.fail(failure)
         try:
             self.set_result(value)
         except concurrent.futures.InvalidStateError:
@@ -249,17 +273,25 @@ class FuncXFuture(concurrent.futures.Future[T]):
         self._after_cancelling()
         return True
 
+    def _invoke_callbacks(self) -> None:
+        with self._condition:
+            awaiters = list(self._awaiters)
+        for waiter in awaiters:
+            _OnLoop(waiter.get_loop(), _waking(waiter))(self)
+        super()._invoke_callbacks()  # type: ignore[misc]  # the typeshed leaves it out
+
     def _become_cancelled(self) -> None:
         self._state = CANCELLED
         self._condition.notify_all()
 
     def _after_cancelling(self) -> None:
-        self._invoke_callbacks()  # type: ignore[attr-defined]  # the typeshed leaves it out
+        self._invoke_callbacks()
         if self._origin is not None:
             # Nobody else will, and concurrent.futures.wait would sleep on.
             self.set_running_or_notify_cancel()
 
     def _refuse_to_deadlock(self, timeout: float | None) -> None:
+        self._notice_closed_loop()
         if self._origin is None or timeout == 0 or self.done():
             return
         if running_loop() is self._origin.loop:
@@ -273,6 +305,11 @@ class FuncXFuture(concurrent.futures.Future[T]):
                 "of it: wait for it there."
             )
 
+    def _notice_closed_loop(self) -> None:
+        """Nobody settles a future any more once its loop is closed."""
+        if self._origin is not None and self._origin.loop.is_closed() and not self.done():
+            self._origin.fail_open()
+
 
 class _OnLoop:
     """A callback that belongs to a loop, whoever calls it."""
@@ -285,7 +322,11 @@ class _OnLoop:
 
     def __call__(self, future: Any) -> None:
         if running_loop() is self.loop:
-            self.callback(future)
+            try:
+                self.callback(future)
+            except asyncio.CancelledError as error:
+                # It would end whoever settles the future, who is not meant.
+                raise RuntimeError("a done callback was cancelled") from error
         elif not self.loop.is_closed():
             self.loop.call_soon_threadsafe(self.callback, future)
 
@@ -313,6 +354,9 @@ def _waking(waiter: asyncio.Future[None]) -> Callable[[object], None]:
 
 def outcome_of(future: FuncXFuture[T]) -> T:
     """Give what a settled future holds, a cancellation in asyncio's own words."""
-    if future.cancelled():
-        raise asyncio.CancelledError
-    return future.result(0)
+    try:
+        if future.cancelled():
+            raise asyncio.CancelledError
+        return future.result(0)
+    finally:
+        del future  # the traceback of a failure must not keep it alive

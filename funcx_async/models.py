@@ -82,7 +82,7 @@ class TaskStatus:
     @property
     def pending(self) -> bool:
         """Whether the task may still bring a result."""
-        return self.result is None and self.status != "failed"
+        return self.result is None and self.status not in ("failed", "success")
 
 
 @dataclass(frozen=True, slots=True)

@@ -114,6 +114,8 @@ class Session:
         except RuntimeError:
             self._open.discard(future)
             raise ExecutorClosed("The executor's event loop is closed.") from None
+        if self._sealed:  # the loop may have had its last turn between the two lines above
+            future.fail(ExecutorClosed("The executor was shut down meanwhile."))
         return future
 
     def _enqueue(self, route: Route, submission: AnySubmission) -> None:
@@ -143,13 +145,19 @@ class Session:
             FuncXError: as every request; nothing has changed then.
         """
         task_ids = await self.client.get_task_group(task_group_id)
+        if self._sealed:
+            raise ExecutorClosed("The executor was shut down meanwhile.")
         before = list(self._open)
+        joined_before = task_group_id in self._joined
         stream = self.stream(task_group_id)
         futures = [self._reloaded(stream, task_id) for task_id in task_ids]
         try:
-            results = await stream.ask(task_ids)
+            results = await stream.ask(self.client, task_ids)
         except BaseException:
             self._give_up(futures)
+            if not joined_before and stream.idle:
+                self._joined.pop(task_group_id, None)
+                await stream.leave(self)  # else it would go on taking results from others
             raise
         self._give_up(before)
         stream.receive(results)
@@ -236,6 +244,13 @@ class Session:
         """Take note of the task group that the service made."""
         self._settings.made_group = task_group_id
 
+    def unled(self, task_group_id: str) -> bool:
+        """Take note that the service forgot a group; True if it may simply make another."""
+        if self._settings.made_group != task_group_id:
+            return False
+        self._settings.made_group = None
+        return True
+
     def count(self, what: str) -> None:
         """Count a noteworthy thing."""
         self.counts[what] += 1
@@ -289,6 +304,7 @@ class Session:
                     self._changed.clear()
                     await self._changed.wait()
                 sending.cancel()
+                self._submitter.abandon()
         finally:
             self.fail_open()
             await self._leave()

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, Literal, TypedDict
 from uuid import UUID
 
@@ -115,6 +117,11 @@ class Target:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "endpoint_id", _checked_endpoint(self.endpoint_id))
+        for name in ("resource_specification", "user_endpoint_config"):
+            value = getattr(self, name)
+            if isinstance(value, dict):
+                # A copy that cannot be changed in place: a change would not reach the tasks.
+                object.__setattr__(self, name, MappingProxyType(copy.deepcopy(value)))
         self.dialect.check_options(self)
         group = self.task_group_id
         if group is not None and not isinstance(group, str):
@@ -192,6 +199,6 @@ def _as_json(name: str, value: Mapping[str, Any] | None) -> str | None:
     if not value:
         return None
     try:
-        return json.dumps(value, sort_keys=True, allow_nan=False)
+        return json.dumps(dict(value), sort_keys=True, allow_nan=False)
     except (TypeError, ValueError) as error:
         raise TypeError(f"{name} must be made of JSON's types: {error}.") from None

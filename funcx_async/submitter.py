@@ -13,8 +13,10 @@ import json
 import logging
 import random
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Any, Protocol, TypeAlias
 
+from funcx_async.cancellation import is_cancelled
 from funcx_async.client import FuncXClient
 from funcx_async.core.backoff import Backoff
 from funcx_async.core.batcher import Batch, Batcher, Route, Submission, read_receipt
@@ -65,6 +67,10 @@ class Sender(Protocol):
         """Take note of the task group that the service made."""
         ...
 
+    def unled(self, task_group_id: str) -> bool:
+        """Take note that the service forgot a group; True if it may simply make another."""
+        ...
+
     def count(self, what: str) -> None:
         """Count a noteworthy thing."""
         ...
@@ -84,7 +90,9 @@ class Submitter:
         self._batcher: Batcher[AnyFuture, Function] = Batcher()
         self._backoff = Backoff()
         self._not_before = 0.0
+        self._refused_since: float | None = None
         self._wake = asyncio.Event()
+        self._requests: set[asyncio.Task[None]] = set()
 
     @property
     def queued(self) -> int:
@@ -98,6 +106,8 @@ class Submitter:
 
     def enqueue(self, route: Route, submission: AnySubmission) -> None:
         """Queue a submission."""
+        if self._refused_since is not None:
+            submission.retry_until = self._loop.time() + self._session.retry_deadline
         self._batcher.add(route, submission)
         self._wake.set()
 
@@ -106,10 +116,24 @@ class Submitter:
         while True:
             await self._wake.wait()
             self._wake.clear()
-            await asyncio.sleep(max(0.0, self._not_before - self._loop.time()))
-            await self._session.client.within_budget()  # batches grow meanwhile
+            await self._until_allowed()
             while batch := self._batcher.next_batch(self._session.batch_size, FuncXFuture.claim):
-                tasks.create_task(self._post(batch), name="funcx:post")
+                request = tasks.create_task(self._post(batch), name="funcx:post")
+                self._requests.add(request)
+                request.add_done_callback(self._requests.discard)
+
+    def abandon(self) -> None:
+        """End the requests that are still under way: nobody awaits what they bring."""
+        for request in self._requests:
+            request.cancel()
+
+    async def _until_allowed(self) -> None:
+        """Leave the service alone as long as it asked for; batches grow meanwhile."""
+        rest = self._not_before - self._loop.time()
+        while rest > 0:
+            await asyncio.sleep(rest)
+            rest = self._not_before - self._loop.time()
+        await self._session.client.within_budget()
 
     async def _post(self, batch: AnyBatch) -> None:
         """Send a batch, cut where that is needed, and settle what comes of it."""
@@ -122,12 +146,17 @@ class Submitter:
                 try:
                     group = await self._post_once(piece, group)
                 except RequestRefused as error:
+                    if self._group_is_gone(piece, group, error):
+                        group = None
+                        continue
                     cut = _cut(piece, error) if cuts < MAX_CUTS else []
                     cuts += 1
                     pieces[:0] = cut
                     if not cut:
                         fail_all(piece.submissions, error)
-        except Exception as error:
+        except (Exception, asyncio.CancelledError) as error:
+            if is_cancelled():
+                raise  # the session fails what is open
             _log.exception("submitting a batch")
             failure = FuncXError(f"Submitting failed in an unforeseen way: {error!r}")
             failure.__cause__ = error
@@ -168,19 +197,21 @@ class Submitter:
         return group
 
     async def _register(self, batch: AnyBatch) -> tuple[AnyBatch, dict[Function, str]]:
-        """Have all functions registered; what cannot be is failed and left out."""
+        """Have all functions registered; what cannot be is failed or sent later, and left out.
+
+        One try each: a function that the service has trouble with holds up no other.
+        """
         functions = dict.fromkeys(entry.function for entry in batch.submissions)
         answers = await asyncio.gather(
-            *(
-                function.registered(self._session.client, self._session.retry_deadline)
-                for function in functions
-            ),
+            *(function.registered(self._session.client, 0.0) for function in functions),
             return_exceptions=True,
         )
         function_ids: dict[Function, str] = {}
         for function, answer in zip(functions, answers, strict=True):
             if isinstance(answer, str):
                 function_ids[function] = answer
+            elif isinstance(answer, ServiceUnavailable):
+                self._retry(Batch(batch.route, batch.of(function)), answer)
             elif isinstance(answer, Exception):
                 fail_all(batch.of(function), answer)
             else:
@@ -207,6 +238,7 @@ class Submitter:
         )
         self._session.count("batches")
         self._backoff.succeeded()
+        self._refused_since = None
         return receipt
 
     def _accept(
@@ -241,29 +273,48 @@ class Submitter:
             )
         return accepted
 
-    def _retry(self, batch: AnyBatch, error: ServiceUnavailable) -> None:
+    def _retry(self, batch: AnyBatch, error: FuncXError) -> None:
         """Queue again what may be sent again; the service is left alone for a while."""
-        chance = random.random()  # noqa: S311 - spreads the tries, hides nothing
-        delay = max(self._backoff.next_delay(chance), error.retry_after or 0)
-        self._not_before = self._loop.time() + delay
+        now, deadline = self._loop.time(), self._session.retry_deadline
+        if self._refused_since is None:
+            self._refused_since = now
+            self._batcher.limit(now + deadline)
+        asked = getattr(error, "retry_after", None) or 0.0
+        if now >= self._not_before:  # else this is the same trouble that is waited out already
+            chance = random.random()  # noqa: S311 - spreads the tries, hides nothing
+            self._not_before = now + min(self._backoff.next_delay(chance), deadline)
+        self._not_before = max(self._not_before, now + min(asked, deadline))
         again: list[AnySubmission] = []
         for submission in batch.submissions:
             if submission.retry_until is None:
-                submission.retry_until = self._loop.time() + self._session.retry_deadline
-            if self._not_before > submission.retry_until:
+                submission.retry_until = now + deadline
+            if max(self._not_before, now + asked) > submission.retry_until:
                 fail_all([submission], error)
             else:
                 submission.ticket.release()
                 again.append(submission)
-        _log.info("%s %d task(s) are sent again in %.1f s.", error, len(again), delay)
+        _log.info(
+            "%s %d task(s) are sent again in %.1f s.", error, len(again), self._not_before - now
+        )
         self._batcher.put_back(batch.route, again)
+        fail_all(self._batcher.expire(now), error)
 
     def _doubt(self, batch: AnyBatch, error: SubmitUncertain) -> None:
         if not self._session.resubmit_uncertain:
             fail_all(batch.submissions, error)
             return
         _log.warning("%s They are submitted again, as was chosen: some may run twice.", error)
-        self._retry(batch, ServiceUnavailable(str(error)))
+        self._retry(batch, error)
+
+    def _group_is_gone(self, batch: AnyBatch, group: str | None, error: RequestRefused) -> bool:
+        """Whether the service forgot the group that it made: the batch then leads to a new one."""
+        forgotten = error.code == "TASK_GROUP_NOT_FOUND" and group is not None
+        if not (forgotten and self._session.unled(str(group))):
+            return False
+        for submission in batch.submissions:
+            submission.ticket.release()
+        self._batcher.put_back(replace(batch.route, task_group_id=None), batch.submissions)
+        return True
 
 
 def fail_all(submissions: Iterable[AnySubmission], error: Exception) -> None:

@@ -136,6 +136,9 @@ class Submitting(ABC):
             async for future in done:
                 try:
                     result = await future
+                except asyncio.CancelledError:
+                    future.cancel()
+                    raise
                 except Exception as error:
                     if not return_exceptions:
                         raise

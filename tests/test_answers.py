@@ -179,5 +179,6 @@ def test_task_documents_become_records(document, status):
 
 def test_only_a_task_without_outcome_that_has_not_failed_is_pending():
     assert TaskDocument(status="running").to_status("t").pending
+    assert not TaskDocument(status="success").to_status("t").pending, "its result is gone"
     assert not TaskDocument(status="success", result="x").to_status("t").pending
     assert not TaskDocument(status="Failed", reason="Unknown task id").to_status("t").pending

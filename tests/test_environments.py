@@ -52,6 +52,7 @@ def test_the_root_is_found(base_url, environment, variables, url):
         pytest.param("ftp://host", None, "http or https URL", id="another scheme"),
         pytest.param("https://", None, "http or https URL", id="no host"),
         pytest.param("https://api2.funcx.org/v2", None, "leave out '/v2'", id="a dialect's path"),
+        pytest.param("http://user:hush@host", None, "auth=", id="a password"),
         pytest.param(None, "prod", "known are", id="unknown environment"),
     ],
 )

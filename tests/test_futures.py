@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import contextlib
+import gc
 import os
+import sys
 import threading
+import weakref
 from typing import Any
 
 import pytest
 
-from funcx_async.errors import FuncXError
+from funcx_async.errors import DeserializationError, FuncXError
 from funcx_async.futures import FuncXFuture
 from funcx_async.models import TaskStatus
 from tests.callbacks import callbacks_of
@@ -24,15 +28,23 @@ class Executor:
     def __init__(self) -> None:
         self.loop = asyncio.get_running_loop()
         self.pid = os.getpid()
+        self.pid = os.getpid()
         self.settled: list[FuncXFuture[Any]] = []
+        self.owned: list[FuncXFuture[Any]] = []
 
     def read(self, payload: str) -> str:
         if payload == "unreadable":
             raise FuncXError("cannot be read")
+        if payload == "exits":
+            sys.exit("a result that leaves")
         return f"value of {payload}"
 
     async def task_status(self, task_id: str) -> TaskStatus:
         return TaskStatus(task_id, "running")
+
+    def fail_open(self) -> None:
+        for future in self.owned:
+            future.fail(FuncXError("the loop is gone"))
 
     def done(self, future: FuncXFuture[Any]) -> None:
         self.settled.append(future)
@@ -40,7 +52,9 @@ class Executor:
 
 def owned() -> FuncXFuture[Any]:
     future: FuncXFuture[Any] = FuncXFuture()
-    future.bind(Executor())
+    executor = Executor()
+    executor.owned.append(future)
+    future.bind(executor)
     return future
 
 
@@ -114,6 +128,14 @@ async def test_a_value_that_cannot_be_read_is_the_futures_error():
     assert future.succeed("unreadable")
     with pytest.raises(FuncXError, match="cannot be read"):
         await future
+
+
+async def test_reading_that_leaves_the_program_is_the_futures_error_and_nobody_elses():
+    future = owned()
+    assert future.succeed("exits")
+    with pytest.raises(DeserializationError, match="SystemExit") as caught:
+        await future
+    assert caught.value.payload == "exits"
 
 
 async def test_a_future_without_an_executor_cannot_read_a_payload():
@@ -292,6 +314,71 @@ async def test_removing_callbacks_in_one_thread_while_another_settles_loses_none
             future.remove_done_callback(callback)
         await asyncio.wait_for(last, TIMEOUT)
         await settling
+
+
+async def test_a_callback_that_is_cancelled_harms_neither_the_others_nor_whoever_settles(caplog):
+    future = owned()
+
+    def cancelled(_: object) -> None:
+        raise asyncio.CancelledError
+
+    called: list[Any] = []
+    future.add_done_callback(cancelled)
+    future.add_done_callback(called.append)
+    waiting = asyncio.ensure_future(future)
+    await asyncio.sleep(0)
+    assert future.succeed("x")
+    assert called == [future]
+    assert await asyncio.wait_for(waiting, TIMEOUT) == "value of x"
+    assert "a done callback was cancelled" in caplog.text
+
+
+async def test_four_thousand_awaiters_of_one_future_are_woken_and_forgotten():
+    future = owned()
+    waiting = [asyncio.ensure_future(future) for _ in range(4_000)]
+    await asyncio.sleep(0)
+    for task in waiting[:2_000]:
+        task.cancel()
+    await asyncio.wait(waiting[:2_000])
+    future.succeed("x")
+    assert await asyncio.gather(*waiting[2_000:]) == ["value of x"] * 2_000
+
+
+@pytest.mark.parametrize("how", ["await", "result"])
+def test_a_failed_future_is_freed_without_the_garbage_collector(how: str):
+    async def fail() -> bool:
+        future: FuncXFuture[Any] = FuncXFuture()
+        future.set_exception(ValueError("x"))
+        there = weakref.ref(future)
+        with contextlib.suppress(ValueError):
+            if how == "await":
+                await future
+            future.result()
+        del future
+        return there() is None
+
+    gc.collect()
+    gc.disable()
+    try:
+        assert asyncio.run(fail())
+    finally:
+        gc.enable()
+
+
+def test_a_future_whose_loop_is_closed_fails_instead_of_waiting_for_ever():
+    async def leave() -> FuncXFuture[Any]:
+        return owned()
+
+    future = asyncio.run(leave())
+    with pytest.raises(FuncXError, match="the loop is gone"):
+        future.result()
+    future = asyncio.run(leave())
+
+    async def wait() -> None:
+        await future
+
+    with pytest.raises(FuncXError, match="the loop is gone"):
+        asyncio.run(wait())
 
 
 # Blocking ---------------------------------------------------------------------------------------

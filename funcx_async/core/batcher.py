@@ -148,9 +148,8 @@ class Batcher(Generic[K, F]):
         """Give the batch to send now, or None; the caller says later that it is ``answered``."""
         if self._posts >= self._max_posts:
             return None
-        for route, queue in list(self._queues.items()):
-            if not self._may_go(route, queue, batch_size):
-                continue
+        while (ready := self._ready(batch_size)) is not None:
+            route, queue = ready
             batch = Batch(route, self._take(queue, batch_size, claim))
             self._to_the_end(route, queue)
             if batch.submissions:
@@ -178,6 +177,36 @@ class Batcher(Generic[K, F]):
         queue.size += sum(submission.size for submission in again)
         self._queues = {route: queue, **self._queues}
         self._queued += len(again)
+
+    def limit(self, retry_until: float) -> None:
+        """Let all that is queued be sent until then at most, unless it has a limit already."""
+        for queue in self._queues.values():
+            for submission in queue.submissions:
+                if submission.retry_until is None:
+                    submission.retry_until = retry_until
+
+    def expire(self, now: float) -> list[Submission[K, F]]:
+        """Give back the queued submissions whose time is over, and forget them."""
+        expired: list[Submission[K, F]] = []
+        for route, queue in list(self._queues.items()):
+            late = [
+                s for s in queue.submissions if s.retry_until is not None and s.retry_until < now
+            ]
+            if late:
+                gone = set(late)
+                queue.submissions = deque(s for s in queue.submissions if s not in gone)
+                queue.size -= sum(submission.size for submission in late)
+                self._queued -= len(late)
+                expired += late
+            if not queue.submissions:
+                del self._queues[route]
+        return expired
+
+    def _ready(self, batch_size: int) -> tuple[Route, _Queue[K, F]] | None:
+        for route, queue in self._queues.items():
+            if self._may_go(route, queue, batch_size):
+                return route, queue
+        return None
 
     def _may_go(self, route: Route, queue: _Queue[K, F], batch_size: int) -> bool:
         if route.task_group_id is None and self._leading:

@@ -210,9 +210,11 @@ class Matcher(Generic[K]):
     def _hold(self, result: Result, tag: object) -> list[Event[K]]:
         again = self._held.get(result.task_id)
         if again is not None:
-            # The broker delivered it anew after a reconnect: the old tag is void.
-            again.tag = tag
-            return [] if again.result is not None else [Noted(result.task_id, tag)]
+            if again.result is None:
+                return [Noted(result.task_id, tag)]
+            # Delivered anew, or twice: only the newest delivery still holds the result.
+            before, again.tag = again.tag, tag
+            return [Duplicate(result.task_id, before)]
         size = HELD_OVERHEAD + len(result.data or "")
         fits = self._held_size + size <= self._max_held_size
         if self._held_whole < self._max_held and fits:

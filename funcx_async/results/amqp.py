@@ -51,9 +51,11 @@ class AmqpSource:
     async def open(self, task_group_id: str) -> AsyncIterator[AmqpDeliveries]:
         """Connect and consume; see :class:`funcx_async.results.source.ResultSource`."""
         address = await self._address()
-        url = URL(address.connection_url)
-        if self._port is not None:
-            url = url.with_port(self._port)
+        try:
+            url = URL(address.connection_url)
+            url = url if self._port is None else url.with_port(self._port)
+        except ValueError:
+            raise SourceLost("the service's address of the queue is not understood") from None
         deliveries = AmqpDeliveries()
         connection = aio_pika.Connection(url)  # here, so that it is closed in whatever state
         try:

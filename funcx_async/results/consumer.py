@@ -12,6 +12,7 @@ import random
 from collections.abc import Callable
 from typing import NoReturn, TypeAlias
 
+from funcx_async.cancellation import is_cancelled
 from funcx_async.core.acks import AckLedger
 from funcx_async.core.backoff import Backoff
 from funcx_async.errors import FuncXError
@@ -61,13 +62,14 @@ class Consumer:
         self._deliveries: Deliveries | None = None
         self._ledger = AckLedger()
         self._acks_due = asyncio.Event()
+        self._flushing = asyncio.Lock()
         self.connected = asyncio.Event()
         self.last_redelivery = float("-inf")
 
     @property
     def reachable(self) -> bool:
         """Whether results can be expected from the queue."""
-        return self._source() is not None and self._failures < TRIES_BEFORE_POLLING
+        return self._failures < TRIES_BEFORE_POLLING
 
     @property
     def nothing_to_come(self) -> bool:
@@ -94,14 +96,19 @@ class Consumer:
             source = self._source()
             try:
                 if source is None:
+                    self._failures = max(self._failures, TRIES_BEFORE_POLLING - 1)
                     raise SourceLost("results are only asked for, by choice")
                 await self._consume(source)
+            except asyncio.CancelledError:
+                if is_cancelled():
+                    raise
+                reason = "something underneath was cancelled"
             except (SourceLost, FuncXError) as error:
                 reason = str(error)
             except Exception as error:
                 _log.exception("reading results of the task group %s", self.task_group_id)
                 reason = type(error).__name__
-            self._lost(reason)
+            self._lost(reason, by_choice=source is None)
             await asyncio.sleep(self._backoff.next_delay(random.random()))  # noqa: S311 - no secret
 
     async def acknowledge_for_ever(self) -> NoReturn:
@@ -116,7 +123,8 @@ class Consumer:
         if self._deliveries is None:
             return
         try:
-            await self._deliveries.acknowledge(self._ledger.due())
+            async with self._flushing:  # acknowledgements go in the order in which they fall due
+                await self._deliveries.acknowledge(self._ledger.due())
         except SourceLost as error:  # whoever reads deliveries hears of it too
             _log.debug("acknowledging: %s", error)
         except Exception:
@@ -148,14 +156,15 @@ class Consumer:
             _log.info("results of the task group %s come again", self.task_group_id)
             self._reconnected()
 
-    def _lost(self, reason: str) -> None:
+    def _lost(self, reason: str, *, by_choice: bool) -> None:
         self._deliveries = None
         self.connected.clear()
         self._failures += 1
         level = logging.INFO if self._failures == 1 else logging.DEBUG
         _log.log(level, "no results of the task group %s come: %s", self.task_group_id, reason)
-        if self._failures == TRIES_BEFORE_POLLING and self._source() is not None:
-            _log.warning(
+        if self._failures == TRIES_BEFORE_POLLING:
+            _log.log(
+                logging.INFO if by_choice else logging.WARNING,
                 "the result queue of the task group %s cannot be reached (%s): results are asked "
                 "for over REST instead, which is slower, and the queue is tried again meanwhile",
                 self.task_group_id,

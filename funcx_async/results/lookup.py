@@ -27,6 +27,11 @@ class Lookup:
         self._chunk = 128
         self._kept: dict[str, Result] = {}
 
+    @property
+    def keeps_some(self) -> bool:
+        """Whether results are kept that a service would not give again."""
+        return bool(self._kept)
+
     async def all_finished(
         self, client: FuncXClient, task_ids: Sequence[str], *, unknown_is_lost: bool
     ) -> list[Result]:

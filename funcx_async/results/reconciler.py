@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
 from typing import NoReturn, Protocol
 
+from funcx_async.cancellation import is_cancelled
 from funcx_async.errors import FuncXError
 from funcx_async.results.consumer import Consumer, Tag
 
@@ -56,16 +57,23 @@ class Reconciler:
         self._due = asyncio.Event()
         self._missed = False
         self._to_fetch: dict[str, Tag | None] = {}
+        self._next_sweep = 0.0
 
     def missed(self) -> None:
         """Have all open tasks looked up: results may have been lost."""
         self._missed = True
         self._due.set()
 
-    def fetch(self, task_id: str, tag: Tag | None) -> None:
-        """Have the result of a task looked up soon; its delivery, if any, waits for that."""
+    def fetch(self, task_id: str, tag: Tag | None) -> Tag | None:
+        """Have the result of a task looked up soon; its delivery, if any, waits for that.
+
+        Returns:
+            An earlier delivery, which need not wait any more.
+        """
+        before = self._to_fetch.get(task_id)
         self._to_fetch[task_id] = tag
         self._due.set()
+        return before
 
     def fetched(self, task_id: str) -> Tag | None:
         """Note that a task is settled, and give the delivery that waited for it."""
@@ -79,6 +87,10 @@ class Reconciler:
             try:
                 await self._look_up(self._tasks_due())
                 continue
+            except asyncio.CancelledError:
+                if is_cancelled():
+                    raise
+                _log.info("looking up open tasks was cancelled underneath")
             except FuncXError as error:
                 _log.info("open tasks cannot be looked up now: %s", error)
             except Exception:
@@ -107,10 +119,13 @@ class Reconciler:
 
     def _tasks_due(self) -> list[str]:
         due = dict.fromkeys(self._to_fetch)
-        youngest = asyncio.get_running_loop().time()
-        if self._consumer.reachable and not self._missed:
-            youngest -= self._interval()
+        now = asyncio.get_running_loop().time()
+        everything = self._missed or not self._consumer.reachable
         self._missed = False
+        if not everything and now < self._next_sweep:
+            return list(due)
+        self._next_sweep = now + self._interval()
+        youngest = now if everything else now - self._interval()
         for task_id, task in self._open_tasks():
             if (task.accepted_at or 0) > youngest:
                 break

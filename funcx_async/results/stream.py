@@ -17,6 +17,7 @@ from weakref import WeakKeyDictionary
 
 from funcx_async.client import FuncXClient
 from funcx_async.core.matcher import Duplicate, Event, Fetch, Matcher, Noted, Orphaned, Settled
+from funcx_async.errors import FuncXError
 from funcx_async.futures import FuncXFuture
 from funcx_async.messages import MalformedMessage, decode_result
 from funcx_async.models import Delivery, Result
@@ -89,7 +90,7 @@ class ResultStream:
         self._lookup = Lookup()
         self._consumer = Consumer(
             task_group_id,
-            source=lambda: self._member().source,
+            source=self._next_source,
             take=self._take,
             reconnected=self._reconnected,
             unreachable=lambda: self._reconciler.missed(),
@@ -109,6 +110,11 @@ class ResultStream:
             f"<ResultStream {self.task_group_id} {state}, {len(self._matcher)} open, "
             f"{self._matcher.held} held>"
         )
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is awaited here."""
+        return not len(self._matcher) and not self._matcher.unanswered
 
     @property
     def held(self) -> int:
@@ -147,6 +153,16 @@ class ResultStream:
     def _member(self) -> Member:
         return next(iter(self._members))
 
+    def _next_member(self) -> None:
+        """Let another executor's credentials be tried: one's may be bad, the other's good."""
+        member = self._member()
+        self._members[member] = self._members.pop(member)
+
+    def _next_source(self) -> ResultSource | None:
+        source = self._member().source
+        self._next_member()
+        return source
+
     # What the executors say ---------------------------------------------------------------------
 
     def sending(self) -> int:
@@ -164,14 +180,16 @@ class ResultStream:
     def forget(self, task_id: str, future: AnyFuture) -> None:
         """Note that ``future`` no longer awaits a task."""
         self._matcher.forget(task_id, future)
+        if not self._matcher.awaits(task_id):
+            self._done_with(self._reconciler.fetched(task_id))
+        self._consumer.want(wanted=len(self._matcher) > 0)
 
-    async def ask(self, task_ids: Sequence[str]) -> list[Result]:
+    async def ask(self, client: FuncXClient, task_ids: Sequence[str]) -> list[Result]:
         """Ask for these tasks now, and give the results that are there.
 
         Raises:
             FuncXError: what keeps the service from answering.
         """
-        client = self._member().client
         consumes = client.dialect.reading_consumes
         results = await self._lookup.all_finished(client, task_ids, unknown_is_lost=not consumes)
         if consumes:  # what is not there may be in the queue; if it is not, it is lost
@@ -192,8 +210,12 @@ class ResultStream:
         # A result that was read already is with whoever did, or, if that answer was lost, only in
         # the queue. When it is asked for over REST all that the queue had has come.
         lost = not client.dialect.reading_consumes or self._consumer.nothing_to_come
-        async for results in self._lookup.finished(client, task_ids, unknown_is_lost=lost):
-            self.receive(results)
+        try:
+            async for results in self._lookup.finished(client, task_ids, unknown_is_lost=lost):
+                self.receive(results)
+        except FuncXError:
+            self._next_member()
+            raise
 
     # What happens -------------------------------------------------------------------------------
 
@@ -218,7 +240,7 @@ class ResultStream:
                         settle(future, result)
                     self._done_with(self._reconciler.fetched(result.task_id))
                 case Fetch(_, task_id, tag):
-                    self._reconciler.fetch(task_id, cast("Tag | None", tag))
+                    self._done_with(self._reconciler.fetch(task_id, cast("Tag | None", tag)))
                     continue
                 case Noted():
                     self._count("noted")

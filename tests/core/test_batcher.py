@@ -197,6 +197,25 @@ def test_the_size_of_a_submission_is_an_upper_bound(payload: str):
     assert Submission(0, "f", payload).size >= encoded
 
 
+def test_a_limit_is_set_for_all_that_is_queued_and_has_none_yet():
+    batcher = queued(GROUP, range(2))
+    batcher.limit(5.0)
+    batcher.add(GROUP, Submission(2, "f", "payload", retry_until=9.0))
+    batcher.add(GROUP, Submission(3, "f", "payload"))
+    assert batcher.expire(5.0) == []
+    assert [submission.ticket for submission in batcher.expire(6.0)] == [0, 1]
+    assert len(batcher) == 2
+    assert tickets(batcher.next_batch(128, anybody)) == [2, 3]
+
+
+def test_a_queue_whose_submissions_all_expired_is_gone():
+    batcher = queued(GROUP, range(3))
+    batcher.limit(1.0)
+    assert len(batcher.expire(2.0)) == 3
+    assert len(batcher) == 0
+    assert batcher.next_batch(128, anybody) is None
+
+
 # Batches and receipts ---------------------------------------------------------------------------
 
 

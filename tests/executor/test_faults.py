@@ -101,6 +101,31 @@ async def test_after_the_deadline_the_service_is_unavailable(service):
             await asyncio.wait_for(executor.submit(add, 1), TIMEOUT)
 
 
+async def test_the_deadline_is_that_of_all_who_wait_and_not_of_one_batch_after_the_other(service):
+    async with service.executor(retry_deadline=1.0, batch_size=5) as executor:
+        service.faults.refuse("submit", status=503, times=1_000)
+        futures = [executor.submit(add, number) for number in range(200)]
+        outcomes = await asyncio.wait_for(gather(*futures, return_exceptions=True), 10)
+        assert {type(outcome) for outcome in outcomes} == {ServiceUnavailable}
+
+
+async def test_a_function_that_the_service_has_trouble_with_holds_up_no_other(service, executor):
+    await sums(executor, 1)
+    service.faults.refuse("register", status=500, times=1_000)
+    troubled = executor.submit(collect, 1)
+    assert await sums(executor, 3) == [1, 2, 3]
+    assert not troubled.done()
+    assert troubled.cancel()
+
+
+async def test_a_group_that_the_service_forgot_is_made_anew(service, executor):
+    await sums(executor, 1)
+    before = executor.task_group_id
+    service.faults.refuse("submit", status=404, code="TASK_GROUP_NOT_FOUND")
+    assert await sums(executor, 3) == [1, 2, 3]
+    assert executor.task_group_id not in (None, before)
+
+
 async def test_a_refused_batch_fails_alone_and_with_the_services_words(service, executor):
     service.faults.refuse("submit", status=409, code="RESOURCE_CONFLICT", reason="not now")
     first = executor.submit(add, 1)

@@ -191,6 +191,46 @@ async def test_when_the_loop_ends_open_futures_fail_with_clear_words(service, en
     assert caught.value.task_id == futures[0].task_id
 
 
+async def test_shutting_down_from_a_second_loop_is_refused(executor):
+    await executor.submit(add, 1)
+    with pytest.raises(RuntimeError, match="another event loop"):
+        await asyncio.to_thread(asyncio.run, executor.shutdown())
+    assert await executor.submit(add, 2) == 3
+
+
+async def test_open_futures_fail_when_the_loop_was_closed_over_them(service, environment):
+    """No cancellation tells the executor that its loop is gone."""
+    program = """
+        import asyncio, gc, warnings
+        from funcx_async import ExecutorClosed, FuncXExecutor
+
+        warnings.simplefilter("ignore")  # a loop that is closed like this leaves things open
+        loop = asyncio.new_event_loop()
+        executor = FuncXExecutor()
+
+        async def leave_open():
+            future = executor.submit(pow, 2, 3)
+            await future.submitted()
+            return future
+
+        future = loop.run_until_complete(leave_open())
+        loop.close()
+        asyncio.run(executor.shutdown())
+        print(type(future.exception()).__name__)
+    """
+    with service.faults.endpoint_offline():
+        ended = await asyncio.to_thread(
+            subprocess.run,
+            [sys.executable, "-c", textwrap.dedent(program)],
+            env=os.environ | environment,
+            capture_output=True,
+            text=True,
+            timeout=TIMEOUT,
+            check=False,
+        )
+    assert ended.stdout == "ExecutorClosed\n", ended.stderr
+
+
 async def test_a_forgotten_executor_ends_by_itself_once_nothing_is_open(service: LocalService):
     executor = service.executor()
     future = executor.submit(add, 1)

@@ -84,6 +84,18 @@ async def test_a_function_is_registered_once(service, executor):
     assert service.faults.count("register") == before + 1
 
 
+async def test_a_closure_that_changed_is_another_function(executor):
+    count = 0
+
+    def current() -> int:
+        return count
+
+    first = executor.submit(current)
+    count += 1
+    second = executor.submit(current)
+    assert await gather(first, second) == [0, 1]
+
+
 async def test_equal_lambdas_register_once(service, executor):
     before = service.faults.count("register")
     futures = [executor.submit(lambda x: x * 2, number) for number in range(20)]
@@ -323,6 +335,15 @@ def test_a_batch_size_below_one_is_one(batch_size):
 def test_options_are_checked_when_they_are_given(options, error, says):
     with pytest.raises(error, match=says):
         FuncXExecutor(**options)
+
+
+async def test_options_cannot_be_changed_behind_the_executors_back():
+    given = {"num_nodes": 1}
+    executor = FuncXExecutor(resource_specification=given)
+    given["num_nodes"] = 4
+    assert executor.resource_specification == {"num_nodes": 1}
+    with pytest.raises(TypeError):
+        executor.resource_specification["num_nodes"] = 4  # type: ignore[index]
 
 
 async def test_a_resource_specification_must_be_json(service):

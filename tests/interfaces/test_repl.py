@@ -24,6 +24,7 @@ class Terminal:
         self.process = process
         self._controller = controller
         self._shown = ""
+        self._lines = 0
         self._more = asyncio.Event()
         self._ended = asyncio.Event()
         asyncio.get_running_loop().add_reader(controller, self._read)
@@ -49,9 +50,12 @@ class Terminal:
         return seen
 
     async def type(self, line: str) -> str:
-        """Type a line, and give what is shown until the next prompt."""
-        os.write(self._controller, line.encode() + b"\n")
-        return (await self.until(PROMPT)).replace("\r", "")
+        """Type a line, and give what is shown until the next prompt after its answer."""
+        self._lines += 1
+        os.write(self._controller, f"{line}\nprint('answer', {self._lines})\n".encode())
+        shown = await self.until(f"answer {self._lines}")
+        await self.until(PROMPT)
+        return shown.replace("\r", "")
 
     async def leave(self, line: str) -> str:
         """Type the last line, and give all that is shown until the end."""

@@ -168,6 +168,8 @@ async def test_after_some_failures_the_queue_counts_as_unreachable_until_it_is_f
 
 async def test_without_a_source_nothing_is_reachable():
     async with Taker(None) as taker:
+        taker.consumer.want(wanted=True)
+        await asyncio.wait_for(taker.unreachable.wait(), TIMEOUT)
         assert not taker.consumer.reachable
 
 
