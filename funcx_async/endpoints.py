@@ -116,7 +116,8 @@ class Endpoints:
                 endpoint_id,
                 differing,
             )
-        if not versions.reads_source:
+        # What the classic dialect sends by default is what its endpoints read.
+        if not versions.reads_source and self._client.dialect.code_strategy is None:
             _log.warning(
                 "The endpoint %s runs version %s, which reads compiled functions only: they are "
                 "sent so from now on, and need the same Python there as here.",

@@ -232,15 +232,20 @@ class FuncXExecutor(Configuration, Submitting):
 
         And once more, without source, for endpoints that cannot read it.
         """
-        serializer = self._settings.serializer
-        if not source:
-            serializer = serializer.without_source()
-        key = (self.container_id, serializer is self._settings.serializer)
+        key = (self.container_id, source)
         functions = self._functions_of.get(key)
         if functions is None:
-            fresh = Functions(serializer, self.container_id)
-            functions = self._functions_of.setdefault(key, fresh)
+            functions = self._functions_of.setdefault(key, self._new_functions(source=source))
         return functions
+
+    def _new_functions(self, *, source: bool) -> Functions:
+        serializer = self._settings.serializer
+        if source:
+            return Functions(serializer, self.container_id)
+        without = serializer.without_source()
+        if without is serializer:  # nothing would be written in another way
+            return self._functions_as(source=True)
+        return Functions(without, self.container_id)
 
     async def room(self) -> None:
         """Wait until one more task may be open."""

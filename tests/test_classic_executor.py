@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 from uuid import uuid4
 
+import httpx
 import pytest
 
 from funcx_async import (
@@ -150,6 +151,29 @@ async def test_a_lost_answer_makes_a_batch_uncertain_and_nothing_is_sent_twice(
     assert await sums(executor, 2) == [1, 2]
 
 
+class OldEndpoint(httpx.AsyncHTTPTransport):
+    """The way to a service whose endpoints tell that they are classic."""
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        answer = await super().handle_async_request(request)
+        if request.method == "GET" and request.url.path.count("/") == 3:
+            return httpx.Response(200, json={"endpoint_version": "1.0.13"}, request=request)
+        return answer
+
+
+async def test_for_an_old_endpoint_no_function_is_registered_twice(
+    service: LocalService, caplog: pytest.LogCaptureFixture
+):
+    client = service.client(api="v2", transport=OldEndpoint())
+    async with classic(service, client) as executor:
+        assert await sums(executor, 1) == [1]
+        await soon(service.faults.seen("endpoint"))
+        assert await sums(executor, 3) == [1, 2, 3]
+        assert await sums(executor, 3) == [1, 2, 3]
+    assert service.faults.count("register") == 1
+    assert "1.0.13" not in caplog.text
+
+
 # Containers ---------------------------------------------------------------------------------------
 
 
@@ -211,10 +235,11 @@ async def test_what_was_open_at_a_reload_is_awaited(
 
 
 async def test_a_reload_that_fails_on_the_way_loses_nothing(
-    service: LocalService, client: FuncXClient, executor: FuncXExecutor
+    service: LocalService, client: FuncXClient
 ):
     count = 200  # more than one request
-    assert await sums(executor, count) == list(range(1, count + 1))
+    async with classic(service, client) as executor:
+        assert await sums(executor, count) == list(range(1, count + 1))
     async with classic(service, service.client(api="v2")) as other:
         with service.faults.hold_replies("batch_status") as hold:
             reloading = asyncio.create_task(other.reload_tasks(client.task_group_id))
