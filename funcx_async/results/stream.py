@@ -113,8 +113,8 @@ class ResultStream:
 
     @property
     def idle(self) -> bool:
-        """Whether nothing is awaited here."""
-        return not len(self._matcher) and not self._matcher.unanswered
+        """Whether nothing is awaited here, or kept for who asks again."""
+        return not (len(self._matcher) or self._matcher.unanswered or self._lookup.keeps_some)
 
     @property
     def held(self) -> int:
