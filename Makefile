@@ -37,6 +37,16 @@ $(ORACLES)/funcx/.ready:
 	$(ORACLES)/funcx/bin/python -m pip install --quiet funcx==1.0.13
 	touch $@
 
+$(ORACLES)/endpoint/.ready:
+	$(PYTHON) -m venv $(ORACLES)/endpoint
+	$(ORACLES)/endpoint/bin/python -m pip install --quiet globus-compute-endpoint==4.19.0
+	touch $@
+
+$(ORACLES)/notebook/.ready:
+	$(PYTHON) -m venv $(ORACLES)/notebook
+	$(ORACLES)/notebook/bin/python -m pip install --quiet ipykernel jupyter-client 'dill>=0.3.9,<0.5'
+	touch $@
+
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=/path/to/python3.11")'
 	$(PYTHON) -m venv $(VENV)

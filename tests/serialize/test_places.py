@@ -103,11 +103,16 @@ def test_the_source_strategies_do_not_take_another_modules_text() -> None:
     assert said.count("use DillCode") == 2
 
 
-def converse(command: list[str], typed: str) -> str:
+def converse(command: list[str], typed: str, **extra: str) -> str:
     """Type lines into a program at a terminal, each at its prompt, then end of file."""
     master, slave = pty.openpty()
     with subprocess.Popen(
-        command, stdin=slave, stdout=slave, stderr=slave, env=environment(), close_fds=True
+        command,
+        stdin=slave,
+        stdout=slave,
+        stderr=slave,
+        env={**environment(), **extra},
+        close_fds=True,
     ) as process:
         os.close(slave)
         said = heard_until(master, ">>> ")
