@@ -13,7 +13,7 @@ from typing import TypeAlias
 
 import httpx
 
-from funcx_async.cancellation import is_cancelled
+from funcx_async.cancellation import cancel_requests, is_cancelled
 from funcx_async.environments import SERVICE_URL_VARIABLE, TOKEN_VARIABLE
 from funcx_async.errors import AuthenticationFailed
 
@@ -50,11 +50,12 @@ class BearerAuth(httpx.Auth):
 
     async def _token(self) -> str:
         token: object = self._source()
+        before = cancel_requests()
         try:
             if inspect.isawaitable(token):
                 token = await token
         except asyncio.CancelledError as error:
-            if is_cancelled():
+            if is_cancelled(before):
                 raise
             raise AuthenticationFailed(
                 "The source of tokens was cancelled before it gave one.", status=401

@@ -23,7 +23,7 @@ from funcx_async.answers import (
     refusal,
 )
 from funcx_async.auth import Auth, resolve_auth
-from funcx_async.cancellation import is_cancelled
+from funcx_async.cancellation import cancel_requests, is_cancelled
 from funcx_async.classic import ClassicRoutes
 from funcx_async.core.budget import RequestBudget
 from funcx_async.dialects import DIALECTS, Order
@@ -334,7 +334,7 @@ class FuncXClient(ClassicRoutes):
             delay = self._budget.delay(now)
             self._budget.spend(now + delay)
             await asyncio.sleep(delay)
-        content = _encoded(body, what)
+        content, before = _encoded(body, what), cancel_requests()
         headers = {} if body is None else {"Content-Type": "application/json"}
         try:
             async with asyncio.timeout(self._timeout):
@@ -347,7 +347,7 @@ class FuncXClient(ClassicRoutes):
                 "address, the network and the proxy."
             ) from error
         except asyncio.CancelledError as error:
-            if is_cancelled():
+            if is_cancelled(before):
                 raise
             raise AnswerLost(f"Something underneath was cancelled at {what}.") from error
         except (httpx.HTTPError, TimeoutError) as error:

@@ -33,6 +33,9 @@ AnyFuture: TypeAlias = FuncXFuture[Any]
 
 _open_sessions: weakref.WeakSet[Session] = weakref.WeakSet()
 
+KEPT_STREAMS = 4
+"""So many task groups without open tasks keep their connection, for the tasks to come."""
+
 _COUNTED = ("done", "failed", "batches", "reconnects", "orphans", "duplicates", "malformed")
 
 _log = logging.getLogger(__name__)
@@ -233,11 +236,11 @@ class Session:
 
     def stream(self, task_group_id: str) -> ResultStream:
         """Give the stream of a task group, joined."""
-        stream = self._joined.get(task_group_id)
+        stream = self._joined.pop(task_group_id, None)
         if stream is None:
             stream = shared_stream(self.client.base_url, task_group_id)
             stream.join(self)
-            self._joined[task_group_id] = stream
+        self._joined[task_group_id] = stream  # the last one is the one last used
         return stream
 
     def led(self, task_group_id: str) -> None:
@@ -303,11 +306,20 @@ class Session:
                 while not (self._closing and not self._open):
                     self._changed.clear()
                     await self._changed.wait()
+                    await self._leave_idle_streams()
                 sending.cancel()
                 self._submitter.abandon()
         finally:
             self.fail_open()
             await self._leave()
+
+    async def _leave_idle_streams(self) -> None:
+        """Keep few connections, however many task groups the executor has seen."""
+        while len(self._joined) > KEPT_STREAMS:
+            idle = next((group for group, stream in self._joined.items() if stream.idle), None)
+            if idle is None:
+                return
+            await self._joined.pop(idle).leave(self)
 
     async def _leave(self) -> None:
         await self._endpoints.close()
@@ -337,5 +349,8 @@ def _end_all() -> None:
             continue
         if session.loop.is_running():
             session.fail_open()
-        else:
-            session.loop.run_until_complete(session.abandon())
+            continue
+        # The libraries underneath warn of a connection that is given up while it is made.
+        for library in ("aiormq", "aio_pika"):
+            logging.getLogger(library).setLevel(logging.ERROR)
+        session.loop.run_until_complete(session.abandon())

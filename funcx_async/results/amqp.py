@@ -16,7 +16,7 @@ import aio_pika
 import aiormq.abc
 from yarl import URL
 
-from funcx_async.cancellation import is_cancelled
+from funcx_async.cancellation import cancel_requests, is_cancelled
 from funcx_async.core.acks import Ack
 from funcx_async.models import Delivery, ResultQueueAddress
 from funcx_async.results.source import SourceLost
@@ -145,13 +145,14 @@ async def _close(connection: aio_pika.abc.AbstractConnection) -> None:
 @contextmanager
 def _losses_in_words(url: URL | None = None) -> Iterator[None]:
     """Make whatever goes wrong below one thing to those above, and let our own end be an end."""
+    before = cancel_requests()
     try:
         yield
     except (asyncio.CancelledError, Exception) as error:
-        if not is_cancelled():
+        if not is_cancelled(before):
             host = "" if url is None else f"{url.host}: "
             raise SourceLost(host + _in_words(error, url)) from None
-    if is_cancelled():
+    if is_cancelled(before):
         raise asyncio.CancelledError
 
 

@@ -58,6 +58,7 @@ class Consumer:
         self._unreachable = unreachable
         self._backoff = Backoff()
         self._failures = 0
+        self._parted = False
         self._wanted = asyncio.Event()
         self._deliveries: Deliveries | None = None
         self._ledger = AckLedger()
@@ -82,6 +83,10 @@ class Consumer:
             self._wanted.set()
         else:
             self._wanted.clear()
+
+    def part(self) -> None:
+        """Take nothing more; what is done with can still be acknowledged."""
+        self._parted = True
 
     def done_with(self, tag: Tag) -> None:
         """Have a delivery acknowledged; harmless if its channel is gone."""
@@ -141,6 +146,8 @@ class Consumer:
                     await asyncio.sleep(0)
 
     def _take_one(self, delivery: Delivery) -> None:
+        if self._parted:
+            return
         self._ledger.delivered(delivery.tag)
         if delivery.redelivered:
             self.last_redelivery = asyncio.get_running_loop().time()

@@ -85,6 +85,7 @@ class ResultStream:
         self._key = (service_url, task_group_id)
         self._loop = asyncio.get_running_loop()
         self._members: dict[Member, None] = {}
+        self._last_member: Member
         self._host: asyncio.Task[None] | None = None
         self._matcher: Matcher[AnyFuture] = Matcher()
         self._lookup = Lookup()
@@ -126,6 +127,7 @@ class ResultStream:
     def join(self, member: Member) -> None:
         """Have the stream serve this executor too."""
         self._members[member] = None
+        self._last_member = member
         if self._host is None:
             self._host = self._loop.create_task(
                 self._run(), name=f"funcx:results:{self.task_group_id}"
@@ -133,14 +135,17 @@ class ResultStream:
 
     async def leave(self, member: Member) -> None:
         """Take an executor out; the last one ends the stream."""
-        await self._consumer.flush()
         self._members.pop(member, None)
         host = self._host
         if self._members or host is None:
             return
-        self._host = None
+        # From here on whoever wants the group makes a stream of its own. What this one has not
+        # acknowledged the broker delivers there.
+        self._last_member, self._host = member, None
         if _shared[self._loop].get(self._key) is self:
             del _shared[self._loop][self._key]
+        self._consumer.part()
+        await self._consumer.flush()
         host.cancel()
         await asyncio.wait([host])
 
@@ -151,12 +156,13 @@ class ResultStream:
             tasks.create_task(self._reconciler.reconcile_for_ever(), name="funcx:reconcile")
 
     def _member(self) -> Member:
-        return next(iter(self._members))
+        return next(iter(self._members), self._last_member)
 
     def _next_member(self) -> None:
         """Let another executor's credentials be tried: one's may be bad, the other's good."""
         member = self._member()
-        self._members[member] = self._members.pop(member)
+        if self._members.pop(member, 0) is None:
+            self._members[member] = None
 
     def _next_source(self) -> ResultSource | None:
         source = self._member().source

@@ -304,3 +304,20 @@ async def test_a_program_that_ends_with_open_futures_ends_at_once_and_quietly(se
             check=False,
         )
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, "leaving\n", "")
+
+
+async def test_however_many_groups_an_executor_sees_it_keeps_few_connections(
+    service: LocalService,
+):
+    groups = []
+    for _ in range(8):
+        async with service.executor() as other:
+            await other.submit(add, 1)
+            groups.append(other.task_group_id)
+    async with service.executor() as executor:
+        for _ in range(2):
+            for group in groups:
+                assert await executor.options(task_group_id=group).submit(add, 1) == 2
+        assert await executor.submit(add, 2) == 3
+        streams = {task for task in asyncio.all_tasks() if "funcx:results" in task.get_name()}
+        assert len(streams) <= 6
