@@ -16,6 +16,7 @@ import msgspec
 
 from funcx_async.answers import Submitted, read, task_refusal
 from funcx_async.environments import CLASSIC, COMPUTE, Deployments
+from funcx_async.errors import AnswerIncomplete
 from funcx_async.models import Receipt
 from funcx_async.registration import DIALECT_VERSION, Registration
 from funcx_async.serialize import CombinedCode
@@ -246,8 +247,10 @@ class Classic:
             refusal = task_refusal(document, what)
             if refusal is not None:
                 refusals[task_id] = refusal
-        if len(task_ids) != len(order):
-            return Receipt(group, {"": task_ids})  # which is whose nobody can tell
+            elif not document.get("task_uuid"):
+                raise AnswerIncomplete(f"The service's answer to {what} has a task without an id.")
+        if len(task_ids) != len(order):  # which is whose nobody can tell
+            return Receipt(group, {"": [each for each in task_ids if each not in refusals]})
         tasks: dict[str, Sequence[str]] = {}
         taken = iter(task_ids)
         for function_id, payloads in order.tasks.items():

@@ -240,15 +240,22 @@ def test_results_without_a_status_are_judged_by_their_id():
 
 
 def test_the_wrong_number_of_results_says_nothing_about_any_task():
-    receipt = receipt_of(taken("t1"), taken("t2"), tasks={"f": ["p"]})
+    receipt = receipt_of(taken("t1"), refused("t0", 3, 404), taken("t2"), tasks={"f": ["p"]})
     submission = Submission("ticket", "f", "p")
     batch = Batch(Route(ENDPOINT), [submission])
     assert read_receipt(batch, {"f": "f"}, receipt) == ([], [submission])
     assert [task_id for ids in receipt.tasks.values() for task_id in ids] == ["t1", "t2"]
 
 
-async def test_an_answer_that_is_no_receipt_leaves_the_tasks_uncertain():
-    client, _ = answering({"response": "batch"})
+@pytest.mark.parametrize(
+    "answer",
+    [
+        pytest.param({"response": "batch"}, id="no results"),
+        pytest.param({"results": [{"status": "Success"}]}, id="a task without an id"),
+    ],
+)
+async def test_an_answer_that_is_no_receipt_leaves_the_tasks_uncertain(answer: dict[str, Any]):
+    client, _ = answering(answer)
     with pytest.raises(SubmitUncertain) as caught:
         await client.submit(ENDPOINT, {"f": ["p"]})
     assert caught.value.task_group_id == client.task_group_id
