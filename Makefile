@@ -25,7 +25,7 @@ check: $(VENV)/.dev
 proofs: $(VENV)/.dev oracles
 	$(BIN)/python -m pytest -m "proof or oracle" --timeout=300
 
-oracles: $(ORACLES)/sdk/.ready $(ORACLES)/funcx/.ready
+oracles: $(ORACLES)/sdk/.ready $(ORACLES)/funcx/.ready $(ORACLES)/endpoint/.ready $(ORACLES)/notebook/.ready
 
 $(ORACLES)/sdk/.ready:
 	$(PYTHON) -m venv $(ORACLES)/sdk
