@@ -181,7 +181,7 @@ def test_the_official_worker_runs_functions_of_all_kinds(place: Place, tmp_path:
 
 
 @pytest.mark.parametrize("python", other_pythons())
-def test_source_runs_on_other_pythons_and_is_written_by_them(python: str, tmp_path: Path) -> None:
+def test_source_runs_on_other_pythons(python: str, tmp_path: Path) -> None:
     sources = {
         number: unpack_buffers(text[3:])[0]
         for number, text in enumerate(from_a_script(tmp_path))
