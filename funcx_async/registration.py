@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
 
-from funcx_async.serialize import FuncXSerializer
+from funcx_async.errors import SerializationError
+from funcx_async.serialize import FuncXSerializer, explain
+from funcx_async.serialize.facade import MAX_PAYLOAD
 
 DIALECT_VERSION = "4.19.0"
 """The version of the official SDK whose requests ours equal; the service reads it."""
@@ -107,6 +109,15 @@ def registration_of(
     if ha_endpoint_id is not None and (public or group):
         raise ValueError("ha_endpoint_id excludes public and group.")
     code = serializer.serialize_function(fn)
+    if len(code) > MAX_PAYLOAD:
+        parts = [part for part in explain(fn).parts if part.travels == "by value"]
+        largest = max(parts, key=lambda part: part.size)
+        raise SerializationError(
+            f"The function makes {len(code):,} bytes, and the service takes at most "
+            f"{MAX_PAYLOAD:,}. The largest part is {largest.name} ({largest.kind}, "
+            f"{largest.size:,} bytes; {largest.why}). Keep large objects elsewhere and read them "
+            "in the function."
+        )
     name = function_name or getattr(fn, "__name__", None) or type(fn).__name__
     if description is None and (inspect.isroutine(fn) or inspect.isclass(fn)):
         description = inspect.getdoc(fn)

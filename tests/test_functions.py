@@ -10,7 +10,13 @@ from typing import Any
 import httpx
 import pytest
 
-from funcx_async import FuncXClient, FuncXSerializer, RequestRefused, ServiceUnavailable
+from funcx_async import (
+    FuncXClient,
+    FuncXSerializer,
+    RequestRefused,
+    SerializationError,
+    ServiceUnavailable,
+)
 from funcx_async.functions import REMEMBERED, Function, Functions, patiently
 
 TIMEOUT = 20
@@ -155,3 +161,15 @@ async def test_patience_has_an_end():
     assert tries
     with pytest.raises(ServiceUnavailable):
         await asyncio.wait_for(patiently(unavailable, 0.000_1), TIMEOUT)
+
+
+BALLAST = "x" * 11_000_000
+
+
+def carries_ballast() -> int:
+    return len(BALLAST)
+
+
+def test_a_function_that_is_too_large_is_refused_with_its_largest_part():
+    with pytest.raises(SerializationError, match=r"largest part is BALLAST \(str.*carries_ballast"):
+        functions().find(carries_ballast)
