@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import platform
 import secrets
 import time
 import uuid
@@ -239,6 +240,8 @@ class Web:
             "description": "Worker processes of the local service",
             "endpoint_version": version("funcx-async"),
             "sdk_version": version("funcx-async"),
+            "python_version": platform.python_version(),
+            "dill_version": version("dill"),
         }
 
     async def _endpoint_status(self, request: Request) -> Any:

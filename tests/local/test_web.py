@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import platform
 import uuid
+from importlib.metadata import version
 
 import httpx
 import pytest
@@ -151,6 +153,8 @@ async def test_endpoints_are_described(rest: Rest):
     (listed,) = (await rest.http.get("/v2/endpoints?role=owner")).json()
     assert listed["uuid"] == rest.service.endpoint_id
     one = (await rest.http.get(f"/v2/endpoints/{rest.service.endpoint_id}")).json()
+    assert one["python_version"] == platform.python_version()
+    assert one["dill_version"] == version("dill")
     assert (one["uuid"], one["name"]) == (listed["uuid"], listed["name"])
     status = (await rest.http.get(f"/v2/endpoints/{rest.service.endpoint_id}/status")).json()
     assert status["status"] == "online"
