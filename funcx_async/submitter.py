@@ -107,7 +107,7 @@ class Submitter:
     def enqueue(self, route: Route, submission: AnySubmission) -> None:
         """Queue a submission."""
         if self._refused_since is not None:
-            submission.retry_until = self._loop.time() + self._session.retry_deadline
+            submission.wait_until = self._loop.time() + self._session.retry_deadline
         self._batcher.add(route, submission)
         self._wake.set()
 
@@ -238,7 +238,9 @@ class Submitter:
         )
         self._session.count("batches")
         self._backoff.succeeded()
-        self._refused_since = None
+        if self._refused_since is not None:
+            self._refused_since = None
+            self._batcher.limit(None)
         return receipt
 
     def _accept(

@@ -52,12 +52,19 @@ class Submission(Generic[K, F]):
         function: names the function; equal for equal functions.
         payload: the serialized arguments.
         retry_until: until when it may be sent again, on the caller's clock; None until refused.
+        wait_until: until when it may wait, while the service takes nothing at all; None else.
     """
 
     ticket: K
     function: F
     payload: str
     retry_until: float | None = None
+    wait_until: float | None = None
+
+    def is_late(self, now: float) -> bool:
+        """Whether it may not be sent any more."""
+        limits = (self.retry_until, self.wait_until)
+        return any(limit is not None and limit < now for limit in limits)
 
     @property
     def size(self) -> int:
@@ -178,20 +185,17 @@ class Batcher(Generic[K, F]):
         self._queues = {route: queue, **self._queues}
         self._queued += len(again)
 
-    def limit(self, retry_until: float) -> None:
-        """Let all that is queued be sent until then at most, unless it has a limit already."""
+    def limit(self, wait_until: float | None) -> None:
+        """Let all that is queued wait until then at most; None lifts that."""
         for queue in self._queues.values():
             for submission in queue.submissions:
-                if submission.retry_until is None:
-                    submission.retry_until = retry_until
+                submission.wait_until = wait_until
 
     def expire(self, now: float) -> list[Submission[K, F]]:
         """Give back the queued submissions whose time is over, and forget them."""
         expired: list[Submission[K, F]] = []
         for route, queue in list(self._queues.items()):
-            late = [
-                s for s in queue.submissions if s.retry_until is not None and s.retry_until < now
-            ]
+            late = [submission for submission in queue.submissions if submission.is_late(now)]
             if late:
                 gone = set(late)
                 queue.submissions = deque(s for s in queue.submissions if s not in gone)

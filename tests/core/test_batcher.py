@@ -197,15 +197,24 @@ def test_the_size_of_a_submission_is_an_upper_bound(payload: str):
     assert Submission(0, "f", payload).size >= encoded
 
 
-def test_a_limit_is_set_for_all_that_is_queued_and_has_none_yet():
+def test_a_limit_holds_for_what_is_queued_and_not_for_what_comes_later():
     batcher = queued(GROUP, range(2))
     batcher.limit(5.0)
-    batcher.add(GROUP, Submission(2, "f", "payload", retry_until=9.0))
+    batcher.add(GROUP, Submission(2, "f", "payload", wait_until=9.0))
     batcher.add(GROUP, Submission(3, "f", "payload"))
     assert batcher.expire(5.0) == []
     assert [submission.ticket for submission in batcher.expire(6.0)] == [0, 1]
     assert len(batcher) == 2
     assert tickets(batcher.next_batch(128, anybody)) == [2, 3]
+
+
+def test_a_lifted_limit_leaves_the_limits_of_those_that_were_refused_themselves():
+    batcher = queued(GROUP, range(2))
+    batcher.add(GROUP, Submission(2, "f", "payload", retry_until=5.0))
+    batcher.limit(5.0)
+    batcher.limit(None)
+    assert [submission.ticket for submission in batcher.expire(6.0)] == [2]
+    assert tickets(batcher.next_batch(128, anybody)) == [0, 1]
 
 
 def test_a_queue_whose_submissions_all_expired_is_gone():
