@@ -1,7 +1,7 @@
 """The two dialects of the service: how each phrases a request, and what its answers mean.
 
 ``v3`` is today's Globus Compute, ``v2`` is funcX 1.x, the classic one. Where they differ, the
-difference is here; whatever is the same in both is in :mod:`funcx_async.client`. Pure: no HTTP
+difference is here; whatever is the same in both is in :mod:`funcx_async.routes`. Pure: no HTTP
 library, no loop.
 """
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any
 
 import msgspec
 
-A = TypeVar("A")
+from funcx_async.routes.shared import Routes
 
 
 class _Container(msgspec.Struct):
@@ -27,22 +26,12 @@ class _Whitelist(msgspec.Struct):
     result: list[str]
 
 
-class ClassicRoutes(ABC):
+class ClassicRoutes(Routes):
     """What ``funcx`` 1.x could ask besides; today's service refuses all of it.
 
     Each raises RequestRefused if the service does not do it, NotFound if it does not know an id,
     and FuncXError as every request.
     """
-
-    @abstractmethod
-    async def _request(
-        self, method: str, path: str, shape: type[A], what: str, body: object = None
-    ) -> A:
-        """Make a request and read its answer."""
-
-    @abstractmethod
-    async def _ask(self, method: str, path: str, what: str, body: object = None) -> bytes:
-        """Make a request."""
 
     async def register_container(
         self, location: str, container_type: str, name: str = "", description: str = ""
@@ -63,14 +52,14 @@ class ClassicRoutes(ABC):
         }
         what = f"registering the container {location}"
         return (
-            await self._request("POST", "/v2/containers", _ContainerId, what, body)
+            await self._rest.read("POST", "/v2/containers", _ContainerId, what, body)
         ).container_id
 
     async def get_container(self, container_id: str, container_type: str) -> dict[str, Any]:
         """Give what the service knows of a container, such as its ``location``."""
         path = f"/v2/containers/{container_id}/{container_type}"
         what = f"asking for the container {container_id}"
-        return (await self._request("GET", path, _Container, what)).container
+        return (await self._rest.read("GET", path, _Container, what)).container
 
     async def build_container(self, specification: Mapping[str, Any]) -> str:
         """Have the service build a container, and give its id.
@@ -80,7 +69,7 @@ class ClassicRoutes(ABC):
                 packages, and ``payload_url``, a repository to copy into it.
         """
         what = f"having the container {specification.get('name')!r} built"
-        answer = await self._request(
+        answer = await self._rest.read(
             "POST", "/v2/containers/build", _ContainerId, what, specification
         )
         return answer.container_id
@@ -89,13 +78,13 @@ class ClassicRoutes(ABC):
         """Give how far the service is with building a container."""
         path = f"/v2/containers/build/{container_id}"
         what = f"asking how far the container {container_id} is"
-        return (await self._request("GET", path, _BuildStatus, what)).status
+        return (await self._rest.read("GET", path, _BuildStatus, what)).status
 
     async def get_whitelist(self, endpoint_id: str) -> list[str]:
         """Give the ids of the functions that an endpoint may run; none: it may run any."""
         path = f"/v2/endpoints/{endpoint_id}/whitelist"
         what = f"asking what the endpoint {endpoint_id} may run"
-        return (await self._request("GET", path, _Whitelist, what)).result
+        return (await self._rest.read("GET", path, _Whitelist, what)).result
 
     async def add_to_whitelist(
         self, endpoint_id: str, function_ids: str | Sequence[str]
@@ -107,7 +96,7 @@ class ClassicRoutes(ABC):
         ids = [function_ids] if isinstance(function_ids, str) else list(function_ids)
         path = f"/v2/endpoints/{endpoint_id}/whitelist"
         what = f"letting the endpoint {endpoint_id} run {len(ids)} function(s)"
-        return (await self._request("POST", path, _Whitelist, what, {"func": ids})).result
+        return (await self._rest.read("POST", path, _Whitelist, what, {"func": ids})).result
 
     async def delete_from_whitelist(
         self, endpoint_id: str, function_ids: str | Sequence[str]
@@ -115,8 +104,8 @@ class ClassicRoutes(ABC):
         """Let an endpoint no longer run these functions; one request for each."""
         for function_id in [function_ids] if isinstance(function_ids, str) else function_ids:
             path = f"/v2/endpoints/{endpoint_id}/whitelist/{function_id}"
-            await self._ask("DELETE", path, f"taking {function_id} from the whitelist")
+            await self._rest.ask("DELETE", path, f"taking {function_id} from the whitelist")
 
     async def authenticate(self) -> None:
         """Have the credentials checked; AuthenticationFailed if they are not good."""
-        await self._ask("GET", "/v2/authenticate", "checking the credentials")
+        await self._rest.ask("GET", "/v2/authenticate", "checking the credentials")

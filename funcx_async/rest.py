@@ -1,0 +1,167 @@
+"""How one request is made: to which service, as whom, how often, and what becomes of failures.
+
+Everything that touches httpx is here and in ``auth``. What the requests are is in ``routes``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime
+from typing import TypeVar
+
+import httpx
+import msgspec
+
+from funcx_async.answers import read, refusal
+from funcx_async.cancellation import cancel_requests, is_cancelled
+from funcx_async.core.budget import RequestBudget
+from funcx_async.environments import is_loopback
+from funcx_async.errors import AnswerLost, SerializationError, ServiceUnavailable
+
+A = TypeVar("A")
+
+_NOT_WRITTEN = (
+    httpx.ConnectError,
+    httpx.ConnectTimeout,
+    httpx.PoolTimeout,
+    httpx.ProxyError,
+    httpx.UnsupportedProtocol,
+)
+"""What httpx raises before a byte of the request is on the wire."""
+
+
+class Rest:
+    """Asks one service, from one event loop at a time; binds to the loop that first uses it.
+
+    Args:
+        base_url: the service's root.
+        auth: puts the credentials into requests.
+        user_agent: what the client calls itself.
+        timeout: seconds that one request may take.
+        transport: stands in for the network.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        *,
+        auth: httpx.Auth,
+        user_agent: str,
+        timeout: float,
+        transport: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
+        self.base_url = base_url
+        self._auth = auth
+        self._user_agent = user_agent
+        self._timeout = timeout
+        self._transport = transport
+        self._budget = None if is_loopback(base_url) else RequestBudget()
+        self._http: httpx.AsyncClient | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    async def read(
+        self, method: str, path: str, shape: type[A], what: str, body: object = None
+    ) -> A:
+        """Make a request and read its answer as ``shape``.
+
+        Raises:
+            AnswerNotUnderstood: if it is something else.
+            FuncXError: as :meth:`ask`.
+        """
+        return read(await self.ask(method, path, what, body), shape, what)
+
+    async def ask(self, method: str, path: str, what: str, body: object = None) -> bytes:
+        """Make a request and give the body of its answer.
+
+        Args:
+            method: such as ``GET``.
+            path: from the service's root.
+            what: the request in words, for errors, such as ``registering a function``.
+            body: is sent as JSON, unless it is None.
+
+        Raises:
+            SerializationError: if JSON cannot carry the body.
+            RequestRefused: if the service says no.
+            ServiceUnavailable: if it certainly did nothing.
+            AnswerLost: if nobody can know what it did.
+            RuntimeError: on a second event loop while the first is open.
+        """
+        await self._within_limits()
+        content, before = _encoded(body, what), cancel_requests()
+        headers = {} if body is None else {"Content-Type": "application/json"}
+        try:
+            async with asyncio.timeout(self._timeout):
+                response = await self._session().request(
+                    method, path, content=content, headers=headers
+                )
+        except _NOT_WRITTEN as error:
+            raise ServiceUnavailable(
+                f"{self.base_url} cannot be reached for {what} ({_in_words(error)}). Check the "
+                "address, the network and the proxy."
+            ) from error
+        except asyncio.CancelledError as error:
+            if is_cancelled(before):
+                raise
+            raise AnswerLost(f"Something underneath was cancelled at {what}.") from error
+        except (httpx.HTTPError, TimeoutError) as error:
+            raise AnswerLost(f"The service did not answer {what} ({_in_words(error)}).") from error
+        if response.is_success:
+            return response.content
+        raise refusal(
+            what, response.status_code, response.headers, response.content, datetime.now(UTC)
+        )
+
+    async def within_budget(self, share: float = 1.0) -> None:
+        """Wait until the hosted service allows one more request; others have no such limit.
+
+        Args:
+            share: the part of the budget that requests of this kind may use up.
+        """
+        if self._budget is not None:
+            now = asyncio.get_running_loop().time()
+            await asyncio.sleep(self._budget.delay(now, share=share))
+
+    async def aclose(self) -> None:
+        """Close the connections; the next request makes new ones."""
+        http, self._http, self._loop = self._http, None, None
+        if http is not None:
+            await http.aclose()
+
+    async def _within_limits(self) -> None:
+        if self._budget is not None:
+            now = asyncio.get_running_loop().time()
+            delay = self._budget.delay(now)
+            self._budget.spend(now + delay)
+            await asyncio.sleep(delay)
+
+    def _session(self) -> httpx.AsyncClient:
+        loop = asyncio.get_running_loop()
+        if self._http is None or self._loop is None or self._loop.is_closed():
+            self._loop = loop
+            self._http = httpx.AsyncClient(
+                base_url=self.base_url,
+                auth=self._auth,
+                timeout=httpx.Timeout(
+                    self._timeout, connect=self._timeout / 2, pool=self._timeout / 2
+                ),
+                transport=self._transport,
+                headers={"Accept": "application/json", "User-Agent": self._user_agent},
+                trust_env=not is_loopback(self.base_url),
+            )
+        if self._loop is not loop:
+            raise RuntimeError(
+                "This FuncXClient belongs to another event loop that is still open: make one "
+                "client for each loop."
+            )
+        return self._http
+
+
+def _encoded(body: object, what: str) -> bytes | None:
+    try:
+        return None if body is None else msgspec.json.encode(body)
+    except (TypeError, ValueError) as error:
+        raise SerializationError(f"{what}: {error}, which JSON cannot carry.") from error
+
+
+def _in_words(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__

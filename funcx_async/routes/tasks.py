@@ -1,0 +1,129 @@
+"""Tasks: submitting them, and asking what became of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from funcx_async.answers import BatchStatus, QueueAddress, TaskDocument, TaskGroup
+from funcx_async.dialects import Order
+from funcx_async.errors import AnswerLost, AnswerNotUnderstood, SubmitUncertain
+from funcx_async.models import Receipt, ResultQueueAddress, TaskStatus
+from funcx_async.routes.shared import Routes
+
+
+class TaskRoutes(Routes):
+    """What can be asked about tasks."""
+
+    async def submit(
+        self,
+        endpoint_id: str,
+        tasks: Mapping[str, Sequence[str]],
+        *,
+        task_group_id: str | None = None,
+        create_queue: bool = True,
+        resource_specification: Mapping[str, Any] | None = None,
+        user_endpoint_config: Mapping[str, Any] | None = None,
+        result_serializers: Sequence[str] | None = None,
+    ) -> Receipt:
+        """Submit tasks; there is no way to take them back.
+
+        Args:
+            endpoint_id: where they shall run.
+            tasks: for each function id the payloads, one for each task.
+            task_group_id: a group that the service knows; by default it makes one, or in the
+                classic dialect the client did.
+            create_queue: have the results sent to the group's queue as well.
+            resource_specification: what the tasks need, as the endpoint defines it.
+            user_endpoint_config: the configuration of the user's endpoint.
+            result_serializers: import paths of the strategies for results, tried in order.
+
+        Raises:
+            ValueError: for an option that the dialect lacks.
+            RequestRefused: if the service does not take them.
+            ServiceUnavailable: if it certainly took nothing and may be asked again.
+            SubmitUncertain: if nobody can know whether it took them.
+        """
+        order = Order(
+            endpoint_id,
+            tasks,
+            task_group_id or self.task_group_id,
+            create_queue,
+            resource_specification,
+            user_endpoint_config,
+            result_serializers,
+        )
+        what = f"submitting {len(order)} task(s) to the endpoint {endpoint_id}"
+        path, body = self.dialect.submit(order)
+        try:
+            return self.dialect.receipt(await self._rest.ask("POST", path, what, body), order, what)
+        except (AnswerLost, AnswerNotUnderstood) as error:
+            raise SubmitUncertain(
+                f"Nobody can know whether the tasks run. {error} Look at the task group before "
+                "you submit them again.",
+                task_group_id=order.task_group_id,
+            ) from error
+
+    async def get_task(self, task_id: str) -> TaskStatus:
+        """Ask for one task; the classic service hands a result out once, today's at any time.
+
+        Raises:
+            NotFound: if the service does not know it.
+            FuncXError: as every request.
+        """
+        document = await self._rest.read(
+            "GET", f"/v2/tasks/{task_id}", TaskDocument, f"looking at the task {task_id}"
+        )
+        return document.to_status(task_id)
+
+    async def get_batch_status(self, task_ids: Sequence[str]) -> dict[str, TaskStatus]:
+        """Ask for many tasks at once, by id; unknown ones come back as ``failed`` with a reason.
+
+        Raises:
+            FuncXError: as every request.
+        """
+        answer = await self._rest.read(
+            "POST",
+            "/v2/batch_status",
+            BatchStatus,
+            f"looking at {len(task_ids)} task(s)",
+            {"task_ids": task_ids},
+        )
+        return {
+            task_id: document.to_status(task_id) for task_id, document in answer.results.items()
+        }
+
+    async def get_task_group(self, task_group_id: str) -> list[str]:
+        """Give the ids of all tasks of a group.
+
+        Raises:
+            ValueError: if the service answers for another group.
+            NotFound: if it does not know the group.
+            FuncXError: as every request.
+        """
+        answer = await self._rest.read(
+            "GET",
+            f"/v2/taskgroup/{task_group_id}",
+            TaskGroup,
+            f"listing the task group {task_group_id}",
+        )
+        if answer.taskgroup_id != task_group_id:
+            raise ValueError(
+                f"Asked for the task group {task_group_id}, the service answered for "
+                f"{answer.taskgroup_id}."
+            )
+        return [task.id for task in answer.tasks]
+
+    async def get_result_queue_address(self) -> ResultQueueAddress:
+        """Give where results can be consumed, with fresh credentials: ask before each connect.
+
+        Raises:
+            FuncXError: as every request.
+        """
+        answer = await self._rest.read(
+            "GET",
+            "/v2/get_amqp_result_connection_url",
+            QueueAddress,
+            "asking where the results are",
+        )
+        return ResultQueueAddress(answer.queue_prefix, answer.connection_url)
