@@ -25,7 +25,8 @@ it is the ``__cause__``.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 
 class FuncXError(Exception):
@@ -113,7 +114,35 @@ class RequestRefused(FuncXError):
 
 
 class AuthenticationFailed(RequestRefused):
-    """There are no credentials, or the service does not accept them."""
+    """There are no credentials, or the service does not accept them.
+
+    Attributes:
+        authorization_parameters: what a further login has to bring, in the words of the service
+            (such as ``session_required_mfa``); empty if none was asked for.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        status: int = 401,
+        code: str | None = None,
+        reason: str = "",
+        authorization_parameters: Mapping[str, Any] | None = None,
+        task_id: str | None = None,
+        function_id: str | None = None,
+        request_id: str | None = None,
+    ) -> None:
+        super().__init__(
+            message,
+            status=status,
+            code=code,
+            reason=reason,
+            task_id=task_id,
+            function_id=function_id,
+            request_id=request_id,
+        )
+        self.authorization_parameters = dict(authorization_parameters or {})
 
 
 class Forbidden(RequestRefused):
