@@ -7,14 +7,12 @@ However the host ends, no future stays open.
 from __future__ import annotations
 
 import asyncio
-import atexit
 import contextvars
 import logging
 import math
 import os
-import weakref
 from collections import Counter
-from typing import Any, TypeAlias
+from typing import Any
 
 from funcx_async.client import FuncXClient
 from funcx_async.core.batcher import Route, Submission
@@ -22,16 +20,14 @@ from funcx_async.endpoints import Endpoints
 from funcx_async.errors import ExecutorClosed, TooManyOpenTasks
 from funcx_async.functions import Function
 from funcx_async.futures import FuncXFuture, running_loop
+from funcx_async.interpreter import end_at_exit
 from funcx_async.models import Stats, TaskStatus
+from funcx_async.posting import AnyFuture, AnySubmission
 from funcx_async.results.amqp import AmqpSource
 from funcx_async.results.source import ResultSource
 from funcx_async.results.stream import ResultStream, shared_stream
 from funcx_async.settings import Settings
-from funcx_async.submitter import AnySubmission, Submitter
-
-AnyFuture: TypeAlias = FuncXFuture[Any]
-
-_open_sessions: weakref.WeakSet[Session] = weakref.WeakSet()
+from funcx_async.submitter import Submitter
 
 KEPT_STREAMS = 4
 """So many task groups without open tasks keep their connection, for the tasks to come."""
@@ -55,7 +51,7 @@ class Session:
         self.pid = os.getpid()
         self.client = client
         self.counts: Counter[str] = Counter()
-        self._settings = settings
+        self.settings = settings
         self._closes_client = closes_client
         self._open: set[AnyFuture] = set()
         self._joined: dict[str, ResultStream] = {}
@@ -72,7 +68,7 @@ class Session:
         self._host = self.loop.create_task(
             self._run(), name="funcx:executor", context=contextvars.Context()
         )
-        _end_at_exit(self)
+        end_at_exit(self)
 
     # What the executor reads --------------------------------------------------------------------
 
@@ -100,7 +96,7 @@ class Session:
             TooManyOpenTasks: if the limit is reached.
             ExecutorClosed: if the loop was closed meanwhile.
         """
-        limit = self._settings.max_in_flight
+        limit = self.settings.max_in_flight
         if limit is not None and len(self._open) >= limit:
             raise TooManyOpenTasks(
                 f"{len(self._open)} tasks are open, and max_in_flight is {limit}: await some of "
@@ -134,7 +130,7 @@ class Session:
 
     async def room(self) -> None:
         """Wait until one more task may be open."""
-        limit = self._settings.max_in_flight
+        limit = self.settings.max_in_flight
         while limit is not None and len(self._open) >= limit:
             self._changed.clear()
             await self._changed.wait()
@@ -187,7 +183,7 @@ class Session:
 
     def read(self, payload: str) -> Any:
         """Make a value out of its serialized form."""
-        return self._settings.serializer.deserialize(payload)
+        return self.settings.serializer.deserialize(payload)
 
     def done(self, future: AnyFuture) -> None:
         """Take note that a future is settled; called once for each, in any thread."""
@@ -209,25 +205,10 @@ class Session:
         return status
 
     @property
-    def batch_size(self) -> int:
-        """How many submissions go together at most."""
-        return self._settings.batch_size
-
-    @property
-    def retry_deadline(self) -> float:
-        """Seconds for which a submission that was not taken is sent again."""
-        return self._settings.retry_deadline
-
-    @property
-    def resubmit_uncertain(self) -> bool:
-        """Whether to send again where nobody can know."""
-        return self._settings.on_uncertain == "resubmit"
-
-    @property
     def reconcile_interval(self) -> float:
         """Seconds after which an open task is looked up; never where that takes its result."""
         consumes = self.client.dialect.reading_consumes
-        return math.inf if consumes else self._settings.reconcile_interval
+        return math.inf if consumes else self.settings.reconcile_interval
 
     @property
     def source(self) -> ResultSource | None:
@@ -245,13 +226,13 @@ class Session:
 
     def led(self, task_group_id: str) -> None:
         """Take note of the task group that the service made."""
-        self._settings.made_group = task_group_id
+        self.settings.made_group = task_group_id
 
     def unled(self, task_group_id: str) -> bool:
         """Take note that the service forgot a group; True if it may simply make another."""
-        if self._settings.made_group != task_group_id:
+        if self.settings.made_group != task_group_id:
             return False
-        self._settings.made_group = None
+        self.settings.made_group = None
         return True
 
     def count(self, what: str) -> None:
@@ -328,29 +309,3 @@ class Session:
         self._joined.clear()
         if self._closes_client:
             await self.client.aclose()
-
-
-def _end_at_exit(session: Session) -> None:
-    """Have the session end before the interpreter does, as no loop may be left to end it."""
-    if not _open_sessions:
-        atexit.unregister(_end_all)
-        atexit.register(_end_all)
-    _open_sessions.add(session)
-
-
-def _end_all() -> None:
-    """End what is open.
-
-    In the asyncio REPL the loop merely stops; its tasks would be destroyed while pending. A loop
-    that runs on in a daemon thread is frozen as it is when the interpreter ends.
-    """
-    for session in list(_open_sessions):
-        if session.pid != os.getpid() or session.ended:
-            continue
-        if session.loop.is_running():
-            session.fail_open()
-            continue
-        # The libraries underneath warn of a connection that is given up while it is made.
-        for library in ("aiormq", "aio_pika"):
-            logging.getLogger(library).setLevel(logging.ERROR)
-        session.loop.run_until_complete(session.abandon())

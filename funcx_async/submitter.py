@@ -8,27 +8,31 @@ to find it. Whatever happens to a batch happens to that batch alone.
 from __future__ import annotations
 
 import asyncio
-import copy
-import json
 import logging
 import random
-from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from typing import Any, Protocol, TypeAlias
+from typing import Protocol
 
 from funcx_async.cancellation import is_cancelled
 from funcx_async.client import FuncXClient
 from funcx_async.core.backoff import Backoff
-from funcx_async.core.batcher import Batch, Batcher, Route, Submission, read_receipt
+from funcx_async.core.batcher import Batch, Batcher, Route
 from funcx_async.errors import FuncXError, RequestRefused, ServiceUnavailable, SubmitUncertain
 from funcx_async.functions import Function
 from funcx_async.futures import FuncXFuture
-from funcx_async.models import Receipt
+from funcx_async.posting import (
+    Accepted,
+    AnyBatch,
+    AnyFuture,
+    AnySubmission,
+    accept,
+    cut,
+    fail_all,
+    post,
+    register_functions,
+)
 from funcx_async.results.stream import ResultStream
-
-AnyFuture: TypeAlias = FuncXFuture[Any]
-AnyBatch: TypeAlias = Batch[AnyFuture, Function]
-AnySubmission: TypeAlias = Submission[AnyFuture, Function]
+from funcx_async.settings import Settings
 
 MAX_CUTS = 16
 """So often a refused batch is cut to find the culprit: enough for one among thousands."""
@@ -45,18 +49,8 @@ class Sender(Protocol):
         ...
 
     @property
-    def batch_size(self) -> int:
-        """How many submissions go together at most."""
-        ...
-
-    @property
-    def retry_deadline(self) -> float:
-        """Seconds for which a submission that was not taken is sent again."""
-        ...
-
-    @property
-    def resubmit_uncertain(self) -> bool:
-        """Whether to send again where nobody can know, so that tasks may run twice."""
+    def settings(self) -> Settings:
+        """How the executor works; read whenever it matters."""
         ...
 
     def stream(self, task_group_id: str) -> ResultStream:
@@ -107,7 +101,7 @@ class Submitter:
     def enqueue(self, route: Route, submission: AnySubmission) -> None:
         """Queue a submission."""
         if self._refused_since is not None:
-            submission.wait_until = self._loop.time() + self._session.retry_deadline
+            submission.wait_until = self._loop.time() + self._session.settings.retry_deadline
         self._batcher.add(route, submission)
         self._wake.set()
 
@@ -117,7 +111,9 @@ class Submitter:
             await self._wake.wait()
             self._wake.clear()
             await self._until_allowed()
-            while batch := self._batcher.next_batch(self._session.batch_size, FuncXFuture.claim):
+            while batch := self._batcher.next_batch(
+                self._session.settings.batch_size, FuncXFuture.claim
+            ):
                 request = tasks.create_task(self._post(batch), name="funcx:post")
                 self._requests.add(request)
                 request.add_done_callback(self._requests.discard)
@@ -149,10 +145,10 @@ class Submitter:
                     if self._group_is_gone(piece, group, error):
                         group = None
                         continue
-                    cut = _cut(piece, error) if cuts < MAX_CUTS else []
+                    parts = cut(piece, error) if cuts < MAX_CUTS else []
                     cuts += 1
-                    pieces[:0] = cut
-                    if not cut:
+                    pieces[:0] = parts
+                    if not parts:
                         fail_all(piece.submissions, error)
         except (Exception, asyncio.CancelledError) as error:
             if is_cancelled():
@@ -176,16 +172,17 @@ class Submitter:
             return group
         stream = None if group is None else self._session.stream(group)
         submit = None if stream is None else stream.sending()
-        accepted: list[tuple[str, AnyFuture]] = []
+        accepted: Accepted = []
         try:
-            receipt = await self._request(batch, function_ids, group)
+            receipt = await post(self._session.client, batch, function_ids, group)
+            self._taken()
             if group is None:
                 self._session.led(receipt.task_group_id)
+            accepted = accept(batch, function_ids, receipt, self._loop.time())
             if receipt.task_group_id != group:
                 made = self._session.stream(receipt.task_group_id)
-                made.answered(made.sending(), self._accept(batch, function_ids, receipt))
-            else:
-                accepted = self._accept(batch, function_ids, receipt)
+                made.answered(made.sending(), accepted)
+                accepted = []
             return receipt.task_group_id
         except ServiceUnavailable as error:
             self._retry(batch, error)
@@ -197,87 +194,29 @@ class Submitter:
         return group
 
     async def _register(self, batch: AnyBatch) -> tuple[AnyBatch, dict[Function, str]]:
-        """Have all functions registered; what cannot be is failed or sent later, and left out.
-
-        One try each: a function that the service has trouble with holds up no other.
-        """
-        functions = dict.fromkeys(entry.function for entry in batch.submissions)
-        answers = await asyncio.gather(
-            *(function.registered(self._session.client, 0.0) for function in functions),
-            return_exceptions=True,
-        )
-        function_ids: dict[Function, str] = {}
-        for function, answer in zip(functions, answers, strict=True):
-            if isinstance(answer, str):
-                function_ids[function] = answer
-            elif isinstance(answer, ServiceUnavailable):
-                self._retry(Batch(batch.route, batch.of(function)), answer)
-            elif isinstance(answer, Exception):
-                fail_all(batch.of(function), answer)
+        """Have all functions registered; what cannot be is failed or sent later, and left out."""
+        function_ids, failures = await register_functions(self._session.client, batch)
+        for function, failure in failures.items():
+            if isinstance(failure, ServiceUnavailable):
+                self._retry(Batch(batch.route, batch.of(function)), failure)
             else:
-                raise answer
-        if len(function_ids) == len(functions):
+                fail_all(batch.of(function), failure)
+        if not failures:
             return batch, function_ids
         kept = [entry for entry in batch.submissions if entry.function in function_ids]
         return Batch(batch.route, kept), function_ids
 
-    async def _request(
-        self, batch: AnyBatch, function_ids: dict[Function, str], group: str | None
-    ) -> Receipt:
-        payloads: dict[str, list[str]] = {}
-        for entry in batch.submissions:
-            payloads.setdefault(function_ids[entry.function], []).append(entry.payload)
-        route = batch.route
-        receipt = await self._session.client.submit(
-            route.endpoint_id,
-            payloads,
-            task_group_id=group,
-            resource_specification=_parsed(route.resource_specification),
-            user_endpoint_config=_parsed(route.user_endpoint_config),
-            result_serializers=route.result_serializers or None,
-        )
+    def _taken(self) -> None:
+        """Note that the service takes batches."""
         self._session.count("batches")
         self._backoff.succeeded()
         if self._refused_since is not None:
             self._refused_since = None
             self._batcher.limit(None)
-        return receipt
-
-    def _accept(
-        self, batch: AnyBatch, function_ids: dict[Function, str], receipt: Receipt
-    ) -> list[tuple[str, AnyFuture]]:
-        clear, unclear = read_receipt(batch, function_ids, receipt)
-        now = self._loop.time()
-        accepted: list[tuple[str, AnyFuture]] = []
-        for task_id, submission in clear:
-            refusal = receipt.refusals.get(task_id)
-            if refusal is not None:
-                fail_all([submission], refusal)
-                continue
-            submission.ticket.accept(task_id, now)
-            if not submission.ticket.done():  # given up meanwhile
-                accepted.append((task_id, submission.ticket))
-        if unclear:
-            known = {task_id for task_id, _ in clear}
-            candidates = [i for ids in receipt.tasks.values() for i in ids if i not in known]
-            message = (
-                "The service's receipt does not say which task is which; they may all run. The "
-                "task ids are in `candidate_task_ids`."
-            )
-            fail_all(
-                unclear,
-                SubmitUncertain(
-                    message,
-                    task_group_id=receipt.task_group_id,
-                    candidate_task_ids=candidates,
-                    request_id=receipt.request_id,
-                ),
-            )
-        return accepted
 
     def _retry(self, batch: AnyBatch, error: FuncXError) -> None:
         """Queue again what may be sent again; the service is left alone for a while."""
-        now, deadline = self._loop.time(), self._session.retry_deadline
+        now, deadline = self._loop.time(), self._session.settings.retry_deadline
         if self._refused_since is None:
             self._refused_since = now
             self._batcher.limit(now + deadline)
@@ -302,7 +241,7 @@ class Submitter:
         fail_all(self._batcher.expire(now), error)
 
     def _doubt(self, batch: AnyBatch, error: SubmitUncertain) -> None:
-        if not self._session.resubmit_uncertain:
+        if self._session.settings.on_uncertain == "raise":
             fail_all(batch.submissions, error)
             return
         _log.warning("%s They are submitted again, as was chosen: some may run twice.", error)
@@ -317,30 +256,3 @@ class Submitter:
             submission.ticket.release()
         self._batcher.put_back(replace(batch.route, task_group_id=None), batch.submissions)
         return True
-
-
-def fail_all(submissions: Iterable[AnySubmission], error: Exception) -> None:
-    """Fail the future of each with an error of its own."""
-    for submission in submissions:
-        own = copy.copy(error)
-        own.__cause__ = error.__cause__
-        if isinstance(own, FuncXError):
-            own.function_id = submission.function.function_id
-        submission.ticket.fail(own)
-
-
-def _cut(batch: AnyBatch, error: RequestRefused) -> Sequence[AnyBatch]:
-    """Give the parts to send on their own, or none if no single submission can be the culprit."""
-    functions = batch.by_function()
-    about_function = "FUNCTION" in (error.code or "").upper()
-    if error.status == 401 or len(batch) == 1:
-        return []
-    if error.status in (403, 404):
-        if not about_function or len(functions) == 1:
-            return []
-        return [Batch(batch.route, submissions) for submissions in functions.values()]
-    return batch.halves() if error.status in (400, 413, 422) else []
-
-
-def _parsed(text: str | None) -> Any:
-    return None if text is None else json.loads(text)

@@ -56,23 +56,24 @@ PUBLIC = [
     "send_by_value",
 ]
 
-LEVELS = {
-    0: "cancellation errors models progress",
-    1: "codes core serialize messages futures",
-    2: "answers environments registration waiting",
-    3: "auth dialects",
-    4: "rest settings",
-    5: "configuration routes",
-    6: "client",
-    7: "endpoints functions results",
-    8: "submitter submitting",
-    9: "session",
-    10: "executor",
-    11: "local",
-    12: "blocking cli __init__",
-    13: "__main__",
-}
-LEVEL_OF = {module: level for level, modules in LEVELS.items() for module in modules.split()}
+LEVELS = [
+    "cancellation errors interpreter models progress",
+    "codes core serialize messages futures",
+    "answers environments registration waiting",
+    "auth dialects",
+    "rest settings",
+    "configuration routes",
+    "client",
+    "endpoints functions results",
+    "posting submitting",
+    "submitter",
+    "session",
+    "executor",
+    "local",
+    "blocking cli __init__",
+    "__main__",
+]
+LEVEL_OF = {module: level for level, modules in enumerate(LEVELS) for module in modules.split()}
 
 
 def test_the_public_names_are_these():

@@ -1,0 +1,58 @@
+"""The end of the interpreter: sessions that are still open then, and whose loops may be gone.
+
+In the asyncio REPL the loop merely stops at exit; its tasks would be destroyed while pending. A
+loop that runs on in a daemon thread is frozen as it is when the interpreter ends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import logging
+import os
+import weakref
+from typing import Protocol
+
+
+class Endable(Protocol):
+    """What is to end before the interpreter does."""
+
+    loop: asyncio.AbstractEventLoop
+    pid: int
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing runs any more."""
+        ...
+
+    def fail_open(self) -> None:
+        """Fail what is open."""
+        ...
+
+    async def abandon(self) -> None:
+        """End now."""
+        ...
+
+
+_open: weakref.WeakSet[Endable] = weakref.WeakSet()
+
+
+def end_at_exit(session: Endable) -> None:
+    """Have the session end before the interpreter does, as no loop may be left to end it."""
+    if not _open:
+        atexit.unregister(_end_all)
+        atexit.register(_end_all)
+    _open.add(session)
+
+
+def _end_all() -> None:
+    for session in list(_open):
+        if session.pid != os.getpid() or session.ended:
+            continue
+        if session.loop.is_running():
+            session.fail_open()
+            continue
+        # The libraries underneath warn of a connection that is given up while it is made.
+        for library in ("aiormq", "aio_pika"):
+            logging.getLogger(library).setLevel(logging.ERROR)
+        session.loop.run_until_complete(session.abandon())
