@@ -34,7 +34,9 @@ def _parser() -> argparse.ArgumentParser:
     local.add_argument("--workers", type=int, help="worker processes (default: one for each CPU)")
     local.add_argument("--amqp-url", help="a RabbitMQ for results (default: an embedded broker)")
     local.add_argument(
-        "--database", default=":memory:", help="file that outlives the service (default: none)"
+        "--database",
+        default=":memory:",
+        help="file that outlives the service, its token included (default: none)",
     )
     return parser
 

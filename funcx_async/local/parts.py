@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -30,7 +30,7 @@ class Plan:
     amqp_url: str | None
     host: str
     port: int
-    token: str
+    token: str | None
     database: str | Path
 
     def __repr__(self) -> str:
@@ -48,6 +48,7 @@ class Parts:
     dispatch: Dispatch
     listener: Listener
     endpoint_id: str
+    token: str = field(repr=False)
 
 
 async def assemble(plan: Plan, switches: Switches, stack: AsyncExitStack) -> Parts:
@@ -55,13 +56,14 @@ async def assemble(plan: Plan, switches: Switches, stack: AsyncExitStack) -> Par
 
     Raises:
         ConnectionError: the RabbitMQ cannot be reached.
-        OSError: the port is taken.
-        RuntimeError: worker processes do not start.
-        ValueError: the database belongs to another version of this package.
+        OSError: the port is taken, or the database cannot be read and written.
+        RuntimeError: worker processes do not start, or another service uses the database.
+        ValueError: the database is another program's, of another version, or damaged.
     """
     store = Store(plan.database)
     stack.callback(store.close)
     endpoint_id = _prepare(store)
+    token = plan.token or store.token()
 
     broker: EmbeddedBroker | None = None
     publisher: Publisher
@@ -91,12 +93,12 @@ async def assemble(plan: Plan, switches: Switches, stack: AsyncExitStack) -> Par
         pool=pool,
         publisher=publisher,
         switches=switches,
-        token=plan.token,
+        token=token,
         cut=listener.cut,
     )
     await listener.start(web.app)
     stack.callback(switches.release_all)
-    return Parts(store, broker, publisher, pool, dispatch, listener, endpoint_id)
+    return Parts(store, broker, publisher, pool, dispatch, listener, endpoint_id, token)
 
 
 def _prepare(store: Store) -> str:

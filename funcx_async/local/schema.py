@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from typing import Final
 
-SCHEMA_VERSION: Final = 2
+APPLICATION_ID: Final = 0x66784C73
+"""Marks a file as a local service's: "fxLs"."""
+SCHEMA_VERSION: Final = 3
 SCHEMA: Final = """
 CREATE TABLE functions (
     id TEXT PRIMARY KEY, name TEXT NOT NULL, code TEXT NOT NULL, description TEXT,
     metadata TEXT NOT NULL
 ) WITHOUT ROWID;
+CREATE TABLE settings (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE endpoints (id TEXT PRIMARY KEY, name TEXT NOT NULL);
 CREATE TABLE whitelists (
     endpoint_id TEXT NOT NULL, function_id TEXT NOT NULL, UNIQUE (endpoint_id, function_id)

@@ -11,6 +11,7 @@ from typing import Any, Self
 
 from funcx_async.client import FuncXClient
 from funcx_async.executor import FuncXExecutor
+from funcx_async.local.database import IN_MEMORY
 from funcx_async.local.faults import Faults
 from funcx_async.local.parts import Parts, Plan, assemble
 from funcx_async.local.switches import Switches
@@ -27,9 +28,10 @@ class LocalService:
         amqp_url: a RabbitMQ to send results through; None is an embedded broker.
         host: the address that REST and the embedded broker listen on.
         port: the port of the REST service; 0 is any that is free.
-        token: the bearer token of its clients; None is a random one.
-        database: a file for what the service remembers, to be found again by the next one;
-            ``":memory:"`` forgets it. Tasks that were not finished then begin again.
+        token: the bearer token of its clients; None is a random one, kept in the database.
+        database: a file for what the service remembers, to be found again by the next one,
+            however this one ends; ``":memory:"`` forgets it. Tasks that were not finished then
+            begin again. Whoever can write to the file can have code run by the service.
 
     Raises:
         ValueError: the number of workers is not positive.
@@ -55,9 +57,9 @@ class LocalService:
         if workers < 1:
             msg = f"a service needs at least one worker, not {workers}"
             raise ValueError(msg)
-        self._plan = Plan(
-            workers, amqp_url, host, port, token or secrets.token_urlsafe(32), database
-        )
+        if not token and str(database) == IN_MEMORY:
+            token = secrets.token_urlsafe(32)
+        self._plan = Plan(workers, amqp_url, host, port, token, database)
         self._switches = Switches()
         self._parts: Parts | None = None
         self._stack = AsyncExitStack()
@@ -87,8 +89,12 @@ class LocalService:
 
     @property
     def token(self) -> str:
-        """The bearer token that clients must send."""
-        return self._plan.token
+        """The bearer token that clients must send.
+
+        Raises:
+            RuntimeError: the service is not running, and its token is in its database.
+        """
+        return self._plan.token or self._running().token
 
     @property
     def endpoint_id(self) -> str:
@@ -112,10 +118,12 @@ class LocalService:
         """Start every part; returns when requests are served and the first worker is ready.
 
         Raises:
-            RuntimeError: it is running already, or worker processes do not start.
+            RuntimeError: it is running already, worker processes do not start, or another service
+                uses the database.
             ConnectionError: the RabbitMQ cannot be reached.
-            OSError: the port is taken.
-            ValueError: the database belongs to another version of this package.
+            OSError: the port is taken, or the database cannot be read and written.
+            ValueError: the database is another program's, of another version of this package, or
+                damaged.
         """
         if self._parts is not None:
             msg = "the local service is running already"

@@ -11,7 +11,7 @@ Its id is unknown from then on. Functions, endpoints and task groups stay.
 from __future__ import annotations
 
 import json
-import sqlite3
+import secrets
 import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -19,8 +19,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
+from funcx_async.local.database import open_database
 from funcx_async.local.records import Endpoint, Function, Task, TaskGroup
-from funcx_async.local.schema import SCHEMA, SCHEMA_VERSION
 
 RESULTS_KEPT_FOR: Final = 30 * 60.0
 """Seconds from settling a task to forgetting it."""
@@ -36,7 +36,9 @@ class Store:
         clock: the time in Unix seconds.
 
     Raises:
-        ValueError: the file belongs to another version of this package.
+        ValueError: the file is another program's, of another version of this package, or damaged.
+        RuntimeError: another service uses it.
+        OSError: it can be neither read nor written.
 
     Example:
         >>> store = Store()
@@ -49,30 +51,10 @@ class Store:
         self, database: str | Path = ":memory:", *, clock: Callable[[], float] = time.time
     ) -> None:
         self._clock = clock
-        self._database = sqlite3.connect(database, isolation_level=None)
-        try:
-            self._prepare(database)
-        except BaseException:
-            self._database.close()
-            raise
+        self._database = open_database(database)
         self._kept_bytes: int = self._one(
             "SELECT coalesce(sum(length(message)), 0) FROM tasks WHERE settled_at IS NOT NULL"
         )[0]
-
-    def _prepare(self, database: str | Path) -> None:
-        self._database.execute("PRAGMA journal_mode = WAL")
-        self._database.execute("PRAGMA synchronous = NORMAL")
-        version = self._one("PRAGMA user_version")[0]
-        if version == 0:
-            self._database.executescript(
-                f"BEGIN; {SCHEMA} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;"
-            )
-        elif version != SCHEMA_VERSION:
-            msg = (
-                f"{database} holds tables of version {version}, this package reads version "
-                f"{SCHEMA_VERSION}; give another file"
-            )
-            raise ValueError(msg)
 
     def close(self) -> None:
         """Close the database; a second call does nothing."""
@@ -90,6 +72,13 @@ class Store:
             self._database.execute("ROLLBACK")
             raise
         self._database.execute("COMMIT")
+
+    def token(self) -> str:
+        """The bearer token of the service's clients, made once and kept."""
+        self._database.execute(
+            "INSERT OR IGNORE INTO settings VALUES ('token', ?)", (secrets.token_urlsafe(32),)
+        )
+        return str(self._one("SELECT value FROM settings WHERE name = 'token'")[0])
 
     def add_function(
         self,

@@ -130,7 +130,10 @@ class Web:
             msg = "the request has no Authorization header; send the service's bearer token"
             raise Refusal("USER_UNAUTHENTICATED", msg, headers=challenge)
         if not secrets.compare_digest(given.encode("utf-8", "replace"), self._authorization):
-            msg = "the bearer token is not this service's; it has a new one at every start"
+            msg = (
+                "the bearer token is not this service's; without a database it has a new one at "
+                "every start"
+            )
             raise Refusal("INVALID_AUTH_TOKEN", msg, headers=challenge)
 
     async def _version(self, request: Request) -> Any:

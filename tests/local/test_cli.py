@@ -3,48 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator
 
 import httpx
 import pytest
 
 from funcx_async.cli import main
+from tests.local.commands import command, exports
 from tests.local.dialogue import LIMIT
-
-
-@contextlib.asynccontextmanager
-async def command(*arguments: str) -> AsyncIterator[asyncio.subprocess.Process]:
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "funcx_async", *arguments),
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-        env={**os.environ, "PYTHONWARNINGS": "error"},
-    )
-    try:
-        yield process
-    finally:
-        if process.returncode is None:
-            process.kill()
-        await process.communicate()
-
-
-async def exports(process: asyncio.subprocess.Process) -> dict[str, str]:
-    """What the command says is to be exported; returns when it has said everything."""
-    found = {}
-    async with asyncio.timeout(LIMIT):
-        async for line in process.stdout:
-            words = line.decode().split()
-            if words[:1] == ["export"]:
-                name, _, value = words[1].partition("=")
-                found[name] = value
-            if words[:1] == ["Ctrl-C"]:
-                break
-    return found
 
 
 @pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
@@ -118,3 +87,26 @@ def test_an_unknown_command_is_refused(capsys):
         main(["remote"])
     assert caught.value.code == 2
     assert "remote" in capsys.readouterr().err
+
+
+async def test_a_file_that_is_not_its_own_is_one_sentence(tmp_path):
+    path = tmp_path / "diary.txt"
+    path.write_text("Dear diary, " * 100)
+    async with command("local", "--workers", "1", "--database", str(path)) as process:
+        out, err = await asyncio.wait_for(process.communicate(), LIMIT)
+    assert (process.returncode, out) == (1, b"")
+    (line,) = err.decode().splitlines()
+    assert line == (
+        f"The local service does not start: {path} is no SQLite database; give another file"
+    )
+
+
+async def test_two_services_on_one_file_are_one_sentence(tmp_path):
+    options = ("local", "--workers", "1", "--database", str(tmp_path / "service.sqlite"))
+    async with command(*options) as first:
+        await exports(first)
+        async with command(*options) as second:
+            out, err = await asyncio.wait_for(second.communicate(), LIMIT)
+    assert (second.returncode, out) == (1, b"")
+    (line,) = err.decode().splitlines()
+    assert "another service uses" in line

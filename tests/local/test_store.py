@@ -154,16 +154,6 @@ def test_what_a_file_holds_outlives_the_service(tmp_path: Path):
     second.close()
 
 
-def test_a_file_of_another_version_is_refused_by_name(tmp_path: Path):
-    path = tmp_path / "service.sqlite"
-    Store(path).close()
-    database = sqlite3.connect(path)
-    database.execute("PRAGMA user_version = 99")
-    database.close()
-    with pytest.raises(ValueError, match=r"service\.sqlite.*version 99"):
-        Store(path)
-
-
 def test_128_tasks_are_taken_in_a_few_milliseconds(store):
     best = float("inf")
     for _ in range(20):

@@ -19,6 +19,7 @@ import pytest
 from funcx_async.local import LocalService
 from tests.brokers import require, with_rabbitmq
 from tests.local.dialogue import payload, rest_of
+from tests.local.restarts import Gate, Restarted, pass_through
 
 pytestmark = [pytest.mark.oracle, pytest.mark.timeout(180)]
 
@@ -47,7 +48,7 @@ def amqp_url(request: pytest.FixtureRequest) -> str | None:
 
 @contextlib.asynccontextmanager
 async def official_session(
-    python: str, service: LocalService, home: Path, *arguments: str
+    python: str, service: LocalService | Restarted, home: Path, *arguments: str
 ) -> AsyncIterator[asyncio.subprocess.Process]:
     """The official SDK's program, running."""
     process = await asyncio.create_subprocess_exec(
@@ -101,3 +102,31 @@ async def test_the_official_executor_works_on_the_local_service(
                 offline.release()
                 seen = await last_words(process)
         assert seen == {"reloaded": 304, "values": 301, "unfinished": 7, "afterwards": 2}
+
+
+async def test_the_official_executor_reloads_its_tasks_after_the_service_was_killed(
+    official_python: str, tmp_path: Path
+):
+    service, gate = Restarted(tmp_path), Gate(tmp_path)
+    await service.start()
+    try:
+        async with official_session(official_python, service, tmp_path, "work") as process:
+            group = (await last_words(process))["group"]
+        async with service.client() as client:
+            function_id = await client.register_function(pass_through)
+            tasks = {function_id: [payload(gate.begun, gate.go)]}
+            await client.submit(service.endpoint_id, tasks, task_group_id=group)
+        await gate.reached()
+        await service.kill()
+        await service.start()
+        again = ("reload", group)
+        async with official_session(official_python, service, tmp_path, *again) as process:
+            assert process.stdout is not None
+            line = await asyncio.wait_for(process.stdout.readline(), LIMIT)
+            assert line == b"reloaded\n"
+            await gate.reached()
+            await gate.open()
+            seen = await last_words(process)
+    finally:
+        await service.aclose()
+    assert seen == {"reloaded": 304, "values": 300, "unfinished": "go", "afterwards": 2}

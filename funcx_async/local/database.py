@@ -1,0 +1,113 @@
+"""The file that outlives the service: made, checked, and kept for one service alone.
+
+What it holds is run and trusted by the service that opens it, the bearer token of its clients
+included, so a new file is for its owner's eyes only. The lock ends with the process, however that
+ends.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from funcx_async.local.schema import APPLICATION_ID, SCHEMA, SCHEMA_VERSION
+
+PATIENCE: Final = 0.5
+"""Seconds that an earlier service may take to let go of the file."""
+IN_MEMORY: Final = ":memory:"
+_SMALLEST_WORD: Final = 0xFF
+"""SQLite's error codes have their kind in the lowest byte."""
+
+
+def open_database(database: str | Path) -> sqlite3.Connection:
+    """Open a service's file, or make it.
+
+    Args:
+        database: its path, or ``":memory:"``.
+
+    Raises:
+        ValueError: it is another program's, of another version of this package, or damaged.
+        RuntimeError: another service uses it.
+        OSError: it can be neither read nor written, or not be made.
+    """
+    if str(database) != IN_MEMORY:
+        _make(database)
+    with _in_words(database):
+        connection = sqlite3.connect(database, timeout=PATIENCE, isolation_level=None)
+        try:
+            _prepare(connection, database)
+        except BaseException:
+            connection.close()
+            raise
+    return connection
+
+
+def _make(database: str | Path) -> None:
+    """Make an empty file, unless there is one: closing it would give up a lock on it."""
+    with contextlib.suppress(FileExistsError):
+        os.close(os.open(database, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+    effective = os.access in os.supports_effective_ids
+    if not os.access(database, os.R_OK | os.W_OK, effective_ids=effective):
+        raise _not_ours(database, "no permission")
+
+
+def _prepare(connection: sqlite3.Connection, database: str | Path) -> None:
+    connection.execute("PRAGMA locking_mode = EXCLUSIVE")
+    (application,) = connection.execute("PRAGMA application_id").fetchone()
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    new = not (application or version or tables)
+    if not new and application != APPLICATION_ID:
+        msg = f"{database} is another program's database; give another file"
+        raise ValueError(msg)
+    if not new and version != SCHEMA_VERSION:
+        msg = (
+            f"{database} holds tables of version {version}, this package reads version "
+            f"{SCHEMA_VERSION}; give another file"
+        )
+        raise ValueError(msg)
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = NORMAL")
+    if new:
+        connection.executescript(
+            f"BEGIN EXCLUSIVE; {SCHEMA} PRAGMA application_id = {APPLICATION_ID}; "
+            f"PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;"
+        )
+        return
+    connection.execute("BEGIN EXCLUSIVE")  # raises at once where nothing can be written
+    connection.execute("COMMIT")
+    (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+    if verdict != "ok":
+        msg = f"{database} is damaged ({verdict}); give another file, or a copy that is sound"
+        raise ValueError(msg)
+
+
+@contextlib.contextmanager
+def _in_words(database: str | Path) -> Iterator[None]:
+    """Say what SQLite's errors mean for whoever starts a service."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        kind = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & _SMALLEST_WORD
+        if kind == sqlite3.SQLITE_BUSY:
+            msg = f"another service uses {database}; give each service a file of its own"
+            raise RuntimeError(msg) from None
+        if kind == sqlite3.SQLITE_NOTADB:
+            msg = f"{database} is no SQLite database; give another file"
+            raise ValueError(msg) from None
+        if kind == sqlite3.SQLITE_CORRUPT:
+            msg = f"{database} is damaged ({error}); give another file, or a copy that is sound"
+            raise ValueError(msg) from None
+        if kind in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM, sqlite3.SQLITE_CANTOPEN):
+            raise _not_ours(database, str(error)) from None
+        msg = f"{database} cannot be used: {error}"
+        raise OSError(msg) from None
+
+
+def _not_ours(database: str | Path, why: str) -> PermissionError:
+    msg = f"{database} cannot be read and written ({why}); a service writes it and files beside it"
+    return PermissionError(msg)
