@@ -14,10 +14,11 @@ from uuid import uuid4
 
 import msgspec
 
-from funcx_async.answers import Submitted, read, task_refusal
+from funcx_async.answers import Submitted, read
 from funcx_async.environments import CLASSIC, COMPUTE, Deployments
 from funcx_async.errors import AnswerIncomplete
 from funcx_async.models import Receipt
+from funcx_async.refusals import task_refusal
 from funcx_async.registration import DIALECT_VERSION, Registration
 from funcx_async.serialize import CombinedCode
 from funcx_async.serialize.strategy import SerializationStrategy

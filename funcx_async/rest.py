@@ -12,11 +12,12 @@ from typing import TypeVar
 import httpx
 import msgspec
 
-from funcx_async.answers import read, refusal
+from funcx_async.answers import read
 from funcx_async.cancellation import cancel_requests, is_cancelled
 from funcx_async.core.budget import RequestBudget
 from funcx_async.environments import is_loopback
 from funcx_async.errors import AnswerLost, SerializationError, ServiceUnavailable
+from funcx_async.refusals import refusal
 
 A = TypeVar("A")
 

@@ -59,7 +59,7 @@ PUBLIC = [
 LEVELS = [
     "cancellation errors interpreter models progress",
     "codes core serialize messages futures",
-    "answers environments registration waiting",
+    "answers environments refusals registration waiting",
     "auth dialects",
     "rest settings",
     "configuration routes",
