@@ -64,6 +64,7 @@ class GroupedTask(msgspec.Struct):
     """One entry of a task group."""
 
     id: str
+    created_at: str | float | None = None
 
 
 class TaskGroup(msgspec.Struct):

@@ -64,6 +64,19 @@ class Receipt:
 
 
 @dataclass(frozen=True, slots=True)
+class ListedTask:
+    """An entry of a task group's list.
+
+    Attributes:
+        task_id: the task's id.
+        created_at: when the service took it, as a text that sorts by time, or None.
+    """
+
+    task_id: str
+    created_at: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class TaskStatus:
     """What the service says of a task.
 

@@ -9,6 +9,7 @@ import asyncio
 import copy
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from funcx_async.client import FuncXClient
@@ -24,6 +25,21 @@ AnySubmission: TypeAlias = Submission[AnyFuture, Function]
 FunctionIds: TypeAlias = Mapping[Function, str]
 Accepted: TypeAlias = list[tuple[str, AnyFuture]]
 """Task ids with the futures that await them."""
+
+
+@dataclass(slots=True)
+class Taken:
+    """What the service made of a batch.
+
+    Attributes:
+        accepted: the tasks that futures await.
+        unawaited: ids of tasks that no future awaits.
+        complete: whether these are all tasks that can have come of it.
+    """
+
+    accepted: Accepted = field(default_factory=list)
+    unawaited: list[str] = field(default_factory=list)
+    complete: bool = True
 
 
 async def register_functions(
@@ -73,8 +89,8 @@ async def post(
     )
 
 
-def accept(batch: AnyBatch, function_ids: FunctionIds, receipt: Receipt, now: float) -> Accepted:
-    """Tell the futures what the receipt says; gives those whose tasks are under way.
+def accept(batch: AnyBatch, function_ids: FunctionIds, receipt: Receipt, now: float) -> Taken:
+    """Tell the futures what the receipt says.
 
     Args:
         batch: what was sent.
@@ -83,18 +99,23 @@ def accept(batch: AnyBatch, function_ids: FunctionIds, receipt: Receipt, now: fl
         now: the time, on the loop's clock.
     """
     clear, unclear = read_receipt(batch, function_ids, receipt)
-    accepted: Accepted = []
+    taken = Taken()
     for task_id, submission in clear:
         refusal = receipt.refusals.get(task_id)
         if refusal is not None:
             fail_all([submission], refusal)
+            taken.complete = False  # whether it is in the group, the service does not say
             continue
         submission.ticket.accept(task_id, now)
-        if not submission.ticket.done():  # given up meanwhile
-            accepted.append((task_id, submission.ticket))
+        if submission.ticket.done():  # given up meanwhile
+            taken.unawaited.append(task_id)
+        else:
+            taken.accepted.append((task_id, submission.ticket))
     if unclear:
         known = {task_id for task_id, _ in clear}
         candidates = [i for ids in receipt.tasks.values() for i in ids if i not in known]
+        taken.unawaited += candidates
+        taken.complete = False
         message = (
             "The service's receipt does not say which task is which; they may all run. The task "
             "ids are in `candidate_task_ids`."
@@ -108,7 +129,7 @@ def accept(batch: AnyBatch, function_ids: FunctionIds, receipt: Receipt, now: fl
                 request_id=receipt.request_id,
             ),
         )
-    return accepted
+    return taken
 
 
 def fail_all(submissions: Iterable[AnySubmission], error: Exception) -> None:

@@ -17,14 +17,15 @@ from funcx_async.cancellation import is_cancelled
 from funcx_async.client import FuncXClient
 from funcx_async.core.backoff import Backoff
 from funcx_async.core.batcher import Batch, Batcher, Route
+from funcx_async.doubts import Doubt, Doubts
 from funcx_async.errors import FuncXError, RequestRefused, ServiceUnavailable, SubmitUncertain
 from funcx_async.functions import Function
 from funcx_async.futures import FuncXFuture
 from funcx_async.posting import (
-    Accepted,
     AnyBatch,
     AnyFuture,
     AnySubmission,
+    Taken,
     accept,
     cut,
     fail_all,
@@ -87,6 +88,7 @@ class Submitter:
         self._refused_since: float | None = None
         self._wake = asyncio.Event()
         self._requests: set[asyncio.Task[None]] = set()
+        self._doubts = Doubts(self._give_up)
 
     @property
     def queued(self) -> int:
@@ -107,21 +109,36 @@ class Submitter:
 
     async def send_for_ever(self, tasks: asyncio.TaskGroup) -> None:
         """Send whatever is queued, as soon as it may go; ``tasks`` owns the requests."""
-        while True:
-            await self._wake.wait()
-            self._wake.clear()
-            await self._until_allowed()
-            while batch := self._batcher.next_batch(
-                self._session.settings.batch_size, FuncXFuture.claim
-            ):
-                request = tasks.create_task(self._post(batch), name="funcx:post")
-                self._requests.add(request)
-                request.add_done_callback(self._requests.discard)
+        try:
+            while True:
+                await self._wake.wait()
+                self._wake.clear()
+                await self._clear_doubts()
+                await self._until_allowed()
+                while batch := self._next_batch():
+                    request = tasks.create_task(self._post(batch), name="funcx:post")
+                    self._requests.add(request)
+                    request.add_done_callback(self._requests.discard)
+        finally:
+            self._doubts.drop()
 
     def abandon(self) -> None:
         """End the requests that are still under way: nobody awaits what they bring."""
         for request in self._requests:
             request.cancel()
+
+    def _next_batch(self) -> AnyBatch | None:
+        """Give what may go now; nothing may before all doubts are cleared."""
+        if self._doubts:
+            return None
+        return self._batcher.next_batch(self._session.settings.batch_size, FuncXFuture.claim)
+
+    async def _clear_doubts(self) -> None:
+        """Look into what is in doubt as soon as nothing else is on the wire."""
+        if self._doubts and len(self._doubts) == self._batcher.posts:
+            session = self._session
+            for batch, group in await self._doubts.clear(session.client, session.settings):
+                self._batcher.answered(batch, group)
 
     async def _until_allowed(self) -> None:
         """Leave the service alone as long as it asked for; batches grow meanwhile."""
@@ -135,12 +152,13 @@ class Submitter:
         """Send a batch, cut where that is needed, and settle what comes of it."""
         group = batch.route.task_group_id
         piece, pieces = batch, [batch]
+        doubts: list[Doubt] = []
         cuts = 0
         try:
             while pieces:
                 piece = pieces.pop(0)
                 try:
-                    group = await self._post_once(piece, group)
+                    group = await self._post_once(piece, group, doubts)
                 except RequestRefused as error:
                     if self._group_is_gone(piece, group, error):
                         group = None
@@ -158,11 +176,21 @@ class Submitter:
             failure.__cause__ = error
             fail_all([entry for piece in (piece, *pieces) for entry in piece.submissions], failure)
         finally:
-            self._batcher.answered(batch, group)
+            if doubts:
+                self._doubts.add(batch, doubts)
+            else:
+                self._batcher.answered(batch, group)
             self._wake.set()
 
-    async def _post_once(self, batch: AnyBatch, group: str | None) -> str | None:
+    async def _post_once(
+        self, batch: AnyBatch, group: str | None, doubts: list[Doubt]
+    ) -> str | None:
         """Make one request; gives the task group, if it is known now.
+
+        Args:
+            batch: what to send.
+            group: where to; None has the service make one.
+            doubts: takes what is to be looked into later.
 
         Raises:
             RequestRefused: if the service refuses the batch.
@@ -172,25 +200,36 @@ class Submitter:
             return group
         stream = None if group is None else self._session.stream(group)
         submit = None if stream is None else stream.sending()
-        accepted: Accepted = []
+        taken = Taken()
         try:
             receipt = await post(self._session.client, batch, function_ids, group)
-            self._taken()
+            self._succeeded()
             if group is None:
                 self._session.led(receipt.task_group_id)
-            accepted = accept(batch, function_ids, receipt, self._loop.time())
+            taken = accept(batch, function_ids, receipt, self._loop.time())
             if receipt.task_group_id != group:
                 made = self._session.stream(receipt.task_group_id)
-                made.answered(made.sending(), accepted)
-                accepted = []
+                made.answered(made.sending(), taken.accepted)
+                made.disown(taken.unawaited, complete=taken.complete)
+                taken = Taken()
             return receipt.task_group_id
         except ServiceUnavailable as error:
             self._retry(batch, error)
         except SubmitUncertain as error:
-            self._doubt(batch, error)
+            if stream is None or submit is None:
+                self._give_up(batch, error)
+            else:
+                doubts.append(Doubt(batch, stream, submit, error))
+                submit = None
+        except RequestRefused:
+            raise
+        except BaseException:
+            taken.complete = False
+            raise
         finally:
             if stream is not None and submit is not None:
-                stream.answered(submit, accepted)
+                stream.answered(submit, taken.accepted)
+                stream.disown(taken.unawaited, complete=taken.complete)
         return group
 
     async def _register(self, batch: AnyBatch) -> tuple[AnyBatch, dict[Function, str]]:
@@ -206,7 +245,7 @@ class Submitter:
         kept = [entry for entry in batch.submissions if entry.function in function_ids]
         return Batch(batch.route, kept), function_ids
 
-    def _taken(self) -> None:
+    def _succeeded(self) -> None:
         """Note that the service takes batches."""
         self._session.count("batches")
         self._backoff.succeeded()
@@ -240,7 +279,7 @@ class Submitter:
         self._batcher.put_back(batch.route, again)
         fail_all(self._batcher.expire(now), error)
 
-    def _doubt(self, batch: AnyBatch, error: SubmitUncertain) -> None:
+    def _give_up(self, batch: AnyBatch, error: SubmitUncertain) -> None:
         if self._session.settings.on_uncertain == "raise":
             fail_all(batch.submissions, error)
             return

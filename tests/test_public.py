@@ -66,6 +66,7 @@ LEVELS = [
     "client",
     "endpoints functions results",
     "posting submitting",
+    "doubts",
     "submitter",
     "session",
     "executor",

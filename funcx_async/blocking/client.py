@@ -57,6 +57,7 @@ class FuncXClient:
     get_task = blocking(AsyncFuncXClient.get_task)
     get_batch_status = blocking(AsyncFuncXClient.get_batch_status)
     get_task_group = blocking(AsyncFuncXClient.get_task_group)
+    list_task_group = blocking(AsyncFuncXClient.list_task_group)
     get_result_queue_address = blocking(AsyncFuncXClient.get_result_queue_address)
     get_endpoint = blocking(AsyncFuncXClient.get_endpoint)
     get_endpoint_status = blocking(AsyncFuncXClient.get_endpoint_status)

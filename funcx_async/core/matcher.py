@@ -10,7 +10,7 @@ A ticket is whatever the caller wants back for a task; the matcher never looks i
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import takewhile
 from typing import Generic, TypeAlias, TypeVar
@@ -118,6 +118,7 @@ class Matcher(Generic[K]):
         self._held_size = 0
         self._settled: set[str] = set()
         self._settled_before: set[str] = set()
+        self._accounted: int | None = 0
 
     def __len__(self) -> int:
         """How many tasks are open."""
@@ -137,6 +138,16 @@ class Matcher(Generic[K]):
         """Whether this task is open."""
         return task_id in self._tickets
 
+    def knows(self, task_id: str) -> bool:
+        """Whether this task is open, or was not long ago."""
+        settled = task_id in self._settled or task_id in self._settled_before
+        return settled or task_id in self._tickets
+
+    @property
+    def accounted(self) -> int | None:
+        """How many tasks of the group came of submits here; None if some may be unknown."""
+        return self._accounted
+
     def open_tasks(self) -> Iterator[tuple[str, K]]:
         """Give open tasks, the oldest first, each with its first ticket."""
         return iter(self._tickets.items())
@@ -155,7 +166,28 @@ class Matcher(Generic[K]):
         events: list[Event[K]] = []
         for task_id, ticket in accepted:
             events += self.expect(task_id, ticket)
+            if self._accounted is not None:
+                self._accounted += 1
         return events + self._orphans()
+
+    def disown(self, task_ids: Collection[str], *, complete: bool) -> list[Event[K]]:
+        """Note tasks that came of submits here, though nobody knows which is whose.
+
+        Args:
+            task_ids: their ids; their results will be duplicates.
+            complete: whether no more may turn up.
+        """
+        events: list[Event[K]] = []
+        for task_id in task_ids:
+            self._remember(task_id)
+            if (held := self._held.pop(task_id, None)) is not None:
+                self._uncount(held)
+                events.append(Duplicate(task_id, held.tag))
+        if complete and self._accounted is not None:
+            self._accounted += len(task_ids)
+        else:
+            self._accounted = None
+        return events
 
     def expect(self, task_id: str, ticket: K) -> list[Event[K]]:
         """Note that ``ticket`` awaits this task."""
@@ -186,7 +218,7 @@ class Matcher(Generic[K]):
         """Note a result, by whatever way it came; ``tag`` comes back in the event."""
         if result.task_id in self._tickets:
             return self._match(result, tag)
-        if result.task_id in self._settled or result.task_id in self._settled_before:
+        if self.knows(result.task_id):
             return [Duplicate(result.task_id, tag)]
         if self._unanswered:
             return self._hold(result, tag)

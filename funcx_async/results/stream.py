@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 from typing import Any, Protocol, TypeAlias, cast
 from weakref import WeakKeyDictionary
@@ -78,6 +78,10 @@ class ResultStream:
     Args:
         service_url: the service that the group belongs to.
         task_group_id: whose results.
+
+    Attributes:
+        task_group_id: likewise.
+        orphans: how many results of unknown tasks came.
     """
 
     def __init__(self, service_url: str, task_group_id: str) -> None:
@@ -102,7 +106,7 @@ class ResultStream:
             open_tasks=self._matcher.open_tasks,
             look_up=self._look_up,
         )
-        self._orphans = 0
+        self.orphans = 0
         self._complaints: set[str] = set()
 
     def __repr__(self) -> str:
@@ -202,6 +206,29 @@ class ResultStream:
             self._reconciler.missed()
         return results
 
+    def knows(self, task_id: str) -> bool:
+        """Whether this task is open here, or was not long ago."""
+        return self._matcher.knows(task_id)
+
+    @property
+    def accounted(self) -> int | None:
+        """How many tasks of the group came of submits here; None if some may be unknown."""
+        return self._matcher.accounted
+
+    @property
+    def unanswered(self) -> int:
+        """How many submits to the group are on the wire, or in doubt."""
+        return self._matcher.unanswered
+
+    def disown(self, task_ids: Collection[str] = (), *, complete: bool) -> None:
+        """Note tasks that came of submits here, though nobody awaits them.
+
+        Args:
+            task_ids: their ids; their results will be duplicates.
+            complete: whether no more may turn up.
+        """
+        self._do(self._matcher.disown(task_ids, complete=complete))
+
     def awaits(self, task_id: str) -> bool:
         """Whether a future here awaits this task."""
         return self._matcher.awaits(task_id)
@@ -267,8 +294,8 @@ class ResultStream:
 
     def _note_orphan(self) -> None:
         self._count("orphans")
-        self._orphans += 1
-        if self._orphans == SUSPICIOUS_ORPHANS:
+        self.orphans += 1
+        if self.orphans == SUSPICIOUS_ORPHANS:
             self._reconciler.missed()
             _log.warning(
                 "many results of the task group %s are for tasks that nobody here awaits: does "

@@ -8,7 +8,7 @@ from typing import Any
 from funcx_async.answers import BatchStatus, QueueAddress, TaskDocument, TaskGroup
 from funcx_async.dialects import Order
 from funcx_async.errors import AnswerLost, AnswerNotUnderstood, SubmitUncertain
-from funcx_async.models import Receipt, ResultQueueAddress, TaskStatus
+from funcx_async.models import ListedTask, Receipt, ResultQueueAddress, TaskStatus
 from funcx_async.routes.shared import Routes
 
 
@@ -94,7 +94,11 @@ class TaskRoutes(Routes):
         }
 
     async def get_task_group(self, task_group_id: str) -> list[str]:
-        """Give the ids of all tasks of a group.
+        """Give the ids of all tasks of a group; raises as :meth:`list_task_group`."""
+        return [task.task_id for task in await self.list_task_group(task_group_id)]
+
+    async def list_task_group(self, task_group_id: str) -> list[ListedTask]:
+        """Give all tasks of a group, and when the service took them.
 
         Raises:
             ValueError: if the service answers for another group.
@@ -112,7 +116,10 @@ class TaskRoutes(Routes):
                 f"Asked for the task group {task_group_id}, the service answered for "
                 f"{answer.taskgroup_id}."
             )
-        return [task.id for task in answer.tasks]
+        return [
+            ListedTask(task.id, None if task.created_at is None else str(task.created_at))
+            for task in answer.tasks
+        ]
 
     async def get_result_queue_address(self) -> ResultQueueAddress:
         """Give where results can be consumed, with fresh credentials: ask before each connect.

@@ -196,3 +196,41 @@ def test_a_task_is_awaited_from_its_receipt_to_its_result():
     assert not matcher.awaits("another")
     matcher.received(Result("t", "value"))
     assert not matcher.awaits("t")
+
+
+# What is accounted for ----------------------------------------------------------------------------
+
+
+def test_tasks_of_answered_submits_are_accounted_for():
+    matcher: Matcher[str] = Matcher()
+    matcher.answered(matcher.sending(), [("t", "ticket"), ("u", "another")])
+    matcher.received(result("t"))
+    matcher.expect("reloaded", "ticket")
+    assert matcher.accounted == 2
+    assert [matcher.knows(task_id) for task_id in ("t", "u", "v")] == [True, True, False]
+
+
+def test_results_of_disowned_tasks_are_duplicates_and_the_account_goes_on():
+    matcher: Matcher[str] = Matcher()
+    matcher.answered(matcher.sending(), [("t", "ticket")])
+    matcher.disown(["u", "v"], complete=True)
+    assert matcher.accounted == 3
+    assert matcher.received(result("u"), 1) == [Duplicate("u", 1)]
+
+
+def test_results_of_disowned_tasks_that_were_held_are_let_go():
+    matcher: Matcher[str] = Matcher(max_held=1)
+    submit = matcher.sending()
+    matcher.received(result("t"), 1)
+    matcher.received(result("u"), 2)
+    assert matcher.disown(["t", "u"], complete=True) == [Duplicate("t", 1), Duplicate("u", None)]
+    assert matcher.answered(submit) == []
+    assert matcher.held == 0
+
+
+def test_where_more_tasks_may_turn_up_there_is_no_account_any_more():
+    matcher: Matcher[str] = Matcher()
+    matcher.disown([], complete=False)
+    matcher.answered(matcher.sending(), [("t", "ticket")])
+    matcher.disown(["u"], complete=True)
+    assert matcher.accounted is None
