@@ -15,6 +15,7 @@
     ├── ResultExpired           the service no longer has the result: run it again
     ├── SerializationError      this object cannot travel: send something else
     ├── DeserializationError    what arrived cannot be read here: the payload is attached
+    ├── JournalUnusable         its file cannot be used: mend that, or name another file
     ├── TooManyOpenTasks        wait for some of them (also a RuntimeError)
     └── ExecutorClosed          the executor no longer works: open a new one (also a RuntimeError)
 
@@ -234,6 +235,10 @@ class DeserializationError(FuncXError):
     def __init__(self, message: str, *, payload: str = "", task_id: str | None = None) -> None:
         super().__init__(message, task_id=task_id)
         self.payload = payload
+
+
+class JournalUnusable(FuncXError):
+    """The journal cannot be opened, read or written; nothing that it should keep is sent."""
 
 
 class TooManyOpenTasks(FuncXError, RuntimeError):

@@ -67,6 +67,7 @@ class FuncXFuture(concurrent.futures.Future[T]):
     Attributes:
         task_id: the service's id of the task; None until the service has taken it.
         accepted_at: when the service took it, on the loop's clock; None until then.
+        key: the application's name of the task in the executor's journal; None without one.
 
     Example:
         >>> async def main():
@@ -76,6 +77,8 @@ class FuncXFuture(concurrent.futures.Future[T]):
         >>> asyncio.run(main())
         42
     """
+
+    key: str | None = None
 
     def __init__(self, task_id: str | None = None) -> None:
         super().__init__()

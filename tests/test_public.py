@@ -37,6 +37,7 @@ PUBLIC = [
     "FuncXSerializer",
     "FuncxTaskExecutionFailed",
     "JSONData",
+    "JournalUnusable",
     "NotFound",
     "PickleCode",
     "PureSourceDill",
@@ -59,7 +60,7 @@ PUBLIC = [
 LEVELS = [
     "cancellation errors interpreter models progress",
     "codes core serialize messages futures",
-    "answers environments refusals registration waiting",
+    "answers environments journal refusals registration waiting",
     "auth dialects",
     "rest settings",
     "configuration routes",

@@ -1,0 +1,155 @@
+"""The thread that reads and writes the journal's file, so that no event loop waits for a disk.
+
+It alone has the file open: SQLite forbids to use, or even to close, a connection in a forked
+process, and what only another thread's stack refers to is neither used nor closed there.
+"""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from contextlib import closing
+from dataclasses import dataclass
+from queue import Empty, SimpleQueue
+from typing import Any, Final, TypeAlias
+
+from funcx_async.core.book import Entry, Outcome, Write
+from funcx_async.errors import JournalUnusable
+from funcx_async.journal.store import Store
+
+AT_ONCE: Final = 10_000
+"""So many orders go in one commit at most."""
+
+Report: TypeAlias = Callable[[int, JournalUnusable | None], None]
+"""Is told, in the writer's thread, how many orders are done with, and whether in vain."""
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Question:
+    """Asks for outcomes that are written already, or are about to be."""
+
+    numbers: Sequence[int]
+    answer: Future[dict[int, Outcome]]
+
+
+_Order: TypeAlias = Sequence[Write] | _Question | None
+
+
+class Writer:
+    """See the module; whatever is ordered is done in that order.
+
+    Args:
+        open_store: opens the file, in the writer's thread.
+        report: is called after each commit.
+
+    Attributes:
+        entries: what the file held when it was opened.
+        ended: done when it is closed.
+
+    Raises:
+        JournalUnusable: if the file cannot be used.
+        ValueError: if it keeps tasks of another service.
+    """
+
+    def __init__(self, open_store: Callable[[], Store], report: Report) -> None:
+        self._orders: SimpleQueue[_Order] = SimpleQueue()
+        self.ended: Future[None] = Future()
+        self.ended.set_running_or_notify_cancel()  # so that nobody who waits can cancel it
+        opened: Future[list[Entry[Any]]] = Future()
+        threading.Thread(
+            target=_work,
+            args=(open_store, self._orders, report, opened, self.ended),
+            name="funcx_async journal",
+            daemon=True,
+        ).start()
+        self.entries = opened.result()
+
+    def write(self, writes: Sequence[Write]) -> None:
+        """Have ``writes`` written, in one piece."""
+        self._orders.put(writes)
+
+    def outcomes(self, numbers: Sequence[int]) -> Future[dict[int, Outcome]]:
+        """Have outcomes read."""
+        question = _Question(numbers, Future())
+        self._orders.put(question)
+        return question.answer
+
+    def stop(self) -> None:
+        """Have the file closed once everything is written; from any thread."""
+        self._orders.put(None)
+
+
+def _work(
+    open_store: Callable[[], Store],
+    orders: SimpleQueue[_Order],
+    report: Report,
+    opened: Future[list[Entry[Any]]],
+    ended: Future[None],
+) -> None:
+    try:
+        with closing(open_store()) as store:
+            opened.set_result(store.entries())
+            _serve(store, orders, report)
+    except BaseException as error:
+        if opened.done():
+            _log.exception("the journal's thread")
+        else:
+            opened.set_exception(error)
+    finally:
+        ended.set_result(None)
+
+
+def _serve(store: Store, orders: SimpleQueue[_Order], report: Report) -> None:
+    """Do what is ordered; after a write that failed, all others fail as well.
+
+    What is on disk is then a beginning of what should be there, as after a crash.
+    """
+    done, failure = 0, None
+    while True:
+        taken = _take(orders)
+        pieces = [order for order in taken if isinstance(order, Sequence)]
+        if pieces:
+            if failure is None:
+                failure = _commit(store, list(itertools.chain.from_iterable(pieces)))
+            done += len(pieces)
+            report(done, failure)
+        for question in taken:
+            if isinstance(question, _Question):
+                _answer(store, question)
+        if None in taken:
+            return
+
+
+def _take(orders: SimpleQueue[_Order]) -> list[_Order]:
+    """Wait for orders, and give all that are there; a question or the end is the last of them."""
+    taken = [orders.get()]
+    try:
+        while isinstance(taken[-1], Sequence) and len(taken) < AT_ONCE:
+            taken.append(orders.get_nowait())
+    except Empty:
+        pass
+    return taken
+
+
+def _commit(store: Store, writes: Sequence[Write]) -> JournalUnusable | None:
+    try:
+        store.commit(writes)
+    except JournalUnusable as error:
+        return error
+    except Exception as error:  # nobody must wait for ever
+        failure = JournalUnusable(f"Writing the journal failed in an unforeseen way: {error!r}")
+        failure.__cause__ = error
+        return failure
+    return None
+
+
+def _answer(store: Store, question: _Question) -> None:
+    try:
+        question.answer.set_result(store.outcomes(question.numbers))
+    except Exception as error:
+        question.answer.set_exception(error)
