@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import inspect
 import warnings
-from collections.abc import Mapping, Sequence
-from dataclasses import fields, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import fields
 from typing import Any
 from uuid import UUID
 
 from funcx_async.dialects import Dialect
 from funcx_async.serialize import FuncXSerializer
+from funcx_async.serialize.facade import Strategylike
 from funcx_async.settings import (
     ExecutorOptions,
     Settings,
     Target,
     TargetOptions,
     checked_batch_size,
+    checked_port,
+    checked_serializer,
 )
 
 _DEPRECATED = ("batch_interval", "batch_enabled")
@@ -36,7 +39,7 @@ class Configuration:
         self,
         endpoint_id: str | UUID | None,
         container_id: str | None,
-        task_group_id: str | None,
+        task_group_id: str | UUID | None,
         label: str,
         batch_size: int,
         options: ExecutorOptions,
@@ -54,9 +57,11 @@ class Configuration:
         aims = {name: told.pop(name) for name in _AIMS & set(told)}
         told.setdefault("serializer", FuncXSerializer(dialect.code_strategy))
         self._settings = Settings(batch_size=batch_size, **told)
-        if dialect.takes_options:
-            aims.setdefault("result_serializers", self._settings.serializer.result_serializers)
-        self._target = Target(_as_text(endpoint_id), task_group_id, dialect=dialect, **aims)
+        self._asks_for_readable = aims.get("result_serializers") is None
+        self._target = Target(dialect=dialect).changed(
+            endpoint_id=endpoint_id, task_group_id=task_group_id, **aims
+        )
+        self._ask_for_readable()
         self.container_id = container_id
         self.label = label
 
@@ -67,7 +72,7 @@ class Configuration:
 
     @endpoint_id.setter
     def endpoint_id(self, value: str | UUID | None) -> None:
-        self._target = replace(self._target, endpoint_id=_as_text(value))
+        self._target = self._target.changed(endpoint_id=value)
 
     @property
     def task_group_id(self) -> str | None:
@@ -75,8 +80,8 @@ class Configuration:
         return self._target.task_group_id or self._settings.made_group
 
     @task_group_id.setter
-    def task_group_id(self, value: str | None) -> None:
-        self._target = replace(self._target, task_group_id=value)
+    def task_group_id(self, value: str | UUID | None) -> None:
+        self._target = self._target.changed(task_group_id=value)
 
     @property
     def container_id(self) -> str | None:
@@ -104,7 +109,7 @@ class Configuration:
 
     @resource_specification.setter
     def resource_specification(self, value: Mapping[str, Any] | None) -> None:
-        self._target = replace(self._target, resource_specification=value)
+        self._target = self._target.changed(resource_specification=value)
 
     @property
     def user_endpoint_config(self) -> Mapping[str, Any] | None:
@@ -113,20 +118,49 @@ class Configuration:
 
     @user_endpoint_config.setter
     def user_endpoint_config(self, value: Mapping[str, Any] | None) -> None:
-        self._target = replace(self._target, user_endpoint_config=value)
+        self._target = self._target.changed(user_endpoint_config=value)
 
     @property
     def result_serializers(self) -> Sequence[str] | None:
-        """Import paths of the strategies for results, tried in order."""
+        """Import paths of the strategies for results, tried in order; given also as classes.
+
+        None: the endpoint's choice, or what ``serializer`` may read if that is not everything.
+        """
         return self._target.result_serializers
 
     @result_serializers.setter
-    def result_serializers(self, value: Sequence[str] | None) -> None:
-        self._target = replace(self._target, result_serializers=value)
+    def result_serializers(self, value: Iterable[Strategylike] | None) -> None:
+        self._asks_for_readable = value is None
+        self._target = self._target.changed(result_serializers=value)
+        self._ask_for_readable()
 
+    @property
+    def serializer(self) -> FuncXSerializer:
+        """Writes functions and arguments of new tasks, reads the results that come.
 
-def _as_text(endpoint_id: str | UUID | None) -> str | None:
-    return None if endpoint_id is None else str(endpoint_id)
+        With another one functions are registered anew, as that writes them.
+        """
+        return self._settings.serializer
+
+    @serializer.setter
+    def serializer(self, value: FuncXSerializer) -> None:
+        self._settings.serializer = checked_serializer(value)
+        self._ask_for_readable()
+
+    @property
+    def amqp_port(self) -> int | None:
+        """The port of result queues that are connected to from now on; None: the service's."""
+        return self._settings.amqp_port
+
+    @amqp_port.setter
+    def amqp_port(self, value: int | None) -> None:
+        self._settings.amqp_port = checked_port(value)
+
+    def _ask_for_readable(self) -> None:
+        """Have results written in what the serializer may read, unless the user chose."""
+        if self._asks_for_readable and self._dialect.takes_options:
+            readable = self._settings.serializer.result_serializers
+            self._target = self._target.changed(result_serializers=readable)
 
 
 def _level_of_user() -> int:

@@ -7,7 +7,6 @@ import logging
 import os
 import weakref
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from types import TracebackType
 from typing import Any, Self, Unpack
 from uuid import UUID
@@ -16,12 +15,13 @@ from funcx_async.client import FuncXClient
 from funcx_async.configuration import Configuration
 from funcx_async.dialects import DIALECTS
 from funcx_async.errors import ExecutorClosed
-from funcx_async.functions import Function, Functions
+from funcx_async.functions import Function, Functions, Registry
 from funcx_async.futures import FuncXFuture, running_loop
+from funcx_async.hardware import hardware_report
 from funcx_async.models import Stats
 from funcx_async.session import Session
 from funcx_async.settings import ExecutorOptions, Target, TargetOptions
-from funcx_async.submitting import Submitting, checked_function_id
+from funcx_async.submitting import Submitting, TargetedExecutor, checked_function_id
 
 _log = logging.getLogger(__name__)
 
@@ -58,7 +58,7 @@ class FuncXExecutor(Configuration, Submitting):
         endpoint_id: str | UUID | None = None,
         container_id: str | None = None,
         funcx_client: FuncXClient | None = None,
-        task_group_id: str | None = None,
+        task_group_id: str | UUID | None = None,
         label: str = "",
         batch_size: int = 128,
         **options: Unpack[ExecutorOptions],
@@ -70,7 +70,8 @@ class FuncXExecutor(Configuration, Submitting):
         if funcx_client is not None:
             self._settings.made_group = funcx_client.task_group_id
         self._client = funcx_client
-        self._functions_of: dict[tuple[str | None, bool], Functions] = {}
+        self._closes_client = funcx_client is None
+        self._registry = Registry()
         self._session: Session | None = None
         self._forgotten: weakref.finalize[..., FuncXExecutor] | None = None
         self._closed = False
@@ -80,6 +81,13 @@ class FuncXExecutor(Configuration, Submitting):
         name = f"FuncXExecutor {self.label!r}" if self.label else "FuncXExecutor"
         posts = f"{stats.batches_in_flight} batch" + ("" if stats.batches_in_flight == 1 else "es")
         return f"<{name} {stats.queued} queued, {posts} in flight, {stats.open} open>"
+
+    @property
+    def funcx_client(self) -> FuncXClient:
+        """The client that asks the service: one of its own unless one was given."""
+        if self._client is None:
+            self._client = FuncXClient()
+        return self._client
 
     @property
     def stats(self) -> Stats:
@@ -111,17 +119,23 @@ class FuncXExecutor(Configuration, Submitting):
             ExecutorClosed: after ``shutdown``.
             FuncXError: as every request; it can be registered anew then.
         """
-        session = self._bound()
+        session, functions = self._bound(), self._functions()
         known = None if function_id is None else checked_function_id(function_id)
-        functions = self._functions
         function = functions.add(fn, known, options)
-        try:
-            return await function.registered(session.client, self._settings.retry_deadline)
-        except BaseException:
-            functions.forget(function)
-            raise
+        return await functions.register(function, session.client, self._settings.retry_deadline)
 
-    async def reload_tasks(self, task_group_id: str | None = None) -> list[FuncXFuture[Any]]:
+    async def get_worker_hardware_details(self) -> str:
+        """Run a task that tells of the machine it runs on: processors, memory, disks, GPUs.
+
+        Returns:
+            A text for people.
+
+        Raises:
+            FuncXError: as every task.
+        """
+        return await self.submit(hardware_report)
+
+    async def reload_tasks(self, task_group_id: str | UUID | None = None) -> list[FuncXFuture[Any]]:
         """Await the tasks of a group anew, for instance those of an earlier process.
 
         Earlier futures of this executor that are not settled are cancelled.
@@ -140,7 +154,7 @@ class FuncXExecutor(Configuration, Submitting):
             FuncXError: as every request; likewise.
         """
         session = self._bound()
-        group = task_group_id or self.task_group_id
+        group = str(task_group_id) if task_group_id else self.task_group_id
         if group is None:
             raise ValueError("There is no task group to reload: name one, or assign task_group_id.")
         futures = await session.reload(group)
@@ -158,7 +172,7 @@ class FuncXExecutor(Configuration, Submitting):
             TypeError: for an unknown option or one of another type.
             ValueError: for what is not an endpoint's id.
         """
-        return TargetedExecutor(self, replace(self._target, **changes))
+        return TargetedExecutor(self, self._target.changed(**changes))
 
     # The end ------------------------------------------------------------------------------------
 
@@ -216,36 +230,15 @@ class FuncXExecutor(Configuration, Submitting):
         route = target.route(self._settings.made_group)
         if isinstance(fn, Function):
             function = fn
-        elif session.reads_source(route.endpoint_id):
-            function = self._functions.find(fn)
         else:
-            function = self._functions_as(source=False).find(fn)
+            source = session.reads_source(route.endpoint_id)
+            function = self._functions(source=source).find(fn)
         payload = self._settings.serializer.serialize_arguments(args, dict(kwargs))
         return session.submit(route, function, payload)
 
-    @property
-    def _functions(self) -> Functions:
-        return self._functions_as(source=True)
-
-    def _functions_as(self, *, source: bool) -> Functions:
-        """Those of the container of new tasks: a function is registered for each anew.
-
-        And once more, without source, for endpoints that cannot read it.
-        """
-        key = (self.container_id, source)
-        functions = self._functions_of.get(key)
-        if functions is None:
-            functions = self._functions_of.setdefault(key, self._new_functions(source=source))
-        return functions
-
-    def _new_functions(self, *, source: bool) -> Functions:
+    def _functions(self, *, source: bool = True) -> Functions:
         serializer = self._settings.serializer
-        if source:
-            return Functions(serializer, self.container_id)
-        without = serializer.without_source()
-        if without is serializer:  # nothing would be written in another way
-            return self._functions_as(source=True)
-        return Functions(without, self.container_id)
+        return self._registry.functions(serializer, self.container_id, source=source)
 
     async def room(self) -> None:
         """Wait until one more task may be open."""
@@ -299,30 +292,10 @@ class FuncXExecutor(Configuration, Submitting):
                 "FuncXExecutor binds to the event loop of its first use, and none runs in this "
                 "thread: use it in a coroutine first, or take funcx_async.blocking."
             )
-        client = self._client or FuncXClient()
-        session = Session(self._settings, client, closes_client=self._client is None)
+        session = Session(self._settings, self.funcx_client, closes_client=self._closes_client)
         if self._forgotten is not None:
             self._forgotten.detach()
         self._forgotten = weakref.finalize(self, session.close_from_anywhere)
         self._forgotten.atexit = False
         self._session = session
         return session
-
-
-class TargetedExecutor(Submitting):
-    """A view of an executor whose tasks have options of their own; see ``options``."""
-
-    def __init__(self, executor: FuncXExecutor, target: Target) -> None:
-        self._executor = executor
-        self._target = target
-
-    def __repr__(self) -> str:
-        return f"<{self._target} of {self._executor!r}>"
-
-    def _queue(
-        self, fn: Callable[..., Any] | Function, args: tuple[Any, ...], kwargs: Mapping[str, Any]
-    ) -> FuncXFuture[Any]:
-        return self._executor.queue_to(self._target, fn, args, kwargs)
-
-    async def _room(self) -> None:
-        await self._executor.room()

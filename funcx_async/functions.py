@@ -146,6 +146,18 @@ class Functions:
         function = Function(None if function_id else registration, function_id)
         return self._keep(fn, plain.digest, function)
 
+    async def register(self, function: Function, client: FuncXClient, deadline: float) -> str:
+        """Have a function registered that was added; if that fails, it may be added anew.
+
+        Raises:
+            FuncXError: as every request.
+        """
+        try:
+            return await function.registered(client, deadline)
+        except BaseException:
+            self.forget(function)
+            raise
+
     def forget(self, function: Function) -> None:
         """Let a function that could not be registered be registered anew."""
         with self._lock:
@@ -177,6 +189,37 @@ class Functions:
             if len(self._by_content) > REMEMBERED:
                 self._by_content.popitem(last=False)
             return function
+
+
+class Registry:
+    """The functions of one executor, apart for each way of telling the service of them."""
+
+    def __init__(self) -> None:
+        self._functions: dict[tuple[FuncXSerializer, str | None, bool], Functions] = {}
+
+    def functions(
+        self, serializer: FuncXSerializer, container_id: str | None, *, source: bool = True
+    ) -> Functions:
+        """Give those that were, or will be, registered in this way.
+
+        Args:
+            serializer: writes them.
+            container_id: the container that they run in; of the classic service.
+            source: False for endpoints that cannot read functions as source.
+        """
+        way = (serializer, container_id, source)
+        functions = self._functions.get(way)
+        if functions is None:
+            functions = self._functions.setdefault(way, self._new(*way))
+        return functions
+
+    def _new(
+        self, serializer: FuncXSerializer, container_id: str | None, source: bool
+    ) -> Functions:
+        without = serializer if source else serializer.without_source()
+        if without is serializer and not source:  # nothing would be written in another way
+            return self.functions(serializer, container_id)
+        return Functions(without, container_id)
 
 
 def _is_frozen(fn: Callable[..., Any]) -> bool:

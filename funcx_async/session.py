@@ -63,7 +63,7 @@ class Session:
         self._source = (
             None
             if settings.result_transport == "polling"
-            else AmqpSource(client.get_result_queue_address, port=settings.amqp_port)
+            else AmqpSource(client.get_result_queue_address, port=lambda: settings.amqp_port)
         )
         self._host = self.loop.create_task(
             self._run(), name="funcx:executor", context=contextvars.Context()

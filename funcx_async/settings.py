@@ -5,16 +5,19 @@ from __future__ import annotations
 import copy
 import json
 import os
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
-from typing import Any, Literal, TypedDict
+from typing import Any, Literal, TypedDict, Unpack
 from uuid import UUID
 
 from funcx_async.core.batcher import Route
 from funcx_async.dialects import DIALECTS, Dialect
 from funcx_async.environments import ENDPOINT_VARIABLE
 from funcx_async.serialize import FuncXSerializer
+from funcx_async.serialize.facade import Strategylike, import_path
+
+LAST_PORT = 65_535
 
 
 class ExecutorOptions(TypedDict, total=False):
@@ -24,7 +27,7 @@ class ExecutorOptions(TypedDict, total=False):
     batch_enabled: bool
     resource_specification: Mapping[str, Any] | None
     user_endpoint_config: Mapping[str, Any] | None
-    result_serializers: Sequence[str] | None
+    result_serializers: Iterable[Strategylike] | None
     serializer: FuncXSerializer
     amqp_port: int | None
     max_in_flight: int | None
@@ -37,11 +40,11 @@ class ExecutorOptions(TypedDict, total=False):
 class TargetOptions(TypedDict, total=False):
     """What one call may want differently; see :class:`Target`."""
 
-    endpoint_id: str | None
-    task_group_id: str | None
+    endpoint_id: str | UUID | None
+    task_group_id: str | UUID | None
     resource_specification: Mapping[str, Any] | None
     user_endpoint_config: Mapping[str, Any] | None
-    result_serializers: Sequence[str] | None
+    result_serializers: Iterable[Strategylike] | None
 
 
 @dataclass(slots=True)
@@ -76,12 +79,10 @@ class Settings:
 
     def __post_init__(self) -> None:
         self.batch_size = checked_batch_size(self.batch_size)
-        if not isinstance(self.serializer, FuncXSerializer):
-            raise TypeError(f"serializer must be a FuncXSerializer, not {self.serializer!r}.")
-        for name in ("amqp_port", "max_in_flight"):
-            value = getattr(self, name)
-            if value is not None:
-                _check_positive(name, value, whole=True)
+        checked_serializer(self.serializer)
+        checked_port(self.amqp_port)
+        if self.max_in_flight is not None:
+            _check_positive("max_in_flight", self.max_in_flight, whole=True)
         for name in ("retry_deadline", "reconcile_interval"):
             _check_positive(name, getattr(self, name), whole=False)
         _check_choice("on_uncertain", self.on_uncertain, ("raise", "resubmit"))
@@ -119,13 +120,31 @@ class Target:
         object.__setattr__(self, "endpoint_id", _checked_endpoint(self.endpoint_id))
         for name in ("resource_specification", "user_endpoint_config"):
             value = getattr(self, name)
+            _as_json(name, value)
             if isinstance(value, dict):
                 # A copy that cannot be changed in place: a change would not reach the tasks.
                 object.__setattr__(self, name, MappingProxyType(copy.deepcopy(value)))
         self.dialect.check_options(self)
         group = self.task_group_id
         if group is not None and not isinstance(group, str):
-            raise TypeError(f"A task group id must be a string, not {group!r}.")
+            raise TypeError(f"A task group id must be a string or a UUID, not {group!r}.")
+
+    def changed(self, **changes: Unpack[TargetOptions]) -> Target:
+        """Give another target; ids may be UUIDs, strategies classes, instances or import paths.
+
+        Raises:
+            TypeError, ValueError: as the class does; ValueError for an unknown strategy, too.
+        """
+        told: dict[str, Any] = dict(changes)
+        for name in ("endpoint_id", "task_group_id"):
+            if isinstance(told.get(name), UUID):
+                told[name] = str(told[name])
+        strategies = told.get("result_serializers")
+        if isinstance(strategies, str):
+            raise TypeError("result_serializers must be a list of strategies, not one.")
+        if strategies is not None:
+            told["result_serializers"] = [import_path(each) for each in strategies]
+        return replace(self, **told)
 
     def route(self, made_group: str | None) -> Route:
         """Give what submissions to this target share.
@@ -169,6 +188,32 @@ def checked_batch_size(value: Any) -> int:
     return max(1, int(value))
 
 
+def checked_serializer(value: Any) -> FuncXSerializer:
+    """Give a serializer as it is.
+
+    Raises:
+        TypeError: for anything else.
+    """
+    if not isinstance(value, FuncXSerializer):
+        raise TypeError(f"serializer must be a FuncXSerializer, not {value!r}.")
+    return value
+
+
+def checked_port(value: Any) -> int | None:
+    """Give a port, or None for the service's choice.
+
+    Raises:
+        TypeError: for what is not an integer.
+        ValueError: for what is no port.
+    """
+    if value is None:
+        return None
+    _check_positive("amqp_port", value, whole=True)
+    if value > LAST_PORT:
+        raise ValueError(f"amqp_port must be a port, {LAST_PORT} at most, not {value!r}.")
+    return int(value)
+
+
 def _checked_endpoint(value: str | UUID | None) -> str | None:
     if value is None:
         return None
@@ -196,6 +241,8 @@ def _check_choice(name: str, value: object, choices: tuple[str, ...]) -> None:
 
 def _as_json(name: str, value: Mapping[str, Any] | None) -> str | None:
     """Equal texts for equal options."""
+    if value is not None and not isinstance(value, Mapping):
+        raise TypeError(f"{name} must be a dictionary, not {value!r}.")
     if not value:
         return None
     try:

@@ -6,12 +6,13 @@ import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable, Mapping, Sequence
 from contextlib import aclosing
-from typing import Any, NoReturn, ParamSpec, TypeVar, overload
+from typing import Any, NoReturn, ParamSpec, Protocol, TypeVar, overload
 from uuid import UUID
 
 from funcx_async.errors import TooManyOpenTasks
 from funcx_async.functions import Function
 from funcx_async.futures import FuncXFuture
+from funcx_async.settings import Target
 from funcx_async.waiting import Finished
 
 P = ParamSpec("P")
@@ -186,6 +187,42 @@ class Submitting(ABC):
                 return self._queue(fn, args, {})
             except TooManyOpenTasks:
                 await self._room()
+
+
+class Queueing(Protocol):
+    """An executor, as a view of it sees it."""
+
+    def queue_to(
+        self,
+        target: Target,
+        fn: Callable[..., Any] | Function,
+        args: tuple[Any, ...],
+        kwargs: Mapping[str, Any],
+    ) -> FuncXFuture[Any]:
+        """Serialize and queue one task for ``target``."""
+        ...
+
+    async def room(self) -> None:
+        """Wait until one more task may be open."""
+
+
+class TargetedExecutor(Submitting):
+    """A view of an executor whose tasks have options of their own; see ``options``."""
+
+    def __init__(self, executor: Queueing, target: Target) -> None:
+        self._executor = executor
+        self._target = target
+
+    def __repr__(self) -> str:
+        return f"<{self._target} of {self._executor!r}>"
+
+    def _queue(
+        self, fn: Callable[..., Any] | Function, args: tuple[Any, ...], kwargs: Mapping[str, Any]
+    ) -> FuncXFuture[Any]:
+        return self._executor.queue_to(self._target, fn, args, kwargs)
+
+    async def _room(self) -> None:
+        await self._executor.room()
 
 
 def checked_function_id(function_id: str | UUID) -> str:

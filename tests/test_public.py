@@ -58,7 +58,7 @@ PUBLIC = [
 ]
 
 LEVELS = [
-    "cancellation errors interpreter models progress",
+    "cancellation errors hardware interpreter models progress",
     "codes core serialize messages futures",
     "answers environments journal refusals registration waiting",
     "auth dialects",

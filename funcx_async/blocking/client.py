@@ -31,6 +31,13 @@ class FuncXClient:
     def __init__(self, *args: Any, **options: Any) -> None:
         self.asynchronous = AsyncFuncXClient(*args, **options)
 
+    @classmethod
+    def around(cls, asynchronous: AsyncFuncXClient) -> Self:
+        """Give the blocking face of an async client of the portal's loop."""
+        client = cls.__new__(cls)
+        client.asynchronous = asynchronous
+        return client
+
     def __repr__(self) -> str:
         return repr(self.asynchronous)
 

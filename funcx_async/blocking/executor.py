@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Unpack
 from uuid import UUID
@@ -14,13 +14,15 @@ from funcx_async.blocking.client import FuncXClient
 from funcx_async.blocking.derived import Forwarded, blocking
 from funcx_async.blocking.portal import portal
 from funcx_async.executor import FuncXExecutor as AsyncFuncXExecutor
-from funcx_async.executor import TargetedExecutor
 from funcx_async.functions import Function
 from funcx_async.futures import FuncXFuture, running_loop
+from funcx_async.hardware import hardware_report
 from funcx_async.models import Stats
+from funcx_async.serialize import FuncXSerializer
+from funcx_async.serialize.facade import Strategylike
 from funcx_async.session import Session
 from funcx_async.settings import ExecutorOptions, TargetOptions
-from funcx_async.submitting import Submitting, checked_function_id
+from funcx_async.submitting import Submitting, TargetedExecutor, checked_function_id
 
 
 class FuncXExecutor(Submitting, concurrent.futures.Executor):
@@ -62,7 +64,7 @@ class FuncXExecutor(Submitting, concurrent.futures.Executor):
         endpoint_id: str | UUID | None = None,
         container_id: str | None = None,
         funcx_client: FuncXClient | None = None,
-        task_group_id: str | None = None,
+        task_group_id: str | UUID | None = None,
         label: str = "",
         batch_size: int = 128,
         **options: Unpack[ExecutorOptions],
@@ -71,6 +73,7 @@ class FuncXExecutor(Submitting, concurrent.futures.Executor):
             raise TypeError(
                 f"funcx_client must be a funcx_async.blocking.FuncXClient, not {funcx_client!r}."
             )
+        self._client = funcx_client
         self.asynchronous = PortalExecutor(
             endpoint_id,
             container_id,
@@ -83,17 +86,26 @@ class FuncXExecutor(Submitting, concurrent.futures.Executor):
 
     endpoint_id = Forwarded[str | None, str | UUID | None]()
     container_id = Forwarded[str | None, str | None]()
-    task_group_id = Forwarded[str | None, str | None]()
+    task_group_id = Forwarded[str | None, str | UUID | None]()
     label = Forwarded[str, str]()
     batch_size = Forwarded[int, int]()
     resource_specification = Forwarded[Mapping[str, Any] | None, Mapping[str, Any] | None]()
     user_endpoint_config = Forwarded[Mapping[str, Any] | None, Mapping[str, Any] | None]()
-    result_serializers = Forwarded[Sequence[str] | None, Sequence[str] | None]()
+    result_serializers = Forwarded[Sequence[str] | None, Iterable[Strategylike] | None]()
+    serializer = Forwarded[FuncXSerializer, FuncXSerializer]()
+    amqp_port = Forwarded[int | None, int | None]()
 
     reload_tasks = blocking(AsyncFuncXExecutor.reload_tasks)
 
     def __repr__(self) -> str:
         return repr(self.asynchronous)
+
+    @property
+    def funcx_client(self) -> FuncXClient:
+        """The client that asks the service: one of its own unless one was given."""
+        if self._client is None:
+            self._client = FuncXClient.around(self.asynchronous.funcx_client)
+        return self._client
 
     @property
     def stats(self) -> Stats:
@@ -120,6 +132,17 @@ class FuncXExecutor(Submitting, concurrent.futures.Executor):
             FuncXError: as every request; it can be registered anew then.
         """
         return self.asynchronous.register(fn, function_id, options)
+
+    def get_worker_hardware_details(self) -> str:
+        """Run a task that tells of the machine it runs on: processors, memory, disks, GPUs.
+
+        Returns:
+            A text for people.
+
+        Raises:
+            FuncXError: as every task.
+        """
+        return self.submit(hardware_report).result()
 
     def options(self, **changes: Unpack[TargetOptions]) -> TargetedExecutor:
         """Give a view of this executor as :meth:`funcx_async.FuncXExecutor.options` does."""
@@ -179,16 +202,11 @@ class PortalExecutor(AsyncFuncXExecutor):
 
         On the portal's it could wait for the lock of a module that this thread is importing.
         """
-        session = self._bound()
+        session, functions = self._bound(), self._functions()
         known = None if function_id is None else checked_function_id(function_id)
-        functions = self._functions
         function = functions.add(fn, known, options)
-        try:
-            deadline = self._settings.retry_deadline
-            return portal().wait(function.registered, session.client, deadline)
-        except BaseException:
-            functions.forget(function)
-            raise
+        deadline = self._settings.retry_deadline
+        return portal().wait(functions.register, function, session.client, deadline)
 
     def close(self, *, cancel_futures: bool) -> Session | None:
         """Take no more tasks; gives the session that is still to end, if there is one."""

@@ -38,11 +38,14 @@ class AmqpSource:
 
     Args:
         address: gives where the queue is, with fresh credentials; asked before each connection.
-        port: connect to this port instead of the service's choice.
+        port: gives the port to connect to instead of the service's choice, or None.
     """
 
     def __init__(
-        self, address: Callable[[], Awaitable[ResultQueueAddress]], *, port: int | None = None
+        self,
+        address: Callable[[], Awaitable[ResultQueueAddress]],
+        *,
+        port: Callable[[], int | None] = lambda: None,
     ) -> None:
         self._address = address
         self._port = port
@@ -53,7 +56,8 @@ class AmqpSource:
         address = await self._address()
         try:
             url = URL(address.connection_url)
-            url = url if self._port is None else url.with_port(self._port)
+            port = self._port()
+            url = url if port is None else url.with_port(port)
         except ValueError:
             raise SourceLost("the service's address of the queue is not understood") from None
         deliveries = AmqpDeliveries()

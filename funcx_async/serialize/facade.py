@@ -247,12 +247,32 @@ def _for(code: bool, like: Strategylike) -> SerializationStrategy:
     return strategy
 
 
+def import_path(like: Strategylike) -> str:
+    """Give the official import path of a strategy, as an endpoint is told to write results.
+
+    Args:
+        like: the strategy as its class or an instance, ours or the official one, or its path.
+
+    Raises:
+        ValueError: it is unknown, or can only read.
+
+    Example:
+        >>> import_path(JSONData)
+        'globus_compute_sdk.serialize.concretes.JSONData'
+    """
+    strategy = _strategy(like)
+    if isinstance(strategy, PickleCode):
+        raise ValueError("PickleCode only reads: no endpoint writes results with it")
+    return like if isinstance(like, str) else _OFFICIAL_HOMES[0] + type(strategy).__name__
+
+
 def _strategy(like: object) -> SerializationStrategy:
     """The known strategy that is meant by a class, an instance or an import path."""
+    given = like if isinstance(like, type) else type(like)
+    path = like if isinstance(like, str) else f"{given.__module__}.{given.__qualname__}"
     for strategy in STRATEGIES.values():
         kind = type(strategy)
-        paths = [home + kind.__name__ for home in _OFFICIAL_HOMES]
-        if like is kind or type(like) is kind or like in paths:
+        if given is kind or path in [home + kind.__name__ for home in _OFFICIAL_HOMES]:
             return strategy
     names = ", ".join(type(strategy).__name__ for strategy in STRATEGIES.values())
     raise ValueError(f"{like!r} is not a known strategy; the strategies are {names}")

@@ -11,8 +11,15 @@ from uuid import uuid4
 import pytest
 
 import funcx_async
-from funcx_async import ExecutorClosed, FuncXFuture, SerializationError, TaskExecutionFailed
+from funcx_async import (
+    ExecutorClosed,
+    FuncXFuture,
+    FuncXSerializer,
+    SerializationError,
+    TaskExecutionFailed,
+)
 from funcx_async.blocking import FuncXClient, FuncXExecutor, LocalService
+from funcx_async.serialize import JSONData
 from tests.executor.tasks import add, collect, fail, later
 
 TIMEOUT = 20
@@ -307,3 +314,24 @@ def test_where_a_loop_runs_it_blocks_without_deadlock_and_its_futures_can_be_awa
 async def test_run_in_executor_works(executor: FuncXExecutor):
     loop = asyncio.get_running_loop()
     assert await loop.run_in_executor(executor, add, 1, 2) == 3
+
+
+def test_what_the_official_executor_can_be_told_can_be_told_here(
+    service: LocalService, executor: FuncXExecutor
+):
+    executor.serializer = serializer = FuncXSerializer()
+    executor.amqp_port = None
+    executor.result_serializers = [JSONData]
+    assert (executor.serializer, executor.amqp_port) == (serializer, None)
+    assert executor.submit(divmod, 7, 2).result(TIMEOUT) == [3, 1]
+    assert "== processors ==" in executor.get_worker_hardware_details()
+
+
+def test_the_client_is_a_blocking_one(service: LocalService, environment: dict[str, str]):
+    client = service.client()
+    assert FuncXExecutor(funcx_client=client).funcx_client is client
+    with FuncXExecutor() as executor:
+        own = executor.funcx_client
+        assert executor.funcx_client is own
+        assert own.get_endpoint_status(service.endpoint_id).status == "online"
+        assert executor.submit(divmod, 7, 2).result(TIMEOUT) == (3, 1)

@@ -346,12 +346,6 @@ async def test_options_cannot_be_changed_behind_the_executors_back():
         executor.resource_specification["num_nodes"] = 4  # type: ignore[index]
 
 
-async def test_a_resource_specification_must_be_json(service):
-    executor = service.executor(resource_specification={"x": object()})
-    with pytest.raises(TypeError, match="resource_specification"):
-        executor.submit(add, 1)
-
-
 @pytest.mark.parametrize("name", ["batch_interval", "batch_enabled"])
 @pytest.mark.parametrize("value", [1.0, None, False])
 def test_deprecated_options_warn_and_do_nothing(name, value):

@@ -151,7 +151,7 @@ async def test_a_wrong_password_is_a_loss_that_does_not_tell_the_password(group:
 
 async def test_nobody_listening_is_a_loss(group: Group):
     with pytest.raises(SourceLost, match=r"127\.0\.0\.1|localhost"):
-        async with AmqpSource(group.address, port=9).open(group.id):
+        async with AmqpSource(group.address, port=lambda: 9).open(group.id):
             pass
 
 
