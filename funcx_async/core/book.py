@@ -126,11 +126,11 @@ class Book(Generic[K]):
         entries: what the journal holds of earlier processes.
 
     Example:
-        >>> book = Book()
-        >>> book.reserve("run-17", "my ticket", "an endpoint")
-        >>> [type(write).__name__ for write in book.intend([("run-17", "my ticket", "f")], None)]
+        >>> book, ticket = Book(), object()
+        >>> book.reserve("run-17", ticket, "an endpoint")
+        >>> [type(write).__name__ for write in book.intend([("run-17", ticket, "f")], None)]
         ['Intend']
-        >>> book.accept([("run-17", "my ticket", "t1")], "a group")
+        >>> book.accept([("run-17", ticket, "t1")], "a group")
         [Accept(number=1, task_group_id='a group', task_id='t1')]
         >>> book.confirm(["run-17"])
         [Remove(number=1)]
