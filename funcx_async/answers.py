@@ -41,9 +41,10 @@ class TaskDocument(msgspec.Struct):
 
 
 class Registered(msgspec.Struct):
-    """The answer to a registration."""
+    """The answer to a registration; the warning is about high-assurance endpoints."""
 
     function_uuid: str
+    ha_warning: str | None = None
 
 
 class Submitted(msgspec.Struct):
@@ -52,6 +53,7 @@ class Submitted(msgspec.Struct):
     task_group_id: str
     tasks: dict[str, list[str]]
     request_id: str | None = None
+    ha_warning: str | None = None
 
 
 class BatchStatus(msgspec.Struct):

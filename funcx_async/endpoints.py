@@ -101,11 +101,11 @@ class Endpoints:
     async def _ask(self, endpoint_id: str) -> None:
         try:
             await self._client.within_budget(SHARE)
-            document = await self._client.get_endpoint(endpoint_id)
+            metadata = await self._client.get_endpoint_metadata(endpoint_id)
         except FuncXError as error:
             _log.debug("Nothing is known of the endpoint %s: %s", endpoint_id, error)
             return
-        versions = EndpointVersions.told_by(document)
+        versions = EndpointVersions.told_by(metadata.raw)
         self._versions[endpoint_id] = versions
         if differing := versions.mismatch():
             _log.warning(

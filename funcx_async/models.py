@@ -55,12 +55,14 @@ class Receipt:
         tasks: the task ids of each function, in the order of its payloads.
         request_id: the service's number for the request.
         refusals: by task id, why the service refused this task alone; the classic service does.
+        warning: what the service says besides, about high-assurance endpoints, or None.
     """
 
     task_group_id: str
     tasks: Mapping[str, Sequence[str]]
     request_id: str | None = None
     refusals: Mapping[str, Exception] = field(default_factory=dict)
+    warning: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

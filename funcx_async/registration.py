@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import inspect
 import platform
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
+from keyword import iskeyword
 from typing import Any
 
 from funcx_async.errors import SerializationError
@@ -24,12 +25,14 @@ class Registration:
     Attributes:
         function_name: its name, for people.
         function_code: the serialized function, framed once.
-        serde_identifier: the two characters of the code strategy.
+        serde_identifier: the two characters of the code strategy; empty for plain source, which
+            the service itself makes ready for workers.
         description: for people; by default the docstring.
         public: whether everybody may run it.
         group: the Globus group that may run it.
         ha_endpoint_id: the high-assurance endpoint that it is for; excludes public and group.
         container_uuid: the container that it runs in; of the classic service.
+        metadata: the versions of Python and SDK that it was made with; by default those here.
     """
 
     function_name: str
@@ -40,6 +43,12 @@ class Registration:
     group: str | None = None
     ha_endpoint_id: str | None = None
     container_uuid: str | None = None
+    metadata: Mapping[str, str] | None = None
+
+    @property
+    def is_source(self) -> bool:
+        """Whether the code is plain source."""
+        return not self.serde_identifier
 
     @property
     def digest(self) -> str:
@@ -57,15 +66,13 @@ class Registration:
 
     def body(self) -> dict[str, Any]:
         """The request's body; what is not set is not sent."""
+        here = {"python_version": platform.python_version(), "sdk_version": DIALECT_VERSION}
+        strategy = {} if self.is_source else {"serde_identifier": self.serde_identifier}
         body: dict[str, Any] = {
             "function_name": self.function_name,
             "function_code": self.function_code,
-            "serialized": True,
-            "meta": {
-                "python_version": platform.python_version(),
-                "sdk_version": DIALECT_VERSION,
-                "serde_identifier": self.serde_identifier,
-            },
+            "serialized": not self.is_source,
+            "meta": {**(self.metadata or here), **strategy},
         }
         optional = {
             "description": self.description,
@@ -106,8 +113,7 @@ def registration_of(
     """
     if not callable(fn):
         raise TypeError(f"A function to run is needed, not a {type(fn).__name__}: {fn!r:.80}")
-    if ha_endpoint_id is not None and (public or group):
-        raise ValueError("ha_endpoint_id excludes public and group.")
+    _check_sharing(ha_endpoint_id, public, group)
     code = serializer.serialize_function(fn)
     if len(code) > MAX_PAYLOAD:
         parts = [part for part in explain(fn).parts if part.travels == "by value"]
@@ -131,3 +137,58 @@ def registration_of(
         ha_endpoint_id=ha_endpoint_id,
         container_uuid=container_uuid,
     )
+
+
+def registration_of_source(
+    source: str,
+    function_name: str,
+    *,
+    description: str | None = None,
+    metadata: Mapping[str, str] | None = None,
+    public: bool = False,
+    group: str | None = None,
+    ha_endpoint_id: str | None = None,
+) -> Registration:
+    """Say how a function is to be registered by its source.
+
+    The source is not tried here: it may be for a newer Python.
+
+    Args:
+        source: defines the function, and whatever it needs.
+        function_name: the function in it to call.
+        description: for people.
+        metadata: the versions of Python and SDK, where they are not those here.
+        public: let everybody run it.
+        group: let this Globus group run it.
+        ha_endpoint_id: register it for this high-assurance endpoint alone.
+
+    Raises:
+        TypeError: if the source is no text.
+        ValueError: if options exclude each other, or the name can be none of a function.
+        SerializationError: if the source is too large.
+    """
+    if not isinstance(source, str):
+        raise TypeError(f"The source of a function is a text, not a {type(source).__name__}.")
+    if not str(function_name).isidentifier() or iskeyword(str(function_name)):
+        raise ValueError(f"{function_name!r:.80} cannot be the name of a function in the source.")
+    _check_sharing(ha_endpoint_id, public, group)
+    if len(source) > MAX_PAYLOAD:
+        raise SerializationError(
+            f"The source has {len(source):,} characters, and the service takes at most "
+            f"{MAX_PAYLOAD:,}. Keep large objects elsewhere and read them in the function."
+        )
+    return Registration(
+        function_name=function_name,
+        function_code=source,
+        serde_identifier="",
+        description=description,
+        public=public,
+        group=group,
+        ha_endpoint_id=ha_endpoint_id,
+        metadata=metadata,
+    )
+
+
+def _check_sharing(ha_endpoint_id: str | None, public: bool, group: str | None) -> None:
+    if ha_endpoint_id is not None and (public or group):
+        raise ValueError("ha_endpoint_id excludes public and group.")

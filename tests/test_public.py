@@ -59,7 +59,7 @@ PUBLIC = [
 
 LEVELS = [
     "cancellation errors hardware interpreter models progress",
-    "codes core serialize messages futures",
+    "codes core documents serialize messages futures",
     "answers environments journal refusals registration waiting",
     "auth dialects",
     "rest settings",

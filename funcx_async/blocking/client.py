@@ -58,16 +58,28 @@ class FuncXClient:
         return self.asynchronous.base_url
 
     close = blocking(AsyncFuncXClient.aclose)
+
     register_function = blocking(AsyncFuncXClient.register_function)  # type: ignore[arg-type]  # see derived
+    register_source_code = blocking(AsyncFuncXClient.register_source_code)
     register = blocking(AsyncFuncXClient.register)
+    get_function = blocking(AsyncFuncXClient.get_function)
+    delete_function = blocking(AsyncFuncXClient.delete_function)
+    get_allowed_functions = blocking(AsyncFuncXClient.get_allowed_functions)
+
     submit = blocking(AsyncFuncXClient.submit)
     get_task = blocking(AsyncFuncXClient.get_task)
     get_batch_status = blocking(AsyncFuncXClient.get_batch_status)
     get_task_group = blocking(AsyncFuncXClient.get_task_group)
     list_task_group = blocking(AsyncFuncXClient.list_task_group)
     get_result_queue_address = blocking(AsyncFuncXClient.get_result_queue_address)
-    get_endpoint = blocking(AsyncFuncXClient.get_endpoint)
+
+    get_endpoints = blocking(AsyncFuncXClient.get_endpoints)
+    get_endpoint_metadata = blocking(AsyncFuncXClient.get_endpoint_metadata)
     get_endpoint_status = blocking(AsyncFuncXClient.get_endpoint_status)
+    register_endpoint = blocking(AsyncFuncXClient.register_endpoint)
+    stop_endpoint = blocking(AsyncFuncXClient.stop_endpoint)
+    delete_endpoint = blocking(AsyncFuncXClient.delete_endpoint)
+
     get_version = blocking(AsyncFuncXClient.get_version)
 
     # The classic service's

@@ -42,6 +42,7 @@ class Submission(msgspec.Struct):
     result_serializers: list[str] | None = None
     resource_specification: dict[str, Any] | None = None
     user_endpoint_config: dict[str, Any] | None = None
+    user_runtime: dict[str, Any] | None = None
 
     def check(self) -> None:
         """Refuse what no worker could run.

@@ -6,11 +6,11 @@ from typing import Final
 
 APPLICATION_ID: Final = 0x66784C73
 """Marks a file as a local service's: "fxLs"."""
-SCHEMA_VERSION: Final = 3
+SCHEMA_VERSION: Final = 4
 SCHEMA: Final = """
 CREATE TABLE functions (
     id TEXT PRIMARY KEY, name TEXT NOT NULL, code TEXT NOT NULL, description TEXT,
-    metadata TEXT NOT NULL
+    metadata TEXT NOT NULL, deleted INTEGER NOT NULL DEFAULT 0
 ) WITHOUT ROWID;
 CREATE TABLE settings (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE endpoints (id TEXT PRIMARY KEY, name TEXT NOT NULL);

@@ -92,7 +92,7 @@ class Store:
         """Register a function, or register it anew under the id given, and return its id."""
         function_id = function_id or str(uuid.uuid4())
         self._database.execute(
-            "INSERT OR REPLACE INTO functions VALUES (?, ?, ?, ?, ?)",
+            "INSERT OR REPLACE INTO functions VALUES (?, ?, ?, ?, ?, 0)",
             (function_id, name, code, description, json.dumps(metadata or {})),
         )
         return function_id
@@ -100,16 +100,22 @@ class Store:
     def function(self, function_id: str) -> Function | None:
         """The function of this id."""
         row = self._one(
-            "SELECT id, name, code, description, metadata FROM functions WHERE id = ?", function_id
+            "SELECT id, name, code, description, metadata FROM functions"
+            " WHERE id = ? AND NOT deleted",
+            function_id,
         )
         if row is None:
             return None
         known_id, name, code, description, metadata = row
         return Function(known_id, name, code, description, json.loads(metadata))
 
+    def delete_function(self, function_id: str) -> None:
+        """Know the function no longer; its code stays, for the tasks that are open."""
+        self._database.execute("UPDATE functions SET deleted = 1 WHERE id = ?", (function_id,))
+
     def unknown_functions(self, function_ids: Iterable[str]) -> list[str]:
         """Those of the ids that are not registered."""
-        sql = "SELECT 1 FROM functions WHERE id = ?"
+        sql = "SELECT 1 FROM functions WHERE id = ? AND NOT deleted"
         return [wanted for wanted in function_ids if self._one(sql, wanted) is None]
 
     def add_endpoint(self, name: str, *, endpoint_id: str | None = None) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import logging
 import platform
 import secrets
@@ -19,9 +20,10 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import Scope
 
-from funcx_async.local.bodies import Registration, Submission, TaskIds, read_body, read_v3_body
+from funcx_async.local.bodies import Submission, TaskIds, read_body, read_v3_body
 from funcx_async.local.classic import ClassicWeb
 from funcx_async.local.dispatch import Dispatch
+from funcx_async.local.functions import FunctionWeb
 from funcx_async.local.publisher import QUEUE_PREFIX, Publisher
 from funcx_async.local.records import Endpoint
 from funcx_async.local.refusals import Refusal, not_permitted, unknown
@@ -76,11 +78,9 @@ class Web:
 
     def _routes(self) -> list[Route]:
         get, post, v3 = ["GET"], ["POST"], "/v3/endpoints/{endpoint}"
-        classic = ClassicWeb(self._store, self._dispatch)
+        functions, classic = FunctionWeb(self._store), ClassicWeb(self._store, self._dispatch)
         return [
             self._route("/v2/version", get, "version", self._version, public=True),
-            self._route("/v3/functions", post, "register", self._register),
-            self._route("/v2/functions/{function}", get, "function", self._function),
             self._route(f"{v3}/submit", post, "submit", self._submit),
             self._route(
                 f"{v3}/allowed_functions", get, "allowed_functions", self._allowed_functions
@@ -96,6 +96,7 @@ class Web:
             self._route(
                 "/v2/endpoints/{endpoint}/status", get, "endpoint_status", self._endpoint_status
             ),
+            *(self._route(*route) for route in functions.routes()),
             *(self._route(*route) for route in classic.routes()),
         ]
 
@@ -141,31 +142,6 @@ class Web:
         if request.query_params.get("service") != "all":
             return own
         return {"api": own, "min_sdk_version": OLDEST_CLIENT, "min_ep_version": OLDEST_CLIENT}
-
-    async def _register(self, request: Request) -> Any:
-        registration = await read_v3_body(request, Registration, "FUNCTION_TOO_LARGE")
-        function_id = self._store.add_function(
-            registration.function_name,
-            registration.framed_code(),
-            description=registration.description,
-            metadata=registration.meta,
-        )
-        return {"function_uuid": function_id}
-
-    async def _function(self, request: Request) -> Any:
-        function_id = path_uuid(request, "function")
-        function = self._store.function(function_id)
-        if function is None:
-            raise unknown("FUNCTION", function_id)
-        return {
-            "function_uuid": function.id,
-            "function_name": function.name,
-            "function_code": function.code,
-            "description": function.description,
-            "metadata": {
-                key: function.metadata.get(key) for key in ("python_version", "sdk_version")
-            },
-        }
 
     async def _submit(self, request: Request) -> Any:
         endpoint_id = v3_path_uuid(request, "endpoint")
@@ -227,6 +203,9 @@ class Web:
         return {"queue_prefix": QUEUE_PREFIX, "connection_url": self._publisher.connection_url()}
 
     async def _endpoints(self, request: Request) -> Any:
+        role = request.query_params.get("role", "owner")
+        if role not in ("any", "owner"):  # whoever has the token owns everything here
+            raise Refusal("REQUEST_MALFORMED", f"there is no role {role!r}, but any and owner")
         return [
             {"uuid": each.id, "name": each.name, "display_name": each.name, "owner": "local"}
             for each in self._store.endpoints()
@@ -240,11 +219,18 @@ class Web:
             "display_name": endpoint.name,
             "multi_user": False,
             "public": False,
+            "endpoint_config": {"workers": len(self._pool.process_ids)},
+            "user_config_template": None,
+            "user_config_schema": None,
             "description": "Worker processes of the local service",
+            "hostname": platform.node(),
+            "local_user": _local_user(),
+            "ip_address": "127.0.0.1",
             "endpoint_version": version("funcx-async"),
             "sdk_version": version("funcx-async"),
             "python_version": platform.python_version(),
             "dill_version": version("dill"),
+            "subscription_uuid": None,
         }
 
     async def _endpoint_status(self, request: Request) -> Any:
@@ -270,6 +256,13 @@ class Web:
         if endpoint is None:
             raise unknown("ENDPOINT", endpoint_id)
         return endpoint
+
+
+def _local_user() -> str | None:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # as in a container that runs as an unknown number
+        return None
 
 
 def _refused(refusal: Refusal) -> Document:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from uuid import UUID
+
 from funcx_async.dialects import Dialect
 from funcx_async.rest import Rest
 from funcx_async.serialize import FuncXSerializer
@@ -19,3 +22,27 @@ class Routes:
     task_group_id: str | None
     _rest: Rest
     _serializer: FuncXSerializer
+
+
+def in_path(given: str | UUID, kind: str) -> str:
+    """Give an id as a part of a path.
+
+    Args:
+        given: the id.
+        kind: what it is the id of, such as ``endpoint``.
+
+    Raises:
+        TypeError: if it is neither text nor a UUID.
+        ValueError: if it cannot be an id, but could lead to another path.
+
+    Example:
+        >>> in_path("../secrets", "endpoint")
+        Traceback (most recent call last):
+        ValueError: '../secrets' is not the id of one endpoint.
+    """
+    if not isinstance(given, str | UUID):
+        raise TypeError(f"The id of one {kind} is a text or a UUID, not {given!r:.80}.")
+    text = str(given)
+    if not re.fullmatch(r"[\w-]+", text, re.ASCII):
+        raise ValueError(f"{text!r:.80} is not the id of one {kind}.")
+    return text

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
+from uuid import UUID
 
 from funcx_async.answers import BatchStatus, QueueAddress, TaskDocument, TaskGroup
 from funcx_async.dialects import Order
 from funcx_async.errors import AnswerLost, AnswerNotUnderstood, SubmitUncertain
 from funcx_async.models import ListedTask, Receipt, ResultQueueAddress, TaskStatus
-from funcx_async.routes.shared import Routes
+from funcx_async.routes.shared import Routes, in_path
+
+_log = logging.getLogger(__name__)
 
 
 class TaskRoutes(Routes):
@@ -56,25 +60,31 @@ class TaskRoutes(Routes):
         what = f"submitting {len(order)} task(s) to the endpoint {endpoint_id}"
         path, body = self.dialect.submit(order)
         try:
-            return self.dialect.receipt(await self._rest.ask("POST", path, what, body), order, what)
+            answer = await self._rest.ask("POST", path, what, body)
+            receipt = self.dialect.receipt(answer, order, what)
         except (AnswerLost, AnswerNotUnderstood) as error:
             raise SubmitUncertain(
                 f"Nobody can know whether the tasks run. {error} Look at the task group before "
                 "you submit them again.",
                 task_group_id=order.task_group_id,
+                request_id=error.request_id,
             ) from error
+        if receipt.warning:
+            _log.warning("The service says of %s: %s", what, receipt.warning)
+        return receipt
 
-    async def get_task(self, task_id: str) -> TaskStatus:
+    async def get_task(self, task_id: str | UUID) -> TaskStatus:
         """Ask for one task; the classic service hands a result out once, today's at any time.
 
         Raises:
             NotFound: if the service does not know it.
             FuncXError: as every request.
         """
+        task = in_path(task_id, "task")
         document = await self._rest.read(
-            "GET", f"/v2/tasks/{task_id}", TaskDocument, f"looking at the task {task_id}"
+            "GET", f"/v2/tasks/{task}", TaskDocument, f"looking at the task {task}"
         )
-        return document.to_status(task_id)
+        return document.to_status(task)
 
     async def get_batch_status(self, task_ids: Sequence[str]) -> dict[str, TaskStatus]:
         """Ask for many tasks at once, by id; unknown ones come back as ``failed`` with a reason.
@@ -93,11 +103,11 @@ class TaskRoutes(Routes):
             task_id: document.to_status(task_id) for task_id, document in answer.results.items()
         }
 
-    async def get_task_group(self, task_group_id: str) -> list[str]:
+    async def get_task_group(self, task_group_id: str | UUID) -> list[str]:
         """Give the ids of all tasks of a group; raises as :meth:`list_task_group`."""
         return [task.task_id for task in await self.list_task_group(task_group_id)]
 
-    async def list_task_group(self, task_group_id: str) -> list[ListedTask]:
+    async def list_task_group(self, task_group_id: str | UUID) -> list[ListedTask]:
         """Give all tasks of a group, and when the service took them.
 
         Raises:
@@ -105,16 +115,13 @@ class TaskRoutes(Routes):
             NotFound: if it does not know the group.
             FuncXError: as every request.
         """
+        group = in_path(task_group_id, "task group")
         answer = await self._rest.read(
-            "GET",
-            f"/v2/taskgroup/{task_group_id}",
-            TaskGroup,
-            f"listing the task group {task_group_id}",
+            "GET", f"/v2/taskgroup/{group}", TaskGroup, f"listing the task group {group}"
         )
-        if answer.taskgroup_id != task_group_id:
+        if answer.taskgroup_id != group:
             raise ValueError(
-                f"Asked for the task group {task_group_id}, the service answered for "
-                f"{answer.taskgroup_id}."
+                f"Asked for the task group {group}, the service answered for {answer.taskgroup_id}."
             )
         return [
             ListedTask(task.id, None if task.created_at is None else str(task.created_at))

@@ -14,6 +14,7 @@ import pytest
 
 from funcx_async.local import LocalService
 from funcx_async.local.database import open_database
+from funcx_async.local.schema import SCHEMA_VERSION
 from funcx_async.local.store import Store
 
 NOBODY = 65534
@@ -73,7 +74,9 @@ def test_a_file_of_another_version_is_refused_by_name(path):
     "made_by",
     [
         pytest.param("CREATE TABLE recipes (name TEXT)", id="tables without a version"),
-        pytest.param("PRAGMA user_version = 3", id="a version that happens to be ours"),
+        pytest.param(
+            f"PRAGMA user_version = {SCHEMA_VERSION}", id="a version that happens to be ours"
+        ),
         pytest.param("PRAGMA application_id = 7", id="a mark of its own"),
     ],
 )

@@ -60,6 +60,26 @@ async def test_a_function_is_registered_and_read_again(rest: Rest):
     }
 
 
+async def test_a_deleted_function_is_unknown_but_its_open_tasks_run(rest: Rest):
+    function_id = await rest.register(add)
+    path = f"/v2/functions/{function_id}"
+    with rest.service.faults.endpoint_offline():
+        _, ids = await rest.submit(function_id, payload(40, 2))
+        assert (await rest.http.delete(path)).json() == {"result": 302}
+        refused(await rest.http.delete(path), 404, "FUNCTION_NOT_FOUND")
+        refused(await rest.http.get(path), 404, "FUNCTION_NOT_FOUND")
+        refused(await rest.post({function_id: [payload(1, 2)]}), 404, "FUNCTION_NOT_FOUND")
+    await rest.executed(1)
+    assert value((await rest.documents(ids))[0]) == 42
+
+
+async def test_endpoints_have_the_roles_owner_and_any(rest: Rest):
+    for query in ("", "?role=owner", "?role=any"):
+        (listed,) = (await rest.http.get(f"/v2/endpoints{query}")).json()
+        assert listed["uuid"] == rest.service.endpoint_id
+    refused(await rest.http.get("/v2/endpoints?role=admin"), 400, "REQUEST_MALFORMED")
+
+
 async def test_source_code_is_registered_as_it_is(rest: Rest):
     body = {
         "function_name": "double",
