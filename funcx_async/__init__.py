@@ -37,7 +37,6 @@ if TYPE_CHECKING:
         TooLarge,
         TooManyOpenTasks,
     )
-    from funcx_async.events import EventKind, ExecutorEvent
     from funcx_async.executor import FuncXExecutor
     from funcx_async.futures import FuncXFuture
     from funcx_async.serialize import (
@@ -73,9 +72,7 @@ __all__ = [
     "DillCodeSource",
     "DillCodeTextInspect",
     "DillDataBase64",
-    "EventKind",
     "ExecutorClosed",
-    "ExecutorEvent",
     "Explanation",
     "Forbidden",
     "FuncXClient",
@@ -118,9 +115,7 @@ _HOMES = {
     "DillCodeSource": "serialize",
     "DillCodeTextInspect": "serialize",
     "DillDataBase64": "serialize",
-    "EventKind": "events",
     "ExecutorClosed": "errors",
-    "ExecutorEvent": "events",
     "Explanation": "serialize",
     "Forbidden": "errors",
     "FuncXClient": "client",

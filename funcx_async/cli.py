@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import os
 import signal
 import sys
 from collections.abc import Sequence
+
+from funcx_async.logins import AUTHORIZATION_PARAMETERS, option_of, parameters_of
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -16,7 +19,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if chosen.command is None:
         parser.print_help()
         return 0
-    return asyncio.run(_serve(chosen))
+    if chosen.command == "local":
+        return asyncio.run(_serve(chosen))
+    return _account(chosen)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -38,7 +43,45 @@ def _parser() -> argparse.ArgumentParser:
         default=":memory:",
         help="file that outlives the service, its token included (default: none)",
     )
+    _add_account(commands)
     return parser
+
+
+def _add_account(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    login = commands.add_parser(
+        "login",
+        help="log in to Globus Compute, for the official tools as well",
+        description="Print an address to log in at and take the code that it shows. The options "
+        "are those that an error names where a service asks for a further login.",
+    )
+    login.add_argument("--force", action="store_true", help="log in even if there is a login")
+    for name, (_, words) in AUTHORIZATION_PARAMETERS.items():
+        action = "store_true" if name == "session_required_mfa" else "store"
+        login.add_argument(option_of(name), action=action, help=words)
+    commands.add_parser("logout", help="end that login: revoke its tokens and remove them")
+    commands.add_parser("whoami", help="say who is logged in")
+
+
+def _account(chosen: argparse.Namespace) -> int:
+    """Log in, log out or say who is logged in."""
+    from funcx_async.auth.login import log_in, log_out, shared_login, who_is
+    from funcx_async.environments import COMPUTE
+    from funcx_async.errors import FuncXError
+
+    place = shared_login(os.environ.get(COMPUTE.variable) or "production", os.environ)
+    try:
+        if chosen.command == "login":
+            log_in(place, parameters_of(vars(chosen)), force=chosen.force)
+            print(f"Logged in; the login is kept in {place.file}.")  # noqa: T201
+        elif chosen.command == "logout":
+            log_out(place)
+            print("Logged out, for the official tools as well.")  # noqa: T201
+        else:
+            print(who_is(place))  # noqa: T201
+    except (FuncXError, OSError) as error:
+        print(f"{chosen.command} failed: {error}", file=sys.stderr)  # noqa: T201
+        return 1
+    return 0
 
 
 async def _serve(chosen: argparse.Namespace) -> int:

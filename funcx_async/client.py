@@ -29,8 +29,11 @@ class FuncXClient(FunctionRoutes, TaskRoutes, EndpointRoutes, ServiceRoutes, Cla
     Args:
         base_url: the service's root, without ``/v2``; by default that of the environment variable
             ``FUNCX_ASYNC_SERVICE_URL``, else the hosted service's.
-        auth: a bearer token, a plain or async callable that gives one, or an ``httpx.Auth``; by
-            default ``FUNCX_ASYNC_TOKEN``, for the service of ``FUNCX_ASYNC_SERVICE_URL`` only.
+        auth: a bearer token, a plain or async callable that gives one, an ``httpx.Auth`` such as
+            :class:`funcx_async.auth.ClientCredentials`, or a ``globus_sdk.GlobusApp``. By default
+            ``FUNCX_ASYNC_TOKEN`` for the service of ``FUNCX_ASYNC_SERVICE_URL`` only; and for
+            services of Globus only the client credentials of the environment, else the login
+            shared with the official tools. It never prompts.
         environment: a Globus environment instead of ``base_url``, such as ``preview``.
         api: the dialect; ``"v3"`` is today's service, ``"v2"`` the classic one of ``funcx`` 1.x.
         timeout: seconds that one request may take.
@@ -69,7 +72,7 @@ class FuncXClient(FunctionRoutes, TaskRoutes, EndpointRoutes, ServiceRoutes, Cla
         self._serializer = FuncXSerializer(self.dialect.code_strategy)
         self._rest = Rest(
             self.base_url,
-            auth=resolve_auth(auth, self.base_url, os.environ),
+            auth=resolve_auth(auth, self.base_url, os.environ, classic=api == "v2"),
             user_agent=self.dialect.user_agent,
             timeout=timeout,
             transport=transport,

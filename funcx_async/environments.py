@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from ipaddress import ip_address
@@ -16,7 +17,28 @@ TOKEN_VARIABLE = "FUNCX_ASYNC_TOKEN"  # noqa: S105 - the name of the variable, n
 ENDPOINT_VARIABLE = "FUNCX_ASYNC_ENDPOINT_ID"
 """The environment variable that names the endpoint of executors that are given none."""
 
+AUTH_URL_VARIABLE = "GLOBUS_SDK_SERVICE_URL_AUTH"
+"""The environment variable that names another service of Globus Auth; the official tools' own."""
+
 _PRODUCTION = "production"
+
+_AUTH_URLS = {
+    "preview": "https://auth.preview.globus.org",
+    **{
+        name: f"https://auth.{name}.globuscs.info"
+        for name in ("sandbox", "test", "integration", "staging")
+    },
+}
+"""Where logins are made; every other environment has them where production has."""
+
+_GLOBUS = re.compile(
+    r"https://(?:[a-z0-9](?:[a-z0-9-]*[a-z0-9])?\.)+(?:globus\.org|globuscs\.info|funcx\.org)"
+    r"(?::443)?(?:/[!-~]*)?",
+    re.IGNORECASE | re.ASCII,
+)
+
+_STRANGERS = re.compile(r"https://[^/:]*\.data\.globus\.org[:/]?", re.IGNORECASE)
+"""Storage of other institutions, under names that Globus lends them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +114,69 @@ def service_url(
     except KeyError:
         known = ", ".join(sorted(deployments.urls))
         raise ValueError(f"There is no environment {name!r}; known are {known}.") from None
+
+
+def environment_of(url: str, variables: Mapping[str, str], deployments: Deployments) -> str:
+    """Name the Globus environment that the service at ``url`` belongs to.
+
+    Example:
+        >>> environment_of("https://compute.api.preview.globus.org", {}, COMPUTE)
+        'preview'
+    """
+    for name, root in deployments.urls.items():
+        if root == url:
+            return name
+    return variables.get(deployments.variable) or _PRODUCTION
+
+
+def auth_url(environment: str, variables: Mapping[str, str]) -> str:
+    """Find where tokens are issued.
+
+    Args:
+        environment: the name of a Globus environment.
+        variables: the process's environment; ``GLOBUS_SDK_SERVICE_URL_AUTH`` wins.
+
+    Raises:
+        ValueError: if that variable names a place that must not see a secret: anything but
+            https, or http on this very machine.
+
+    Example:
+        >>> auth_url("production", {})
+        'https://auth.globus.org'
+    """
+    given = variables.get(AUTH_URL_VARIABLE)
+    if given:
+        return checked_auth_url(given, AUTH_URL_VARIABLE)
+    return _AUTH_URLS.get(environment, "https://auth.globus.org")
+
+
+def checked_auth_url(url: str, source: str) -> str:
+    """Give ``url`` as a root to which a client's secret may be sent.
+
+    Raises:
+        ValueError: unless it is https, or http on this very machine; it says ``source``.
+    """
+    root = _checked(url, source)
+    if not root.lower().startswith("https://") and not is_loopback(root):
+        raise ValueError(
+            f"{source} must be an https URL, not {url!r}: a secret goes there. Plain http is for "
+            "this very machine alone."
+        )
+    return root
+
+
+def is_globus(url: str) -> bool:
+    """Whether ``url`` leads, encrypted, to a service of Globus, so that it may see its tokens.
+
+    The hosts below ``globus.org``, ``globuscs.info`` and ``funcx.org`` count, on the default port
+    of https, in plain spelling. What lies below ``data.globus.org`` does not: there Globus lends
+    names to the storage of others.
+
+    Example:
+        >>> is_globus("https://compute.api.globus.org"), is_globus("https://globus.org.evil.com")
+        (True, False)
+    """
+    return _GLOBUS.fullmatch(url) is not None and _STRANGERS.match(url) is None
 
 
 def is_loopback(url: str) -> bool:

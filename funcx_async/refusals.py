@@ -23,6 +23,7 @@ from funcx_async.errors import (
     ServiceUnavailable,
     TooLarge,
 )
+from funcx_async.logins import login_command
 
 LONGEST_WAIT = 3600.0
 """Seconds: a longer Retry-After is taken for a slip."""
@@ -84,7 +85,7 @@ def refusal(
     if status in (429, 503):
         return ServiceUnavailable(
             f"The service has no time for {what} ({told}).",
-            retry_after=_retry_after(headers.get("retry-after"), now),
+            retry_after=retry_after(headers.get("retry-after"), now),
             request_id=request_id,
         )
     if status >= 500 or status < 400:
@@ -174,13 +175,13 @@ def _in_words(demands: Mapping[str, Any]) -> str:
     message = demands.get("session_message")
     told = f" ({message})" if message and isinstance(message, str) else ""
     return (
-        f"It wants a further login{told}{', ' if parts else ''}{', '.join(parts)}: log in so, and "
-        "give FuncXClient the new token; `authorization_parameters` of this error are what "
-        "Globus's own login takes."
+        f"It wants a further login{told}{', ' if parts else ''}{', '.join(parts)}: run "
+        f"`{login_command(demands)}`, or log in so in another way and give FuncXClient the new "
+        "token; `authorization_parameters` of this error are what Globus's own login takes."
     )
 
 
-def _retry_after(value: str | None, now: datetime) -> float | None:
+def retry_after(value: str | None, now: datetime) -> float | None:
     """Seconds to wait, given as seconds or as a date."""
     if not value:
         return None

@@ -13,6 +13,7 @@ import httpx
 import msgspec
 
 from funcx_async.answers import read
+from funcx_async.auth import AWAITS_TOKEN
 from funcx_async.cancellation import cancel_requests, is_cancelled
 from funcx_async.core.budget import RequestBudget
 from funcx_async.environments import is_loopback
@@ -90,11 +91,11 @@ class Rest:
         await self._within_limits()
         content, before = _encoded(body, what), cancel_requests()
         headers = {} if body is None else {"Content-Type": "application/json"}
+        http = self._session()
+        request = http.build_request(method, path, content=content, headers=headers)
         try:
             async with asyncio.timeout(self._timeout):
-                response = await self._session().request(
-                    method, path, content=content, headers=headers
-                )
+                response = await http.send(request)
         except _NOT_WRITTEN as error:
             raise ServiceUnavailable(
                 f"{self.base_url} cannot be reached for {what} ({_in_words(error)}). Check the "
@@ -105,6 +106,10 @@ class Rest:
                 raise
             raise AnswerLost(f"Something underneath was cancelled at {what}.") from error
         except (httpx.HTTPError, TimeoutError) as error:
+            if AWAITS_TOKEN in request.extensions:
+                raise ServiceUnavailable(
+                    f"There was no token in time for {what} ({_in_words(error)})."
+                ) from error
             raise AnswerLost(f"The service did not answer {what} ({_in_words(error)}).") from error
         if response.is_success:
             return response.content

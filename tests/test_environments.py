@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from funcx_async.environments import is_loopback, service_url
+from funcx_async.environments import (
+    COMPUTE,
+    auth_url,
+    environment_of,
+    is_globus,
+    is_loopback,
+    service_url,
+)
 
 
 @pytest.mark.parametrize(
@@ -75,3 +82,86 @@ def test_what_is_no_service_is_refused_with_words(base_url, environment, says):
 )
 def test_loopback_is_this_machine_and_nothing_else(url, loopback):
     assert is_loopback(url) is loopback
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://compute.api.globus.org",
+        "https://compute.api.preview.globus.org",
+        "https://compute.api.test.globuscs.info",
+        "https://api2.funcx.org",
+        "https://API.dev.FuncX.org:443/",
+    ],
+)
+def test_services_of_globus_may_see_its_tokens(url):
+    assert is_globus(url)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        pytest.param("http://compute.api.globus.org", id="not encrypted"),
+        pytest.param("https://globus.org.evil.example", id="a prefix"),
+        pytest.param("https://evilglobus.org", id="no dot"),
+        pytest.param("https://compute.api.globus.org.", id="a dot behind"),
+        pytest.param("https://globus.org", id="the domain itself"),
+        pytest.param("https://.globus.org", id="an empty label"),
+        pytest.param("https://a..globus.org", id="an empty label inside"),
+        pytest.param("https://compute.api.globus.org@evil.example", id="a user"),
+        pytest.param("https://compute.api.globus.org:x@evil.example", id="a password"),
+        pytest.param("https://evil.example/.globus.org", id="a path"),
+        pytest.param("https://evil.example#.globus.org", id="a fragment"),
+        pytest.param("https://evil.example?.globus.org", id="a query"),
+        pytest.param("https://evil.example\\.globus.org", id="a backslash"),
+        pytest.param("https://evil.example%2f.globus.org", id="an escape"),
+        pytest.param("https://compute.globus.org\n.evil.example", id="a line break"),
+        pytest.param("https://evil.example\t.globus.org", id="a tab"),
+        pytest.param(" https://compute.globus.org", id="a blank"),
+        pytest.param("https://compute.globus.org:8443", id="another port"),
+        pytest.param("https://compute.gl\u043ebus.org", id="a letter that looks alike"),
+        pytest.param("https://compute.globu\u017f.org", id="a letter that folds alike"),
+        pytest.param("https://collection.data.globus.org", id="storage of others"),
+        pytest.param("https://collection.data.globus.org:443/", id="that, with its port"),
+        pytest.param("http://127.0.0.1:5000", id="this machine"),
+        pytest.param("http://localhost:5000", id="this machine by name"),
+        pytest.param("https://localhost", id="this machine, encrypted"),
+        pytest.param("https://example.org", id="another service"),
+    ],
+)
+def test_nobody_else_may(url):
+    assert not is_globus(url)
+
+
+@pytest.mark.parametrize(
+    ("environment", "variables", "url"),
+    [
+        ("production", {}, "https://auth.globus.org"),
+        ("preview", {}, "https://auth.preview.globus.org"),
+        ("test", {}, "https://auth.test.globuscs.info"),
+        ("dev", {}, "https://auth.globus.org"),
+        ("test", {"GLOBUS_SDK_SERVICE_URL_AUTH": "https://a.test/"}, "https://a.test"),
+        ("test", {"GLOBUS_SDK_SERVICE_URL_AUTH": "http://[::1]:5"}, "http://[::1]:5"),
+    ],
+)
+def test_each_environment_has_its_place_for_logins(environment, variables, url):
+    assert auth_url(environment, variables) == url
+
+
+@pytest.mark.parametrize("url", ["http://auth.globus.org", "auth.globus.org", "https://u:p@host"])
+def test_a_secret_goes_nowhere_unencrypted(url):
+    with pytest.raises(ValueError, match="GLOBUS_SDK_SERVICE_URL_AUTH"):
+        auth_url("production", {"GLOBUS_SDK_SERVICE_URL_AUTH": url})
+
+
+@pytest.mark.parametrize(
+    ("url", "variables", "name"),
+    [
+        ("https://compute.api.globus.org", {"GLOBUS_SDK_ENVIRONMENT": "test"}, "production"),
+        ("https://compute.api.test.globuscs.info", {}, "test"),
+        ("https://other.globus.org", {}, "production"),
+        ("https://other.globus.org", {"GLOBUS_SDK_ENVIRONMENT": "test"}, "test"),
+    ],
+)
+def test_the_service_tells_its_environment(url, variables, name):
+    assert environment_of(url, variables, COMPUTE) == name

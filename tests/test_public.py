@@ -27,9 +27,7 @@ PUBLIC = [
     "DillCodeSource",
     "DillCodeTextInspect",
     "DillDataBase64",
-    "EventKind",
     "ExecutorClosed",
-    "ExecutorEvent",
     "Explanation",
     "Forbidden",
     "FuncXClient",
@@ -60,14 +58,14 @@ PUBLIC = [
 ]
 
 LEVELS = [
-    "cancellation errors events hardware interpreter models progress",
+    "cancellation errors hardware interpreter logins models progress",
     "codes core documents serialize messages futures",
     "answers environments journal refusals registration waiting",
     "auth dialects",
     "rest settings",
     "configuration routes",
     "client",
-    "endpoints functions presence results",
+    "endpoints functions results",
     "posting submitting",
     "doubts",
     "submitter",
