@@ -39,6 +39,9 @@ def _parser() -> argparse.ArgumentParser:
     local.add_argument("--workers", type=int, help="worker processes (default: one for each CPU)")
     local.add_argument("--amqp-url", help="a RabbitMQ for results (default: an embedded broker)")
     local.add_argument(
+        "--agents", action="store_true", help="let official endpoint agents attach (--amqp-url)"
+    )
+    local.add_argument(
         "--database",
         default=":memory:",
         help="file that outlives the service, its token included (default: none)",
@@ -97,6 +100,7 @@ async def _serve(chosen: argparse.Namespace) -> int:
             port=chosen.port,
             workers=chosen.workers,
             amqp_url=chosen.amqp_url,
+            agents=chosen.agents,
             database=chosen.database,
         )
         await service.start()
@@ -104,14 +108,19 @@ async def _serve(chosen: argparse.Namespace) -> int:
         print(f"The local service does not start: {error}", file=sys.stderr)  # noqa: T201
         return 1
     try:
-        print(_greeting(service.url, service.token, service.endpoint_id), flush=True)  # noqa: T201
+        for_agents = service.agent_environment if chosen.agents else {}
+        greeting = _greeting(service.url, service.token, service.endpoint_id, for_agents)
+        print(greeting, flush=True)  # noqa: T201
         await stop.wait()
     finally:
         await service.aclose()
     return 0
 
 
-def _greeting(url: str, token: str, endpoint_id: str) -> str:
+def _greeting(url: str, token: str, endpoint_id: str, for_agents: dict[str, str]) -> str:
+    lines_for_agents = [f"export {name}={value}" for name, value in for_agents.items()]
+    if lines_for_agents:
+        lines_for_agents = ["In the shell of an endpoint agent:", "", *lines_for_agents, ""]
     return "\n".join(
         [
             f"funcX service   {url}",
@@ -123,6 +132,7 @@ def _greeting(url: str, token: str, endpoint_id: str) -> str:
             f"export FUNCX_ASYNC_TOKEN={token}",
             f"export FUNCX_ASYNC_ENDPOINT_ID={endpoint_id}",
             "",
+            *lines_for_agents,
             "Ctrl-C ends the service.",
         ]
     )

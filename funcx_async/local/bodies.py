@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
+from functools import partial
 from typing import Any, Final, TypeVar
 
 import msgspec
 from starlette.requests import Request
 
 from funcx_async import serialize
+from funcx_async.local.records import Wishes
 from funcx_async.local.refusals import Invalid, Refusal
 
 SIZE_LIMIT: Final = 10 * 1000 * 1000
@@ -43,6 +46,16 @@ class Submission(msgspec.Struct):
     resource_specification: dict[str, Any] | None = None
     user_endpoint_config: dict[str, Any] | None = None
     user_runtime: dict[str, Any] | None = None
+
+    @property
+    def wishes(self) -> Wishes:
+        """How the tasks are to be run, where there is a choice."""
+        as_text = partial(json.dumps, sort_keys=True)
+        return Wishes(
+            as_text(self.resource_specification) if self.resource_specification else "",
+            as_text(self.user_endpoint_config or {}),
+            as_text(self.user_runtime or {}),
+        )
 
     def check(self) -> None:
         """Refuse what no worker could run.

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import uuid
 from collections import defaultdict
-from collections.abc import Awaitable, Callable
 from http import HTTPStatus
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 from starlette.requests import Request
@@ -26,17 +25,8 @@ from funcx_async.local.bodies import (
 )
 from funcx_async.local.dispatch import Dispatch
 from funcx_async.local.refusals import Refusal, not_permitted, unknown
-from funcx_async.local.replies import Document, path_uuid, uuid_of
+from funcx_async.local.replies import Document, PlainRoute, path_uuid, uuid_of
 from funcx_async.local.store import Store
-
-
-class ClassicRoute(NamedTuple):
-    """Which requests a method answers, and the name of the faults that concern them."""
-
-    path: str
-    methods: list[str]
-    name: str
-    answer: Callable[[Request], Awaitable[Any]]
 
 
 class ClassicWeb:
@@ -51,23 +41,23 @@ class ClassicWeb:
         self._store = store
         self._dispatch = dispatch
 
-    def routes(self) -> list[ClassicRoute]:
+    def routes(self) -> list[PlainRoute]:
         """Every route."""
         get, post, whitelist = ["GET"], ["POST"], "/v2/endpoints/{endpoint}/whitelist"
         build = "/v2/containers/build"
         return [
-            ClassicRoute("/v2/authenticate", get, "authenticate", self._authenticate),
-            ClassicRoute("/v2/functions", post, "register", self._register),
-            ClassicRoute("/v2/submit", post, "submit", self._submit),
-            ClassicRoute(whitelist, get, "whitelist", self._whitelist),
-            ClassicRoute(whitelist, post, "whitelist", self._add_to_whitelist),
-            ClassicRoute(
+            PlainRoute("/v2/authenticate", get, "authenticate", self._authenticate),
+            PlainRoute("/v2/functions", post, "register", self._register),
+            PlainRoute("/v2/submit", post, "submit", self._submit),
+            PlainRoute(whitelist, get, "whitelist", self._whitelist),
+            PlainRoute(whitelist, post, "whitelist", self._add_to_whitelist),
+            PlainRoute(
                 f"{whitelist}/{{function}}", ["DELETE"], "whitelist", self._remove_from_whitelist
             ),
-            ClassicRoute("/v2/containers", post, "containers", self._add_container),
-            ClassicRoute(build, post, "containers", self._build_container),
-            ClassicRoute(f"{build}/{{container}}", get, "containers", self._build_status),
-            ClassicRoute("/v2/containers/{container}/{type}", get, "containers", self._container),
+            PlainRoute("/v2/containers", post, "containers", self._add_container),
+            PlainRoute(build, post, "containers", self._build_container),
+            PlainRoute(f"{build}/{{container}}", get, "containers", self._build_status),
+            PlainRoute("/v2/containers/{container}/{type}", get, "containers", self._container),
         ]
 
     async def _authenticate(self, request: Request) -> Any:

@@ -5,22 +5,35 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from funcx_async.local.outcomes import read_outcome, without_details
 from funcx_async.local.publisher import Publisher
-from funcx_async.local.records import Task
+from funcx_async.local.records import NO_WISHES, Job, Task, Wishes
 from funcx_async.local.refusals import Refusal
 from funcx_async.local.store import Store
 from funcx_async.local.switches import Notice, Switches
-from funcx_async.local.workers import Job, Pool
+from funcx_async.local.workers import Pool
 
 logger = logging.getLogger(__name__)
 
 CATCH_UP: Final = 5.0
 """Seconds at most that no task begins because results pile up."""
+WAITING_FOR_ENDPOINT: Final = "waiting-for-ep"
+"""How far a task is whose endpoint is offline."""
 FORGET_EVERY: Final = 60.0
 """Seconds between two looks for results that are too old."""
+
+
+class Runner(Protocol):
+    """What runs the tasks of an endpoint: worker processes, or an agent elsewhere."""
+
+    def add(self, jobs: Iterable[Job]) -> None:
+        """Take tasks; each outcome goes to :meth:`Dispatch.settled`."""
+
+    def station(self, task_id: str) -> str:
+        """How far a task is that is not settled, in the service's words."""
+        ...
 
 
 class Dispatch:
@@ -32,8 +45,17 @@ class Dispatch:
         self._switches = switches
         self._queued: set[str] = set()
         self._pool: Pool | None = None
+        self._runners: dict[str, Runner] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._catching_up: asyncio.Task[None] | None = None
+
+    def attach(self, endpoint_id: str, runner: Runner) -> None:
+        """Have an endpoint's tasks run there from now on."""
+        self._runners[endpoint_id] = runner
+
+    def detach(self, endpoint_id: str) -> None:
+        """Have an endpoint's tasks wait."""
+        self._runners.pop(endpoint_id, None)
 
     async def start(self, pool: Pool) -> None:
         """Begin, with what an earlier service on the same database left unfinished."""
@@ -41,7 +63,9 @@ class Dispatch:
         for group_id in self._store.queued_task_groups():
             await self._publisher.declare(group_id)
             self._queued.add(group_id)
-        pool.add(Job(*row) for row in self._store.open_tasks())
+        for endpoint_id, jobs in self._store.open_jobs().items():
+            if endpoint_id in self._runners:
+                self._runners[endpoint_id].add(jobs)
         self._forget_old()
 
     def close(self) -> None:
@@ -64,6 +88,7 @@ class Dispatch:
         group_id: str | None,
         create_queue: bool,
         result_serializers: Sequence[str],
+        wishes: Wishes = NO_WISHES,
     ) -> tuple[str, dict[str, list[str]]]:
         """Take tasks, all or none; the task group, and the task ids of each function.
 
@@ -83,13 +108,14 @@ class Dispatch:
             group_id=group_id,
             endpoint_id=endpoint_id,
             result_serializers=result_serializers,
+            wishes=wishes,
         )
         taken: dict[str, list[str]] = {function: [] for function in tasks}
         jobs = []
         for task_id, (function, _) in zip(ids, flat, strict=True):
             taken[function].append(task_id)
-            jobs.append(Job(task_id, group_id, function))
-        self._begin(jobs)
+            jobs.append(Job(task_id, group_id, function, options=wishes.options))
+        self._begin(endpoint_id, jobs)
         return group_id, taken
 
     async def take_classic(
@@ -118,12 +144,11 @@ class Dispatch:
                 some, group_id=group_id, endpoint_id=endpoint_id, classic=True
             )
             taken[endpoint_id] = ids
-            self._begin(
-                [
-                    Job(task_id, group_id, function, classic=True)
-                    for task_id, (function, _) in zip(ids, some, strict=True)
-                ]
-            )
+            jobs = [
+                Job(task_id, group_id, function, classic=True)
+                for task_id, (function, _) in zip(ids, some, strict=True)
+            ]
+            self._begin(endpoint_id, jobs)
         return taken
 
     async def _give_queue(self, group_id: str) -> None:
@@ -132,10 +157,10 @@ class Dispatch:
             self._queued.add(group_id)
             self._store.give_queue(group_id)
 
-    def _begin(self, jobs: Sequence[Job]) -> None:
+    def _begin(self, endpoint_id: str, jobs: Sequence[Job]) -> None:
         self._switches.tally.add("accepted", len(jobs))
-        if self._pool is not None:
-            self._pool.add(jobs)
+        if endpoint_id in self._runners:
+            self._runners[endpoint_id].add(jobs)
 
     def settled(self, job: Job, message: bytes, failed: bool) -> None:
         """Keep a task's result, and send it out if its group has a queue."""
@@ -188,24 +213,31 @@ class Dispatch:
 
         The results of classic tasks are given out once, and the tasks are unknown afterwards.
         """
-        running = set(self._pool.running) if self._pool is not None else set()
         documents = {}
         for task_id in task_ids:
             task = self._store.task(task_id)
             documents[task_id] = (
                 {"task_id": task_id, "status": "Failed", "reason": "Unknown task id"}
                 if task is None
-                else self._document(task, running)
+                else self._document(task)
             )
             if task is not None and task.classic and task.message is not None:
                 self._store.hand_out(task_id)
         return documents
 
-    def _document(self, task: Task, running: set[str]) -> dict[str, Any]:
+    def _station(self, task: Task) -> str:
+        runner = self._runners.get(task.endpoint_id)
+        if runner is None:
+            return WAITING_FOR_ENDPOINT
+        station = runner.station(task.id)
+        if runner is self._pool and self._switches.offline and station != "running":
+            return WAITING_FOR_ENDPOINT
+        return station
+
+    def _document(self, task: Task) -> dict[str, Any]:
         document: dict[str, Any] = {"task_id": task.id}
         if task.message is None:
-            waiting = "waiting-for-ep" if self._switches.offline else "waiting-for-nodes"
-            document["status"] = "running" if task.id in running else waiting
+            document["status"] = self._station(task)
             return document
         outcome = read_outcome(task.message)
         document["status"] = "failed" if task.failed else "success"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 from typing import Any
 
@@ -11,11 +10,8 @@ from starlette.requests import Request
 from funcx_async.local.bodies import Registration, read_v3_body
 from funcx_async.local.records import Function
 from funcx_async.local.refusals import unknown
-from funcx_async.local.replies import path_uuid
+from funcx_async.local.replies import PlainRoute, path_uuid
 from funcx_async.local.store import Store
-
-FunctionRoute = tuple[str, list[str], str, Callable[[Request], Awaitable[Any]]]
-"""Path, methods, the name of the faults that concern it, and what answers."""
 
 
 class FunctionWeb:
@@ -28,13 +24,13 @@ class FunctionWeb:
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    def routes(self) -> list[FunctionRoute]:
+    def routes(self) -> list[PlainRoute]:
         """Every route."""
         function = "/v2/functions/{function}"
         return [
-            ("/v3/functions", ["POST"], "register", self._register),
-            (function, ["GET"], "function", self._function),
-            (function, ["DELETE"], "function", self._delete),
+            PlainRoute("/v3/functions", ["POST"], "register", self._register),
+            PlainRoute(function, ["GET"], "function", self._function),
+            PlainRoute(function, ["DELETE"], "function", self._delete),
         ]
 
     async def _register(self, request: Request) -> Any:

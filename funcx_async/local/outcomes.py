@@ -71,13 +71,14 @@ class Outcome:
 
 
 def read_outcome(message: bytes) -> Outcome:
-    """Read a message that :func:`result_message` wrote."""
+    """Read a message that :func:`result_message` or the agent of an endpoint wrote."""
     fields = json.loads(message[1:])["data"]
     return Outcome(
         data=fields["data"],
-        details=fields["details"] or {},
+        details=fields.get("details") or {},
         transitions={
-            status["state"]: status["timestamp"] / 1e9 for status in fields["task_statuses"]
+            status["state"]: status["timestamp"] / 1e9
+            for status in fields.get("task_statuses") or ()
         },
     )
 

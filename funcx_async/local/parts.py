@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from funcx_async.local.agents.agents import Agents
 from funcx_async.local.broker import EmbeddedBroker
+from funcx_async.local.database import IN_MEMORY
 from funcx_async.local.dispatch import Dispatch
 from funcx_async.local.listener import Listener
 from funcx_async.local.publisher import EmbeddedPublisher, Publisher, RabbitPublisher
@@ -32,6 +34,7 @@ class Plan:
     port: int
     token: str | None
     database: str | Path
+    agents: bool = False
 
     def __repr__(self) -> str:
         return f"Plan(workers={self.workers}, host={self.host!r}, port={self.port})"
@@ -46,6 +49,7 @@ class Parts:
     publisher: Publisher
     pool: Pool
     dispatch: Dispatch
+    agents: Agents | None
     listener: Listener
     endpoint_id: str
     token: str = field(repr=False)
@@ -83,6 +87,13 @@ async def assemble(plan: Plan, switches: Switches, stack: AsyncExitStack) -> Par
     if switches.offline:
         pool.pause()
     switches.back_online = pool.resume
+    dispatch.attach(endpoint_id, pool)
+    agents = None
+    if plan.agents and plan.amqp_url is not None:
+        forgetful = str(plan.database) == IN_MEMORY
+        agents = Agents(store, dispatch, plan.amqp_url, forgetful=forgetful)
+        stack.push_async_callback(agents.aclose)
+        await agents.start()
     await dispatch.start(pool)
 
     listener = Listener(plan.host, plan.port)
@@ -93,12 +104,13 @@ async def assemble(plan: Plan, switches: Switches, stack: AsyncExitStack) -> Par
         pool=pool,
         publisher=publisher,
         switches=switches,
+        agents=agents,
         token=token,
         cut=listener.cut,
     )
     await listener.start(web.app)
     stack.callback(switches.release_all)
-    return Parts(store, broker, publisher, pool, dispatch, listener, endpoint_id, token)
+    return Parts(store, broker, publisher, pool, dispatch, agents, listener, endpoint_id, token)
 
 
 def _prepare(store: Store) -> str:
@@ -110,5 +122,5 @@ def _prepare(store: Store) -> str:
         function_id=HELLO_WORLD,
         description="Says hello to the world",
     )
-    endpoints = store.endpoints()
-    return endpoints[0].id if endpoints else store.add_endpoint("local workers")
+    own = [endpoint.id for endpoint in store.endpoints() if endpoint.registration is None]
+    return own[0] if own else store.add_endpoint("local workers")

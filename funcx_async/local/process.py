@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final, cast
 from funcx_async.local import frames
 
 if TYPE_CHECKING:
-    from funcx_async.local.workers import Job
+    from funcx_async.local.records import Job
 
 ENOUGH: Final = 65536
 """So many bytes are sent ahead at most, or one job."""

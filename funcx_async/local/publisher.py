@@ -83,6 +83,16 @@ def queue_of(group_id: str) -> str:
     return QUEUE_PREFIX + group_id
 
 
+def unreachable(url: str, error: Exception) -> ConnectionError:
+    """What to raise where the RabbitMQ cannot be reached; without the password."""
+    where = urlsplit(url)
+    msg = (
+        f"no connection to the RabbitMQ at {where.hostname}:{where.port or 5672} "
+        f"({type(error).__name__}); check amqp_url, or leave it out to use the embedded broker"
+    )
+    return ConnectionError(msg)
+
+
 class EmbeddedPublisher:
     """Publishes on the embedded broker; every client gets a user of its own."""
 
@@ -168,13 +178,7 @@ class RabbitPublisher:
         try:
             await self._connect()
         except OUT_OF_REACH as error:
-            where = urlsplit(self._url)
-            msg = (
-                f"no connection to the RabbitMQ at {where.hostname}:{where.port or 5672} "
-                f"({type(error).__name__}); check amqp_url, or leave it out to use the embedded "
-                "broker"
-            )
-            raise ConnectionError(msg) from None  # the cause may name the password
+            raise unreachable(self._url, error) from None  # the cause may name the password
         self._task = asyncio.create_task(self._run(), name="funcx:publisher")
 
     async def aclose(self) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,10 +19,47 @@ class Function:
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """Where tasks run."""
+    """Where tasks run.
+
+    Attributes:
+        id: the endpoint's id.
+        name: what it is called.
+        registration: what an agent told of itself; None where the service runs tasks itself.
+    """
 
     id: str
     name: str
+    registration: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """How tasks are to be run, for endpoints that can choose; worker processes cannot.
+
+    Attributes:
+        resources: the resource specification as JSON; empty if there is none.
+        options: the user endpoint configuration as JSON, with its keys in order, so that equal
+            ones are equal text.
+        runtime: the submitter's environment as JSON, for the agent's template.
+    """
+
+    resources: str = ""
+    options: str = "{}"
+    runtime: str = "{}"
+
+
+NO_WISHES: Final = Wishes()
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A task on its way to where it runs."""
+
+    task_id: str
+    group_id: str
+    function_id: str
+    classic: bool = False
+    options: str = "{}"
 
 
 @dataclass(frozen=True, slots=True)

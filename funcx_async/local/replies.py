@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Awaitable, Callable
+from typing import Any, NamedTuple
 
 import msgspec
 from starlette.requests import Request
@@ -12,6 +12,19 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from funcx_async.local.refusals import Invalid, Refusal
+
+
+class PlainRoute(NamedTuple):
+    """Which requests a method answers, and the name of the faults that concern them.
+
+    ``public`` ones need no bearer token.
+    """
+
+    path: str
+    methods: list[str]
+    name: str
+    answer: Callable[[Request], Awaitable[Any]]
+    public: bool = False
 
 
 class Document(Response):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ipaddress
+import logging
 import os
 import secrets
 from contextlib import AsyncExitStack
@@ -11,10 +13,13 @@ from typing import Any, Self
 
 from funcx_async.client import FuncXClient
 from funcx_async.executor import FuncXExecutor
+from funcx_async.local.agents.login import variables_for_agents
 from funcx_async.local.database import IN_MEMORY
 from funcx_async.local.faults import Faults
 from funcx_async.local.parts import Parts, Plan, assemble
 from funcx_async.local.switches import Switches
+
+logger = logging.getLogger(__name__)
 
 
 class LocalService:
@@ -26,7 +31,10 @@ class LocalService:
     Args:
         workers: how many worker processes; None is one for each CPU.
         amqp_url: a RabbitMQ to send results through; None is an embedded broker.
-        host: the address that REST and the embedded broker listen on.
+        agents: whether official endpoint agents may register and be sent tasks; they need
+            ``amqp_url``, which they are told, too. See docs/endpoints.md.
+        host: the address that REST and the embedded broker listen on. Another than a loopback
+            address is warned about: tokens and tasks cross the network as they are.
         port: the port of the REST service; 0 is any that is free.
         token: the bearer token of its clients; None is a random one, kept in the database.
         database: a file for what the service remembers, to be found again by the next one,
@@ -34,7 +42,7 @@ class LocalService:
             begin again. Whoever can write to the file can have code run by the service.
 
     Raises:
-        ValueError: the number of workers is not positive.
+        ValueError: the number of workers is not positive, or there is no ``amqp_url`` for agents.
 
     Example::
 
@@ -47,6 +55,7 @@ class LocalService:
         *,
         workers: int | None = None,
         amqp_url: str | None = None,
+        agents: bool = False,
         host: str = "127.0.0.1",
         port: int = 0,
         token: str | None = None,
@@ -57,9 +66,15 @@ class LocalService:
         if workers < 1:
             msg = f"a service needs at least one worker, not {workers}"
             raise ValueError(msg)
+        if agents and amqp_url is None:
+            msg = (
+                "endpoint agents need a RabbitMQ, the embedded broker does not do for them; give "
+                "its amqp_url"
+            )
+            raise ValueError(msg)
         if not token and str(database) == IN_MEMORY:
             token = secrets.token_urlsafe(32)
-        self._plan = Plan(workers, amqp_url, host, port, token, database)
+        self._plan = Plan(workers, amqp_url, host, port, token, database, agents)
         self._switches = Switches()
         self._parts: Parts | None = None
         self._stack = AsyncExitStack()
@@ -106,6 +121,27 @@ class LocalService:
         return self._running().endpoint_id
 
     @property
+    def agent_environment(self) -> dict[str, str]:
+        """The environment variables that point an official endpoint agent at this service.
+
+        The token is among them. An agent takes ``http://localhost:5000`` for a local service; where
+        this one has another port, it is made the agent's HTTP proxy, and answers itself.
+
+        Raises:
+            RuntimeError: the service is not running, or takes no agents.
+
+        Example::
+
+            environment = os.environ | service.agent_environment
+            subprocess.Popen(["globus-compute-endpoint", "start", "mine"], env=environment)
+        """
+        parts = self._running()
+        if parts.agents is None:
+            msg = "the local service takes no agents; start it with agents=True and an amqp_url"
+            raise RuntimeError(msg)
+        return variables_for_agents(self.url, self.token)
+
+    @property
     def worker_process_ids(self) -> list[int]:
         """The worker processes that are alive.
 
@@ -128,6 +164,7 @@ class LocalService:
         if self._parts is not None:
             msg = "the local service is running already"
             raise RuntimeError(msg)
+        warn_of_others(self._plan.host)
         async with AsyncExitStack() as stack:
             self._parts = await assemble(self._plan, self._switches, stack)
             self._stack = stack.pop_all()
@@ -173,3 +210,17 @@ class LocalService:
         """
         chosen: dict[str, Any] = {"endpoint_id": self.endpoint_id, "funcx_client": self.client()}
         return FuncXExecutor(**(chosen | options))
+
+
+def warn_of_others(host: str) -> None:
+    """Log a warning unless only this machine can reach the address."""
+    try:
+        local = ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        local = host == "localhost"
+    if not local:
+        logger.warning(
+            "The local service listens on %s, where others can reach it: whoever reads its token "
+            "off the network, where it is not encrypted, can run code here. Prefer an SSH tunnel",
+            host,
+        )

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import secrets
+import sqlite3
 import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -20,7 +21,15 @@ from pathlib import Path
 from typing import Any, Final
 
 from funcx_async.local.database import open_database
-from funcx_async.local.records import Endpoint, Function, Task, TaskGroup
+from funcx_async.local.records import (
+    NO_WISHES,
+    Endpoint,
+    Function,
+    Job,
+    Task,
+    TaskGroup,
+    Wishes,
+)
 
 RESULTS_KEPT_FOR: Final = 30 * 60.0
 """Seconds from settling a task to forgetting it."""
@@ -59,6 +68,11 @@ class Store:
     def close(self) -> None:
         """Close the database; a second call does nothing."""
         self._database.close()
+
+    @property
+    def database(self) -> sqlite3.Connection:
+        """Where the tables are, for the part of the service that keeps agents."""
+        return self._database
 
     def _one(self, sql: str, *parameters: object) -> Any:
         return self._database.execute(sql, parameters).fetchone()
@@ -121,18 +135,20 @@ class Store:
     def add_endpoint(self, name: str, *, endpoint_id: str | None = None) -> str:
         """Add an endpoint and return its id."""
         endpoint_id = endpoint_id or str(uuid.uuid4())
-        self._database.execute("INSERT INTO endpoints VALUES (?, ?)", (endpoint_id, name))
+        self._database.execute(
+            "INSERT INTO endpoints (id, name) VALUES (?, ?)", (endpoint_id, name)
+        )
         return endpoint_id
 
     def endpoint(self, endpoint_id: str) -> Endpoint | None:
         """The endpoint of this id."""
-        row = self._one("SELECT id, name FROM endpoints WHERE id = ?", endpoint_id)
-        return None if row is None else Endpoint(*row)
+        row = self._one("SELECT id, name, registration FROM endpoints WHERE id = ?", endpoint_id)
+        return None if row is None else _endpoint(row)
 
     def endpoints(self) -> list[Endpoint]:
         """Every endpoint, in the order of their making."""
-        rows = self._database.execute("SELECT id, name FROM endpoints ORDER BY rowid")
-        return [Endpoint(*row) for row in rows]
+        sql = "SELECT id, name, registration FROM endpoints ORDER BY rowid"
+        return [_endpoint(row) for row in self._database.execute(sql)]
 
     def whitelist(self, endpoint_id: str) -> list[str]:
         """The functions that the endpoint may run, in the order of their adding; none: any."""
@@ -193,6 +209,7 @@ class Store:
         endpoint_id: str,
         result_serializers: Sequence[str] = (),
         classic: bool = False,
+        wishes: Wishes = NO_WISHES,
     ) -> list[str]:
         """Take ``(function id, payload)`` tasks, all or none, and return their ids in order.
 
@@ -200,14 +217,16 @@ class Store:
         """
         now = self._clock()
         serializers = json.dumps(list(result_serializers))
+        same = (serializers, classic, now, wishes.resources, wishes.options)
         rows = [
-            (str(uuid.uuid4()), group_id, function, endpoint_id, payload, serializers, classic, now)
+            (str(uuid.uuid4()), group_id, function, endpoint_id, payload, *same)
             for function, payload in tasks
         ]
         with self._transaction():
             self._database.executemany(
                 "INSERT INTO tasks (id, group_id, function_id, endpoint_id, payload, serializers,"
-                " classic, created_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                " classic, created_at, resources, options)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 rows,
             )
         return [row[0] for row in rows]
@@ -228,13 +247,17 @@ class Store:
         sql = "SELECT id, created_at FROM tasks WHERE group_id = ? ORDER BY number"
         return self._database.execute(sql, (group_id,)).fetchall()
 
-    def open_tasks(self) -> list[tuple[str, str, str, bool]]:
-        """Of what is not settled, oldest first: task, group and function id, and if classic."""
+    def open_jobs(self) -> dict[str, list[Job]]:
+        """What is not settled, oldest first, by the endpoint that it is for."""
         rows = self._database.execute(
-            "SELECT id, group_id, function_id, classic FROM tasks WHERE settled_at IS NULL"
-            " ORDER BY number"
+            "SELECT endpoint_id, id, group_id, function_id, classic, options FROM tasks"
+            " WHERE settled_at IS NULL ORDER BY number"
         )
-        return [(*ids, bool(classic)) for *ids, classic in rows]
+        jobs: dict[str, list[Job]] = {}
+        for endpoint_id, task_id, group_id, function_id, classic, options in rows:
+            job = Job(task_id, group_id, function_id, classic=bool(classic), options=options)
+            jobs.setdefault(endpoint_id, []).append(job)
+        return jobs
 
     def work(self, task_id: str) -> tuple[str, str]:
         """What a worker needs for the task: its result serializers as JSON, and its buffer.
@@ -302,3 +325,8 @@ class Store:
             (parameter,),
         ).fetchall()
         self._kept_bytes -= sum(length for (length,) in lengths)
+
+
+def _endpoint(row: tuple[str, str, str | None]) -> Endpoint:
+    endpoint_id, name, registration = row
+    return Endpoint(endpoint_id, name, None if registration is None else json.loads(registration))

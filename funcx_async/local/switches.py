@@ -34,6 +34,10 @@ ROUTES: Final = (
     "authenticate",
     "containers",
     "whitelist",
+    "register_endpoint",
+    "lock_endpoint",
+    "delete_endpoint",
+    "login",
 )
 EVENTS: Final = ("accepted", "executed", "published", "dropped")
 

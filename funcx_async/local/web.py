@@ -20,6 +20,9 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import Scope
 
+from funcx_async.local.agents.agents import Agents
+from funcx_async.local.agents.login import LoginWeb
+from funcx_async.local.agents.registering import AgentWeb, described
 from funcx_async.local.bodies import Submission, TaskIds, read_body, read_v3_body
 from funcx_async.local.classic import ClassicWeb
 from funcx_async.local.dispatch import Dispatch
@@ -49,6 +52,7 @@ class Web:
         pool: runs them.
         publisher: knows where results go.
         switches: what is to go wrong.
+        agents: the agents that are attached; None if the service takes none.
         token: the bearer token that clients must send.
         cut: closes the connection of a request.
     """
@@ -61,6 +65,7 @@ class Web:
         pool: Pool,
         publisher: Publisher,
         switches: Switches,
+        agents: Agents | None,
         token: str,
         cut: Callable[[Scope], None],
     ) -> None:
@@ -69,16 +74,22 @@ class Web:
         self._pool = pool
         self._publisher = publisher
         self._switches = switches
+        self._agents = agents
         self._authorization = f"Bearer {token}".encode()
         self._cut = cut
         self.app = Starlette(
-            routes=self._routes(),
+            routes=self._routes(token),
             exception_handlers={HTTPException: _no_such_route, Exception: _broken},
         )
 
-    def _routes(self) -> list[Route]:
+    def _routes(self, token: str) -> list[Route]:
         get, post, v3 = ["GET"], ["POST"], "/v3/endpoints/{endpoint}"
-        functions, classic = FunctionWeb(self._store), ClassicWeb(self._store, self._dispatch)
+        further = [
+            *FunctionWeb(self._store).routes(),
+            *ClassicWeb(self._store, self._dispatch).routes(),
+            *AgentWeb(self._store, self._agents).routes(),
+            *(LoginWeb(token).routes() if self._agents is not None else ()),
+        ]
         return [
             self._route("/v2/version", get, "version", self._version, public=True),
             self._route(f"{v3}/submit", post, "submit", self._submit),
@@ -96,8 +107,7 @@ class Web:
             self._route(
                 "/v2/endpoints/{endpoint}/status", get, "endpoint_status", self._endpoint_status
             ),
-            *(self._route(*route) for route in functions.routes()),
-            *(self._route(*route) for route in classic.routes()),
+            *(self._route(*route[:4], public=route.public) for route in further),
         ]
 
     def _route(
@@ -154,12 +164,16 @@ class Web:
         if allowed := self._store.whitelist(endpoint_id):
             for function_id in submission.tasks.keys() - allowed:
                 raise not_permitted(function_id, endpoint_id)
+        wishes = submission.wishes
+        if self._agents is not None:
+            self._agents.note_runtime(endpoint_id, wishes)
         group_id, tasks = await self._dispatch.take(
             submission.tasks,
             endpoint_id=endpoint_id,
             group_id=submission.task_group_id,
             create_queue=submission.create_queue,
             result_serializers=submission.result_serializers or (),
+            wishes=wishes,
         )
         return {
             "request_id": str(uuid.uuid4()),
@@ -213,6 +227,8 @@ class Web:
 
     async def _endpoint(self, request: Request) -> Any:
         endpoint = self._known_endpoint(request)
+        if endpoint.registration is not None:
+            return described(endpoint)
         return {
             "uuid": endpoint.id,
             "name": endpoint.name,
@@ -234,7 +250,9 @@ class Web:
         }
 
     async def _endpoint_status(self, request: Request) -> Any:
-        self._known_endpoint(request)
+        endpoint = self._known_endpoint(request)
+        if endpoint.registration is not None:
+            return self._agent_status(endpoint.id)
         workers, busy = len(self._pool.process_ids), len(self._pool.running)
         report = {
             "total_workers": workers,
@@ -249,6 +267,15 @@ class Web:
             "details": report,
             "logs": [report],  # what classic clients look at
         }
+
+    def _agent_status(self, endpoint_id: str) -> dict[str, Any]:
+        agent = None if self._agents is None else self._agents.get(endpoint_id)
+        if agent is None:
+            return {"status": "offline", "details": {}, "logs": []}
+        waiting = {"pending_tasks": agent.open, "outstanding_tasks": agent.open}
+        report = {**agent.workers, **waiting, "timestamp": time.time()}
+        status = "online" if agent.online else "offline"
+        return {"status": status, "details": report, "logs": [report]}
 
     def _known_endpoint(self, request: Request) -> Endpoint:
         endpoint_id = path_uuid(request, "endpoint")

@@ -17,12 +17,12 @@ import sys
 import time
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from typing import Final
 
 from funcx_async.local import frames
 from funcx_async.local.outcomes import Failure, result_message
 from funcx_async.local.process import WorkerProcess
+from funcx_async.local.records import Job
 
 logger = logging.getLogger(__name__)
 
@@ -34,16 +34,6 @@ PATIENCE: Final = 0.05
 """Seconds until tasks behind a slow one are recalled."""
 RESTART_DELAYS: Final = (0.0, 0.1, 0.5, 2.0, 5.0)
 """Seconds before a worker is started again, by how many in a row ended before they were ready."""
-
-
-@dataclass(frozen=True, slots=True)
-class Job:
-    """A task on its way to a worker."""
-
-    task_id: str
-    group_id: str
-    function_id: str
-    classic: bool = False
 
 
 class Turns:
@@ -126,6 +116,10 @@ class Pool:
     def running(self) -> list[str]:
         """The ids of the tasks that workers are busy with."""
         return [worker.jobs[0].task_id for worker in self._workers if worker.jobs]
+
+    def station(self, task_id: str) -> str:
+        """How far a task is that is not settled: ``running``, or waiting for a worker."""
+        return "running" if task_id in self.running else "waiting-for-nodes"
 
     async def start(self) -> None:
         """Start the processes; returns when the first one is ready.

@@ -116,7 +116,7 @@ def test_a_settled_task_is_no_work_any_more(store):
         store.work(done)
     with pytest.raises(KeyError):
         store.work("another")
-    assert [row[0] for row in store.open_tasks()] == [still_open]
+    assert [job.task_id for job in store.open_jobs()["e"]] == [still_open]
 
 
 def test_half_an_hour_after_it_was_settled_a_task_is_forgotten(store, clock):

@@ -18,8 +18,9 @@ from typing import Any
 import pytest
 
 from funcx_async.local.outcomes import read_outcome
+from funcx_async.local.records import Job
 from funcx_async.local.tally import Tally
-from funcx_async.local.workers import Job, Pool
+from funcx_async.local.workers import Pool
 from funcx_async.serialize import FuncXSerializer
 from tests.local.dialogue import LIMIT
 

@@ -1,0 +1,1 @@
+"""Official endpoint agents on the local service: what they need to attach and to be sent tasks."""

@@ -1,0 +1,293 @@
+"""One agent: what it runs on, what it is sent, and what comes back from it."""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from typing import Any, Final
+
+import aio_pika
+
+from funcx_async.local.agents.ledger import Ledger, UserEndpointEntry
+from funcx_async.local.agents.link import Link
+from funcx_async.local.agents.messages import (
+    STANDARD_PERIOD,
+    Report,
+    read_report,
+    start_command,
+    task_message,
+)
+from funcx_async.local.agents.queues import Queues
+from funcx_async.local.agents.user_endpoint import Do, UserEndpoint
+from funcx_async.local.outcomes import Failure, result_message
+from funcx_async.local.records import Job
+from funcx_async.messages import MalformedMessage, decode_result
+
+logger = logging.getLogger(__name__)
+
+COMMANDS_LIVE: Final = 150.0
+"""Seconds that a command may wait for an agent, which refuses those older than 180."""
+HEARTBEATS_LIVE: Final = 60.0
+HEARTBEATS_MISSED: Final = 3
+"""With so many missed, an agent is offline."""
+MESSAGE_LIMIT: Final = 16 * 1024 * 1024
+"""Bytes of a task message at most: what a RabbitMQ takes unless it is told otherwise."""
+
+Settle = Callable[[Job, bytes, bool], None]
+
+
+class Agent:
+    """An agent that has registered, now or before.
+
+    Args:
+        endpoint_id: the id under which tasks are submitted to it.
+        ledger: what is remembered of it.
+        link: the way to the RabbitMQ.
+        url: the RabbitMQ's address for the agent.
+        settle: is told each job's result message, and whether it failed.
+    """
+
+    def __init__(
+        self, endpoint_id: str, *, ledger: Ledger, link: Link, url: str, settle: Settle
+    ) -> None:
+        self.endpoint_id = endpoint_id
+        self._ledger = ledger
+        self._link = link
+        self._queues = Queues(endpoint_id, url)
+        self._settle = settle
+        self._heard: float | None = None
+        self._period = STANDARD_PERIOD
+        self._user_endpoints: dict[str, UserEndpoint] = {}
+        self._entries: dict[str, UserEndpointEntry] = {}
+        self._workers: dict[str, dict[str, Any]] = {}
+        now = time.monotonic()
+        for entry in ledger.user_endpoints(endpoint_id):
+            self._know(entry, now)
+
+    def __repr__(self) -> str:
+        state = "online" if self.online else "offline"
+        return f"<Agent {self.endpoint_id} {state}, {self.open} open>"
+
+    @property
+    def online(self) -> bool:
+        """Whether its heartbeats come."""
+        if self._heard is None:
+            return False
+        return time.monotonic() - self._heard <= HEARTBEATS_MISSED * self._period
+
+    @property
+    def open(self) -> int:
+        """How many tasks are not settled."""
+        return sum(len(each.open) for each in self._user_endpoints.values())
+
+    @property
+    def workers(self) -> dict[str, Any]:
+        """What its user endpoints told of their workers, summed up."""
+        states = self._workers.values()
+        total = sum(state.get("total_workers") or 0 for state in states)
+        idle = sum(state.get("idle_workers") or 0 for state in states)
+        return {"total_workers": total, "idle_workers": idle, "managers": len(self._workers)}
+
+    def attach(self) -> None:
+        """Have its queues declared, and take what comes through them."""
+        self._link.declare(self._queues.commands, messages_live=COMMANDS_LIVE)
+        self._link.declare(self._queues.heartbeats, messages_live=HEARTBEATS_LIVE)
+        self._link.declare(self._queues.results)
+        self._link.consume(self._queues.heartbeats, self._heartbeat)
+        self._link.consume(self._queues.results, self._result)
+
+    def withdraw(self) -> None:
+        """Delete its queues."""
+        self.shut_out()
+        for user_endpoint_id in self._user_endpoints:
+            self._link.delete(self._queues.tasks(user_endpoint_id))
+        self._link.delete(self._queues.heartbeats)
+        self._link.delete(self._queues.results)
+
+    def end(self, reason: str) -> None:
+        """Delete its queues, and fail what is open."""
+        self.withdraw()
+        for user_endpoint_id in self._user_endpoints:
+            self._fail(user_endpoint_id, reason)
+
+    def shut_out(self) -> None:
+        """Delete its command queue, without which an agent ends."""
+        self._link.delete(self._queues.commands)
+        self._heard = None
+
+    def began(self) -> dict[str, Any]:
+        """It has registered, so it was started anew; what to answer."""
+        self._heard = None
+        for user_endpoint in self._user_endpoints.values():
+            user_endpoint.agent_began()
+        self._workers.clear()
+        self.shut_out()  # commands to the one before
+        self.attach()
+        return self._queues.registration()
+
+    # What the dispatch asks
+
+    def add(self, jobs: Iterable[Job]) -> None:
+        """Take tasks, and send them once the user endpoint that they are for can be reached."""
+        now = time.monotonic()
+        by_options: dict[str, list[Job]] = {}
+        for job in jobs:
+            by_options.setdefault(job.options, []).append(job)
+        for options, some in by_options.items():
+            entry = self._ledger.user_endpoint(self.endpoint_id, options)
+            user_endpoint = self._know(entry, now)
+            self._do(user_endpoint.add(some, now, online=self.online), entry.id, some)
+
+    def station(self, task_id: str) -> str:
+        """How far a task is that is not settled."""
+        return "waiting-for-nodes" if self.online else "waiting-for-ep"
+
+    # What comes from the agent
+
+    def _heartbeat(self, body: bytes) -> None:
+        try:
+            report = read_report(body)
+        except ValueError as error:
+            logger.warning("The agent %s sent no heartbeat: %s", self.endpoint_id, error)
+            return
+        if report.endpoint_id == self.endpoint_id:
+            self._own_heartbeat(report)
+        elif report.endpoint_id in self._user_endpoints:
+            self._user_heartbeat(report)
+
+    def _own_heartbeat(self, report: Report) -> None:
+        if report.error is not None:
+            logger.warning("The agent %s does not start: %s", self.endpoint_id, report.error)
+        if report.error is not None or report.period <= 0:
+            self._heard = None
+            return
+        self._heard, self._period = time.monotonic(), report.period
+        self.tick()
+
+    def _user_heartbeat(self, report: Report) -> None:
+        user_endpoint = self._user_endpoints[report.endpoint_id]
+        before = user_endpoint.session
+        todo = user_endpoint.heard(report, time.monotonic(), online=self.online)
+        if report.error is not None:
+            logger.warning(
+                "A user endpoint of agent %s did not start: %s", self.endpoint_id, report.error
+            )
+        elif report.active:
+            self._workers[report.endpoint_id] = dict(report.state)
+        else:
+            self._workers.pop(report.endpoint_id, None)
+        if user_endpoint.session is not None and user_endpoint.session != before:
+            self._ledger.keep_session(report.endpoint_id, user_endpoint.session)
+        self._do(todo, report.endpoint_id, reason=report.error)
+
+    def _result(self, body: bytes) -> None:
+        try:
+            result = decode_result(body)
+        except MalformedMessage as error:
+            logger.warning("The agent %s sent no result: %s", self.endpoint_id, error)
+            return
+        for user_endpoint in self._user_endpoints.values():
+            if (found := user_endpoint.open.pop(result.task_id, None)) is not None:
+                self._settle(found.job, body, result.error_code is not None)
+
+    def tick(self) -> None:
+        """Look which of its user endpoints must be started."""
+        online = self.online
+        for user_endpoint_id, user_endpoint in list(self._user_endpoints.items()):
+            self._do(user_endpoint.tick(time.monotonic(), online=online), user_endpoint_id)
+
+    # What goes to the agent
+
+    def _do(
+        self,
+        todo: Iterable[Do],
+        user_endpoint_id: str,
+        new: Sequence[Job] = (),
+        *,
+        reason: str | None = None,
+    ) -> None:
+        user_endpoint = self._user_endpoints[user_endpoint_id]
+        for do in todo:
+            if do is Do.BEGIN:
+                self._link.delete(self._queues.tasks(user_endpoint_id))
+                self._link.declare(self._queues.tasks(user_endpoint_id))
+                self._send(user_endpoint_id, [each.job for each in user_endpoint.open.values()])
+                self._command(user_endpoint_id)
+            elif do is Do.SEND:
+                sent = self._ledger.sent(job.task_id for job in new)
+                self._send(user_endpoint_id, [job for job in new if job.task_id not in sent])
+            elif do is Do.SEND_AGAIN:
+                self._send(user_endpoint_id, user_endpoint.sent_before_the_command())
+            elif do is Do.COMMAND:
+                self._command(user_endpoint_id)
+            elif do is Do.FAIL:
+                self._fail(user_endpoint_id, reason or "")
+
+    def _send(self, user_endpoint_id: str, jobs: Iterable[Job]) -> None:
+        for job in jobs:
+            self._link.publish(
+                self._queues.tasks(user_endpoint_id),
+                partial(self._compose, user_endpoint_id, job),
+                partial(self._ledger.mark_sent, job.task_id),
+            )
+
+    def _compose(self, user_endpoint_id: str, job: Job) -> aio_pika.Message | None:
+        """The message of a task, unless it was settled before its turn came."""
+        parcel = self._ledger.parcel(job.task_id)
+        if parcel is None:
+            return None
+        body = task_message(job.task_id, parcel.buffer)
+        if len(body) > MESSAGE_LIMIT:
+            text = (
+                f"TaskTooLarge: task {job.task_id} has {len(body)} bytes with its function, and "
+                f"an agent can be sent {MESSAGE_LIMIT}; send large data by another way\n"
+            )
+            self._fail_one(user_endpoint_id, job, text)
+            return None
+        headers: dict[str, Any] = {
+            "task_uuid": job.task_id,
+            "function_uuid": parcel.function_id,
+            "result_serializers": json.loads(parcel.serializers),
+        }
+        if parcel.resources:
+            headers["resource_specification"] = parcel.resources
+        return aio_pika.Message(
+            body, headers=headers, delivery_mode=aio_pika.DeliveryMode.PERSISTENT
+        )
+
+    def _command(self, user_endpoint_id: str) -> None:
+        entry = self._ledger.user_endpoint(
+            self.endpoint_id, self._entries[user_endpoint_id].options
+        )
+        credentials = self._queues.credentials(entry.id)
+        name = f"uep.{self.endpoint_id}.{entry.id}"
+        body = start_command(name, credentials, options=entry.options, runtime=entry.runtime)
+
+        def compose() -> aio_pika.Message:
+            return aio_pika.Message(
+                body, content_type="application/json", timestamp=int(time.time())
+            )
+
+        self._link.publish(self._queues.commands, compose)
+
+    def _fail(self, user_endpoint_id: str, reason: str) -> None:
+        text = f"EndpointStartFailed: the endpoint {self.endpoint_id} runs no tasks: {reason}\n"
+        for each in list(self._user_endpoints[user_endpoint_id].open.values()):
+            self._fail_one(user_endpoint_id, each.job, text)
+
+    def _fail_one(self, user_endpoint_id: str, job: Job, text: str) -> None:
+        self._user_endpoints[user_endpoint_id].open.pop(job.task_id, None)
+        now = time.time_ns()
+        failure = Failure(text, user_message=text.strip())
+        self._settle(job, result_message(job.task_id, failure, started=now, ended=now), True)
+
+    def _know(self, entry: UserEndpointEntry, now: float) -> UserEndpoint:
+        known = self._user_endpoints.get(entry.id)
+        if known is None:
+            known = UserEndpoint(session=entry.session, now=now)
+            self._user_endpoints[entry.id] = known
+            self._entries[entry.id] = entry
+        return known

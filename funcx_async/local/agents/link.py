@@ -1,0 +1,240 @@
+"""The service's own connection to the RabbitMQ that its agents are attached to.
+
+What is to be done there is done in the order in which it was asked for, and each step again until
+it succeeds: a step may be done twice, none is left out.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections import deque
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from functools import partial
+from itertools import islice, takewhile
+from typing import Any, Final
+
+import aio_pika
+from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractIncomingMessage
+
+from funcx_async.cancellation import is_cancelled
+from funcx_async.local.publisher import (
+    AT_ONCE,
+    CLOSE_TIMEOUT,
+    OUT_OF_REACH,
+    RECONNECT_DELAY,
+    unreachable,
+)
+
+logger = logging.getLogger(__name__)
+
+EXCHANGE: Final = "amq.direct"
+"""Agents publish through a named exchange; every RabbitMQ has this one."""
+UNUSED_QUEUE_LIVES: Final = 14 * 24 * 3600
+"""Seconds that a queue outlives its last use: as long as tasks live."""
+PREFETCH: Final = 256
+"""Results delivered before the first of them is acknowledged."""
+
+Receive = Callable[[bytes], None]
+Compose = Callable[[], aio_pika.Message | None]
+Do = Callable[[AbstractChannel], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One thing to do; those that go ``together`` need not wait for one another."""
+
+    do: Do
+    together: bool = False
+
+
+class Link:
+    """Declares, consumes and publishes, and connects again when the connection is lost.
+
+    Args:
+        url: the RabbitMQ.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._steps: deque[Step] = deque()
+        self._wake = asyncio.Event()
+        self._messages_live: dict[str, float | None] = {}
+        self._receivers: dict[str, Receive] = {}
+        self._consuming: dict[str, str] = {}
+        self._connection: AbstractConnection | None = None
+        self._channel: AbstractChannel | None = None
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Connect.
+
+        Raises:
+            ConnectionError: the RabbitMQ cannot be reached, or refuses the login.
+        """
+        try:
+            await self._connect()
+        except OUT_OF_REACH as error:
+            raise unreachable(self._url, error) from None  # the cause may name the password
+        self._task = asyncio.create_task(self._run(), name="funcx:agents")
+
+    async def aclose(self) -> None:
+        """Disconnect; what is not done yet is left."""
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+        if self._connection is not None:
+            with contextlib.suppress(*OUT_OF_REACH):
+                async with asyncio.timeout(CLOSE_TIMEOUT):
+                    await self._connection.close()
+
+    def declare(self, queue: str, *, messages_live: float | None = None) -> None:
+        """Make sure that a queue is there.
+
+        Args:
+            queue: its name, which is also the key that agents publish to it with.
+            messages_live: after so many seconds a message in it is of no use.
+        """
+        self._messages_live[queue] = messages_live
+        self._ask(Step(partial(self._declare, queue=queue)))
+
+    def delete(self, queue: str) -> None:
+        """Delete a queue, with its messages and its consumers."""
+        self._receivers.pop(queue, None)
+
+        async def delete(channel: AbstractChannel) -> None:
+            if (tag := self._consuming.pop(queue, None)) is not None:
+                consumed = await channel.get_queue(queue, ensure=False)
+                await consumed.cancel(tag)
+            await channel.queue_delete(queue)
+
+        self._ask(Step(delete))
+
+    def consume(self, queue: str, receive: Receive) -> None:
+        """Have what comes through a queue given to ``receive``, and acknowledged afterwards."""
+        self._receivers[queue] = receive
+        self._ask(Step(partial(self._consume, queue=queue)))
+
+    def publish(self, queue: str, compose: Compose, done: Callable[[], None] | None = None) -> None:
+        """Put a message on a queue, and say so when RabbitMQ has it.
+
+        Args:
+            queue: its name.
+            compose: makes the message when its turn has come, or gives None if it is not needed.
+            done: is called once it is confirmed.
+        """
+
+        async def publish(channel: AbstractChannel) -> None:
+            message = compose()
+            if message is None:
+                return
+            try:
+                await channel.default_exchange.publish(message, queue, mandatory=True)
+            except aio_pika.exceptions.DeliveryError:
+                await self._declare(channel, queue=queue)  # somebody deleted it
+                raise
+            if done is not None:
+                done()
+
+        self._ask(Step(publish, together=True))
+
+    async def done(self) -> None:
+        """Return when all that was asked for so far is done."""
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+        async def note(channel: AbstractChannel) -> None:
+            if not future.done():
+                future.set_result(None)
+
+        self._ask(Step(note))
+        await future
+
+    def _ask(self, step: Step) -> None:
+        self._steps.append(step)
+        self._wake.set()
+
+    async def _connect(self) -> None:
+        if self._connection is not None:
+            await self._connection.close()
+        self._consuming.clear()
+        self._connection = await aio_pika.connect(self._url, timeout=10)
+        self._connection.close_callbacks.add(lambda *_: self._wake.set())
+        self._channel = await self._connection.channel(publisher_confirms=True)
+        self._channel.close_callbacks.add(lambda *_: self._wake.set())
+        await self._channel.set_qos(prefetch_count=PREFETCH)
+
+    async def _run(self) -> None:
+        while not is_cancelled():
+            try:
+                if self._channel is None or self._channel.is_closed:
+                    await self._connect()
+                for queue in self._receivers.keys() - self._consuming.keys():
+                    await self._consume(self._open_channel(), queue=queue)
+                await self._work()
+            except OUT_OF_REACH as error:
+                if not is_cancelled():
+                    logger.warning(
+                        "The RabbitMQ of the agents is out of reach: %s", type(error).__name__
+                    )
+                    await asyncio.sleep(RECONNECT_DELAY)
+            else:
+                if not is_cancelled():
+                    await self._wake.wait()
+                    self._wake.clear()
+
+    def _open_channel(self) -> AbstractChannel:
+        if self._channel is None or self._channel.is_closed:
+            msg = "the channel to the RabbitMQ is closed"
+            raise ConnectionError(msg)
+        return self._channel
+
+    async def _work(self) -> None:
+        while self._steps:
+            channel = self._open_channel()
+            batch = list(islice(takewhile(lambda step: step.together, self._steps), AT_ONCE))
+            batch = batch or [self._steps[0]]
+            outcomes = await asyncio.gather(
+                *(step.do(channel) for step in batch), return_exceptions=True
+            )
+            again = []
+            for outcome in outcomes:
+                step = self._steps.popleft()
+                # aiormq cancels what waits for its confirm when the connection breaks.
+                if isinstance(outcome, (*OUT_OF_REACH, asyncio.CancelledError)):
+                    again.append(step)
+                elif outcome is not None:
+                    logger.error("A step for an agent failed for good", exc_info=outcome)
+            self._steps.extendleft(reversed(again))
+            if again:
+                msg = f"{len(again)} steps were not confirmed"
+                raise ConnectionError(msg)
+
+    async def _consume(self, channel: AbstractChannel, *, queue: str) -> None:
+        receive = self._receivers.get(queue)
+        if receive is None or queue in self._consuming:
+            return
+        await self._declare(channel, queue=queue)
+
+        async def received(message: AbstractIncomingMessage) -> None:
+            try:
+                receive(message.body)
+            except Exception:
+                # Without an acknowledgement it comes again with the next connection.
+                logger.exception("A message on %s could not be taken", queue)
+            else:
+                with contextlib.suppress(*OUT_OF_REACH):
+                    await message.ack()
+
+        source = await channel.get_queue(queue, ensure=False)
+        self._consuming[queue] = await source.consume(received)
+
+    async def _declare(self, channel: AbstractChannel, *, queue: str) -> None:
+        arguments: dict[str, Any] = {"x-expires": UNUSED_QUEUE_LIVES * 1000}
+        messages_live = self._messages_live.get(queue)
+        if messages_live is not None:
+            arguments["x-message-ttl"] = int(messages_live * 1000)
+        declared = await channel.declare_queue(queue, durable=True, arguments=arguments)
+        await declared.bind(EXCHANGE, routing_key=queue)

@@ -1,0 +1,113 @@
+"""What goes to an agent, and what an agent reports of itself.
+
+A command goes to the agent itself, a task to a user endpoint, the process that the agent starts
+for it. Both report their state in heartbeats.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import msgspec
+
+IDENTITY: Final = "6c1b6f86-3f1d-5a53-8f6b-0d6b5a1f3c77"
+"""Who owns a local service and its agents: an agent obeys nobody else."""
+USERNAME: Final = "local@localhost"
+STANDARD_PERIOD: Final = 30.0
+"""Seconds between two heartbeats, unless an agent is configured otherwise."""
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """A heartbeat.
+
+    Attributes:
+        endpoint_id: the agent or user endpoint that it is about.
+        period: seconds until the next; 0 from an agent that stops.
+        session: which process sent it, where it says; a process started again is another.
+        active: False from a user endpoint that stops.
+        error: why a user endpoint did not start.
+        state: what it tells of its workers.
+    """
+
+    endpoint_id: str
+    period: float = STANDARD_PERIOD
+    session: str | None = None
+    active: bool = True
+    error: str | None = None
+    state: Mapping[str, Any] = field(default_factory=dict)
+
+
+class _State(msgspec.Struct):
+    heartbeat_period: float = STANDARD_PERIOD
+    active: bool = True
+    error: str | None = None
+    posix_pid: int | None = None
+    start_iso: str | None = None
+
+
+class _Fields(msgspec.Struct):
+    endpoint_id: str
+    global_state: dict[str, Any] | None = None
+    ep_status_report: dict[str, Any] | None = None
+
+
+class _Envelope(msgspec.Struct):
+    message_type: str
+    data: _Fields
+
+
+def read_report(body: bytes) -> Report:
+    """Read a heartbeat.
+
+    Raises:
+        ValueError: it is none.
+    """
+    if body[:1] != b"\x01":
+        raise ValueError("its first byte is not 1")
+    data = msgspec.json.decode(body[1:], type=_Envelope).data
+    everything = data.global_state or data.ep_status_report or {}
+    state = msgspec.convert(everything, _State)
+    session = None
+    if state.posix_pid is not None:
+        session = f"{state.posix_pid} {state.start_iso}"
+    return Report(
+        data.endpoint_id, state.heartbeat_period, session, state.active, state.error, everything
+    )
+
+
+def task_message(task_id: str, buffer: str) -> bytes:
+    """The message that carries one task."""
+    fields = {"task_id": task_id, "container_id": None, "container": None, "task_buffer": buffer}
+    document = {"message_type": "task", "data": fields}
+    return b"\x01" + json.dumps(document, separators=(",", ":")).encode("ascii")
+
+
+def start_command(
+    name: str, credentials: Mapping[str, Any], *, options: str, runtime: str
+) -> bytes:
+    """The command to start a user endpoint.
+
+    Args:
+        name: what the agent is to call it; while one of this name runs, the agent starts no other.
+        credentials: its id, and where its queues are.
+        options: the user endpoint configuration that its template is filled with, as JSON.
+        runtime: the submitter's environment for the same template, as JSON.
+    """
+    command = {
+        "command": "cmd_start_endpoint",
+        "args": [],
+        "kwargs": {
+            "name": name,
+            "amqp_creds": dict(credentials),
+            "user_opts": json.loads(options),
+            "user_runtime": json.loads(runtime),
+        },
+        "globus_effective_identity": IDENTITY,
+        "globus_identity_set": [{"sub": IDENTITY}],
+        "globus_username": USERNAME,
+    }
+    return json.dumps(command).encode("ascii")
