@@ -37,6 +37,7 @@ if TYPE_CHECKING:
         TooLarge,
         TooManyOpenTasks,
     )
+    from funcx_async.events import EventKind, ExecutorEvent
     from funcx_async.executor import FuncXExecutor
     from funcx_async.futures import FuncXFuture
     from funcx_async.serialize import (
@@ -72,7 +73,9 @@ __all__ = [
     "DillCodeSource",
     "DillCodeTextInspect",
     "DillDataBase64",
+    "EventKind",
     "ExecutorClosed",
+    "ExecutorEvent",
     "Explanation",
     "Forbidden",
     "FuncXClient",
@@ -115,7 +118,9 @@ _HOMES = {
     "DillCodeSource": "serialize",
     "DillCodeTextInspect": "serialize",
     "DillDataBase64": "serialize",
+    "EventKind": "events",
     "ExecutorClosed": "errors",
+    "ExecutorEvent": "events",
     "Explanation": "serialize",
     "Forbidden": "errors",
     "FuncXClient": "client",

@@ -15,6 +15,7 @@ from funcx_async.client import FuncXClient
 from funcx_async.configuration import Configuration
 from funcx_async.dialects import DIALECTS
 from funcx_async.errors import ExecutorClosed
+from funcx_async.events import EventReader
 from funcx_async.functions import Function, Functions, Registry
 from funcx_async.futures import FuncXFuture, running_loop
 from funcx_async.hardware import hardware_report
@@ -96,6 +97,25 @@ class FuncXExecutor(Configuration, Submitting):
         if session is None:
             return Stats()
         return session.stats()
+
+    def events(self) -> EventReader:
+        """Give what happens to the executor's connections from now on, to watch it.
+
+        Returns:
+            An asynchronous iterator of :class:`funcx_async.ExecutorEvent`, which ends with the
+            executor. If it is not read, the last 1,000 are kept.
+
+        Raises:
+            ExecutorClosed: after ``shutdown``.
+            RuntimeError: where no event loop runs, on a second one, and after a fork.
+
+        Example::
+
+            async for event in fxe.events():
+                if event.kind is EventKind.ENDPOINT_OFFLINE:
+                    alert(f"{event.subject} is offline: {event.reason}")
+        """
+        return self._bound().events.reader()
 
     # Functions and task groups ------------------------------------------------------------------
 

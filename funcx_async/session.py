@@ -18,11 +18,13 @@ from funcx_async.client import FuncXClient
 from funcx_async.core.batcher import Route, Submission
 from funcx_async.endpoints import Endpoints
 from funcx_async.errors import ExecutorClosed, TooManyOpenTasks
+from funcx_async.events import EventKind, Events
 from funcx_async.functions import Function
 from funcx_async.futures import FuncXFuture, running_loop
 from funcx_async.interpreter import end_at_exit
 from funcx_async.models import Stats, TaskStatus
 from funcx_async.posting import AnyFuture, AnySubmission
+from funcx_async.presence import Presence
 from funcx_async.results.amqp import AmqpSource
 from funcx_async.results.source import ResultSource
 from funcx_async.results.stream import ResultStream, shared_stream
@@ -53,10 +55,12 @@ class Session:
         self.counts: Counter[str] = Counter()
         self.settings = settings
         self._closes_client = closes_client
-        self._open: set[AnyFuture] = set()
+        self.events = Events()
+        self._open: dict[AnyFuture, str | None] = {}
         self._joined: dict[str, ResultStream] = {}
         self._submitter = Submitter(self, self.loop)
         self._endpoints = Endpoints(client)
+        self._presence = Presence(client, self.events)
         self._closing = False
         self._sealed = False
         self._changed = asyncio.Event()
@@ -103,7 +107,7 @@ class Session:
                 "them first, or use amap, which waits by itself."
             )
         future: AnyFuture = FuncXFuture()
-        self._adopt(future)
+        self._adopt(future, route.endpoint_id)
         submission = Submission(future, function, payload)
         if running_loop() is self.loop:
             self._enqueue(route, submission)
@@ -111,7 +115,7 @@ class Session:
         try:
             self.loop.call_soon_threadsafe(self._enqueue, route, submission)
         except RuntimeError:
-            self._open.discard(future)
+            self._open.pop(future, None)
             raise ExecutorClosed("The executor's event loop is closed.") from None
         if self._sealed:  # the loop may have had its last turn between the two lines above
             future.fail(ExecutorClosed("The executor was shut down meanwhile."))
@@ -122,6 +126,7 @@ class Session:
             submission.ticket.fail(ExecutorClosed("The executor was shut down meanwhile."))
         else:
             self._endpoints.notice(route.endpoint_id)
+            self._presence.opened(route.endpoint_id)
             self._submitter.enqueue(route, submission)
 
     def reads_source(self, endpoint_id: str) -> bool:
@@ -169,8 +174,8 @@ class Session:
         stream.expect(task_id, future)
         return future
 
-    def _adopt(self, future: AnyFuture) -> None:
-        self._open.add(future)
+    def _adopt(self, future: AnyFuture, endpoint_id: str | None = None) -> None:
+        self._open[future] = endpoint_id
         future.bind(self)
 
     def _give_up(self, futures: list[AnyFuture]) -> None:
@@ -187,13 +192,18 @@ class Session:
 
     def done(self, future: AnyFuture) -> None:
         """Take note that a future is settled; called once for each, in any thread."""
-        self._open.discard(future)
+        endpoint_id = self._open.pop(future, None)
         failed = future.cancelled() or future.exception(0) is not None
         self.counts["failed" if failed else "done"] += 1
         if running_loop() is self.loop:
-            self._changed.set()
+            self._note_settled(endpoint_id)
         elif not self.loop.is_closed():
-            self.loop.call_soon_threadsafe(self._changed.set)
+            self.loop.call_soon_threadsafe(self._note_settled, endpoint_id)
+
+    def _note_settled(self, endpoint_id: str | None) -> None:
+        if endpoint_id is not None:
+            self._presence.settled(endpoint_id)
+        self._changed.set()
 
     async def task_status(self, task_id: str) -> TaskStatus:
         """Ask the service about a task."""
@@ -238,6 +248,10 @@ class Session:
     def count(self, what: str) -> None:
         """Count a noteworthy thing."""
         self.counts[what] += 1
+
+    def note(self, kind: EventKind, subject: str, reason: str = "") -> None:
+        """Tell whoever reads events."""
+        self.events.emit(kind, subject, reason)
 
     # The end ------------------------------------------------------------------------------------
 
@@ -284,15 +298,18 @@ class Session:
                 sending = tasks.create_task(
                     self._submitter.send_for_ever(tasks), name="funcx:submit"
                 )
+                watching = tasks.create_task(self._presence.watch_for_ever(), name="funcx:presence")
                 while not (self._closing and not self._open):
                     self._changed.clear()
                     await self._changed.wait()
                     await self._leave_idle_streams()
                 sending.cancel()
+                watching.cancel()
                 self._submitter.abandon()
         finally:
             self.fail_open()
             await self._leave()
+            self.events.end()
 
     async def _leave_idle_streams(self) -> None:
         """Keep few connections, however many task groups the executor has seen."""

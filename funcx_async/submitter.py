@@ -19,6 +19,7 @@ from funcx_async.core.backoff import Backoff
 from funcx_async.core.batcher import Batch, Batcher, Route
 from funcx_async.doubts import Doubt, Doubts
 from funcx_async.errors import FuncXError, RequestRefused, ServiceUnavailable, SubmitUncertain
+from funcx_async.events import EventKind
 from funcx_async.functions import Function
 from funcx_async.futures import FuncXFuture
 from funcx_async.posting import (
@@ -68,6 +69,10 @@ class Sender(Protocol):
 
     def count(self, what: str) -> None:
         """Count a noteworthy thing."""
+        ...
+
+    def note(self, kind: EventKind, subject: str, reason: str = "") -> None:
+        """Tell whoever reads events."""
         ...
 
 
@@ -252,6 +257,7 @@ class Submitter:
         if self._refused_since is not None:
             self._refused_since = None
             self._batcher.limit(None)
+            self._session.note(EventKind.SERVICE_AVAILABLE, self._session.client.base_url)
 
     def _retry(self, batch: AnyBatch, error: FuncXError) -> None:
         """Queue again what may be sent again; the service is left alone for a while."""
@@ -259,6 +265,8 @@ class Submitter:
         if self._refused_since is None:
             self._refused_since = now
             self._batcher.limit(now + deadline)
+            url = self._session.client.base_url
+            self._session.note(EventKind.SERVICE_UNAVAILABLE, url, str(error))
         asked = getattr(error, "retry_after", None) or 0.0
         if now >= self._not_before:  # else this is the same trouble that is waited out already
             chance = random.random()  # noqa: S311 - spreads the tries, hides nothing

@@ -27,7 +27,9 @@ PUBLIC = [
     "DillCodeSource",
     "DillCodeTextInspect",
     "DillDataBase64",
+    "EventKind",
     "ExecutorClosed",
+    "ExecutorEvent",
     "Explanation",
     "Forbidden",
     "FuncXClient",
@@ -58,14 +60,14 @@ PUBLIC = [
 ]
 
 LEVELS = [
-    "cancellation errors hardware interpreter logins models progress",
+    "cancellation errors events hardware interpreter logins models progress",
     "codes core documents serialize messages futures",
     "answers environments journal refusals registration waiting",
     "auth dialects",
     "rest settings",
     "configuration routes",
     "client",
-    "endpoints functions results",
+    "endpoints functions presence results",
     "posting submitting",
     "doubts",
     "submitter",

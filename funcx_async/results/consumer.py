@@ -16,6 +16,7 @@ from funcx_async.cancellation import is_cancelled
 from funcx_async.core.acks import AckLedger
 from funcx_async.core.backoff import Backoff
 from funcx_async.errors import FuncXError
+from funcx_async.events import EventKind
 from funcx_async.models import Delivery
 from funcx_async.results.source import Deliveries, ResultSource, SourceLost
 
@@ -31,6 +32,10 @@ Tag: TypeAlias = tuple[AckLedger, int]
 _log = logging.getLogger(__name__)
 
 
+def _nobody(kind: EventKind, reason: str) -> None:
+    """Tell nobody."""
+
+
 class Consumer:
     """See the module.
 
@@ -40,6 +45,7 @@ class Consumer:
         take: is called with each delivery and its tag.
         reconnected: is called when deliveries come again after a loss.
         unreachable: is called when the queue cannot be reached, some time after a loss.
+        note: is told what happens, and why.
     """
 
     def __init__(
@@ -50,12 +56,14 @@ class Consumer:
         take: Callable[[Delivery, Tag], None],
         reconnected: Callable[[], None],
         unreachable: Callable[[], None],
+        note: Callable[[EventKind, str], None] = _nobody,
     ) -> None:
         self.task_group_id = task_group_id
         self._source = source
         self._take = take
         self._reconnected = reconnected
         self._unreachable = unreachable
+        self._note = note
         self._backoff = Backoff()
         self._failures = 0
         self._parted = False
@@ -157,6 +165,7 @@ class Consumer:
         self._deliveries, self._ledger = deliveries, AckLedger()
         self._backoff.succeeded()
         self.connected.set()
+        self._note(EventKind.CONNECTED, "")
         if self._failures:
             self._failures = 0
             self.last_redelivery = asyncio.get_running_loop().time()
@@ -167,6 +176,8 @@ class Consumer:
         self._deliveries = None
         self.connected.clear()
         self._failures += 1
+        if self._failures == 1 and not by_choice:
+            self._note(EventKind.DISCONNECTED, reason)
         level = logging.INFO if self._failures == 1 else logging.DEBUG
         _log.log(level, "no results of the task group %s come: %s", self.task_group_id, reason)
         if self._failures == TRIES_BEFORE_POLLING:
@@ -177,5 +188,5 @@ class Consumer:
                 self.task_group_id,
                 reason,
             )
-        if self._failures == TRIES_BEFORE_POLLING:
+            self._note(EventKind.POLLING, reason)
             self._unreachable()

@@ -18,6 +18,7 @@ from weakref import WeakKeyDictionary
 from funcx_async.client import FuncXClient
 from funcx_async.core.matcher import Duplicate, Event, Fetch, Matcher, Noted, Orphaned, Settled
 from funcx_async.errors import FuncXError
+from funcx_async.events import EventKind
 from funcx_async.futures import FuncXFuture
 from funcx_async.messages import MalformedMessage, decode_result
 from funcx_async.models import Delivery, Result
@@ -55,6 +56,10 @@ class Member(Protocol):
     @property
     def reconcile_interval(self) -> float:
         """Seconds after which an open task is looked up."""
+        ...
+
+    def note(self, kind: EventKind, subject: str, reason: str = "") -> None:
+        """Tell whoever reads events."""
         ...
 
     @property
@@ -99,6 +104,7 @@ class ResultStream:
             take=self._take,
             reconnected=self._reconnected,
             unreachable=lambda: self._reconciler.missed(),
+            note=self._note,
         )
         self._reconciler = Reconciler(
             self._consumer,
@@ -314,6 +320,10 @@ class ResultStream:
                 self.task_group_id,
                 error,
             )
+
+    def _note(self, kind: EventKind, reason: str) -> None:
+        for member in tuple(self._members):
+            member.note(kind, self.task_group_id, reason)
 
     def _count(self, what: str) -> None:
         for member in self._members:
