@@ -34,6 +34,7 @@ if TYPE_CHECKING:
         ServiceUnavailable,
         SubmitUncertain,
         TaskExecutionFailed,
+        TaskPending,
         TooLarge,
         TooManyOpenTasks,
     )
@@ -96,6 +97,7 @@ __all__ = [
     "ServiceUnavailable",
     "SubmitUncertain",
     "TaskExecutionFailed",
+    "TaskPending",
     "TooLarge",
     "TooManyOpenTasks",
     "as_completed",
@@ -141,6 +143,7 @@ _HOMES = {
     "ServiceUnavailable": "errors",
     "SubmitUncertain": "errors",
     "TaskExecutionFailed": "errors",
+    "TaskPending": "errors",
     "TooLarge": "errors",
     "TooManyOpenTasks": "errors",
     "as_completed": "waiting",

@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from types import TracebackType
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 import httpx
 
 from funcx_async.auth import Auth, resolve_auth
 from funcx_async.dialects import DIALECTS
 from funcx_async.environments import service_url
+from funcx_async.models import TaskStatus
 from funcx_async.rest import Rest
+from funcx_async.routes.calls import CallRoutes
 from funcx_async.routes.classic import ClassicRoutes
 from funcx_async.routes.endpoints import EndpointRoutes
-from funcx_async.routes.functions import FunctionRoutes
 from funcx_async.routes.service import ServiceRoutes
-from funcx_async.routes.tasks import TaskRoutes
 from funcx_async.serialize import FuncXSerializer
 
 
-class FuncXClient(FunctionRoutes, TaskRoutes, EndpointRoutes, ServiceRoutes, ClassicRoutes):
+class FuncXClient(CallRoutes, EndpointRoutes, ServiceRoutes, ClassicRoutes):
     """An async client of the funcX web service.
 
     Construct it anywhere, without network or credentials; it binds to the event loop that first
@@ -38,6 +39,10 @@ class FuncXClient(FunctionRoutes, TaskRoutes, EndpointRoutes, ServiceRoutes, Cla
         api: the dialect; ``"v3"`` is today's service, ``"v2"`` the classic one of ``funcx`` 1.x.
         timeout: seconds that one request may take.
         transport: stands in for the network, in tests.
+        serializer: writes functions and arguments and reads results, for calls without an
+            executor; by default as the dialect wants it.
+        user_runtime: what submits tell of the Python and the machine here, instead of what is so;
+            an empty one: nothing. See :meth:`submit`.
 
     Attributes:
         dialect: phrases requests and reads answers.
@@ -63,13 +68,17 @@ class FuncXClient(FunctionRoutes, TaskRoutes, EndpointRoutes, ServiceRoutes, Cla
         api: Literal["v2", "v3"] = "v3",
         timeout: float = 60,
         transport: httpx.AsyncBaseTransport | None = None,
+        serializer: FuncXSerializer | None = None,
+        user_runtime: Mapping[str, Any] | None = None,
     ) -> None:
         if api not in DIALECTS:
             raise ValueError(f"api must be 'v2' or 'v3', not {api!r}.")
         self.dialect = DIALECTS[api]
         self.task_group_id = self.dialect.new_task_group()
         self.base_url = service_url(base_url, environment, os.environ, self.dialect.deployments)
-        self._serializer = FuncXSerializer(self.dialect.code_strategy)
+        self._serializer = serializer or FuncXSerializer(self.dialect.code_strategy)
+        self._user_runtime = user_runtime
+        self._unclaimed: dict[str, TaskStatus] = {}
         self._rest = Rest(
             self.base_url,
             auth=resolve_auth(auth, self.base_url, os.environ, classic=api == "v2"),

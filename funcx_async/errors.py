@@ -12,6 +12,7 @@
     ├── AnswerNotUnderstood     is this a funcX service? (also a ValueError)
     │   └── AnswerIncomplete        something is missing in it (also a KeyError)
     ├── SubmitUncertain         nobody can know whether the tasks run: look, then decide
+    ├── TaskPending             the task has not ended: ask again later
     ├── ResultExpired           the service no longer has the result: run it again
     ├── SerializationError      this object cannot travel: send something else
     ├── DeserializationError    what arrived cannot be read here: the payload is attached
@@ -215,6 +216,18 @@ class SubmitUncertain(FuncXError):
         super().__init__(message, function_id=function_id, request_id=request_id)
         self.task_group_id = task_group_id
         self.candidate_task_ids = tuple(candidate_task_ids)
+
+
+class TaskPending(FuncXError):
+    """The task has not ended, so there is no result yet.
+
+    Attributes:
+        status: where it is, such as ``waiting-for-ep``.
+    """
+
+    def __init__(self, message: str, *, status: str = "", task_id: str | None = None) -> None:
+        super().__init__(message, task_id=task_id)
+        self.status = status
 
 
 class ResultExpired(FuncXError):

@@ -50,6 +50,7 @@ PUBLIC = [
     "ServiceUnavailable",
     "SubmitUncertain",
     "TaskExecutionFailed",
+    "TaskPending",
     "TooLarge",
     "TooManyOpenTasks",
     "as_completed",
@@ -61,9 +62,9 @@ PUBLIC = [
 
 LEVELS = [
     "cancellation errors events hardware interpreter logins models progress",
-    "codes core documents serialize messages futures",
-    "answers environments journal refusals registration waiting",
-    "auth dialects",
+    "codes core documents outcomes serialize messages futures",
+    "answers batch environments journal refusals registration waiting",
+    "auth dialects runtime",
     "rest settings",
     "configuration routes",
     "client",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from types import TracebackType
 from typing import Any, Self
 
-from funcx_async.blocking.derived import blocking, constructed_as
+from funcx_async.blocking.derived import blocking, constructed_as, forwarding
 from funcx_async.client import FuncXClient as AsyncFuncXClient
 
 
@@ -65,6 +65,13 @@ class FuncXClient:
     get_function = blocking(AsyncFuncXClient.get_function)
     delete_function = blocking(AsyncFuncXClient.delete_function)
     get_allowed_functions = blocking(AsyncFuncXClient.get_allowed_functions)
+
+    run = blocking(AsyncFuncXClient.run)
+    create_batch = forwarding(AsyncFuncXClient.create_batch)
+    batch_run = blocking(AsyncFuncXClient.batch_run)
+    get_result = blocking(AsyncFuncXClient.get_result)
+    get_batch_result = blocking(AsyncFuncXClient.get_batch_result)
+    get_worker_hardware_details = blocking(AsyncFuncXClient.get_worker_hardware_details)
 
     submit = blocking(AsyncFuncXClient.submit)
     get_task = blocking(AsyncFuncXClient.get_task)

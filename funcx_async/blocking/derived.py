@@ -39,6 +39,18 @@ def blocking(
     return call
 
 
+def forwarding(
+    method: Callable[Concatenate[A, P], T],
+) -> Callable[Concatenate[Around[A], P], T]:
+    """Make a method that calls a plain method of the object inside."""
+
+    @functools.wraps(method)
+    def call(self: Around[A], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        return method(self.asynchronous, *args, **kwargs)
+
+    return call
+
+
 def constructed_as(
     make: Callable[P, Any],
 ) -> Callable[[Callable[..., None]], Callable[Concatenate[Any, P], None]]:

@@ -42,7 +42,7 @@ class Portal:
         """Whether the loop runs."""
         return self._thread.is_alive()
 
-    def do(self, fn: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    def do(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
         """Call a plain function on the loop's thread; from that thread, too.
 
         The function must not return an awaitable, such as a FuncXFuture: it would be awaited.
@@ -52,7 +52,7 @@ class Portal:
         return self._portal.call(partial(fn, *args, **kwargs))
 
     def start(
-        self, fn: Callable[P, Coroutine[Any, Any, T]], *args: P.args, **kwargs: P.kwargs
+        self, fn: Callable[P, Coroutine[Any, Any, T]], /, *args: P.args, **kwargs: P.kwargs
     ) -> Future[T]:
         """Have a coroutine function run on the loop; cancelling the future cancels it.
 
@@ -66,7 +66,9 @@ class Portal:
             )
         return self._portal.start_task_soon(partial(fn, *args, **kwargs))
 
-    def wait(self, fn: Callable[P, Coroutine[Any, Any, T]], *args: P.args, **kwargs: P.kwargs) -> T:
+    def wait(
+        self, fn: Callable[P, Coroutine[Any, Any, T]], /, *args: P.args, **kwargs: P.kwargs
+    ) -> T:
         """Run a coroutine function on the loop and wait for its end; Ctrl-C cancels it.
 
         Raises:

@@ -80,6 +80,8 @@ class Classic:
     def submit(self, order: Order) -> Post:
         """Each task names its function and its endpoint."""
         self.check_options(order)
+        if order.user_runtime:
+            raise ValueError("user_runtime: the classic service (api='v2') cannot be told this.")
         triples = [
             (function_id, order.endpoint_id, payload)
             for function_id, payloads in order.tasks.items()

@@ -49,6 +49,7 @@ class Compute:
             "task_group_id": order.task_group_id,
             "resource_specification": order.resource_specification,
             "user_endpoint_config": order.user_endpoint_config,
+            "user_runtime": order.user_runtime,
             "result_serializers": order.result_serializers,
         }
         body |= {name: value for name, value in optional.items() if value}

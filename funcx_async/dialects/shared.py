@@ -84,6 +84,7 @@ class Order:
     resource_specification: Mapping[str, Any] | None = None
     user_endpoint_config: Mapping[str, Any] | None = None
     result_serializers: Sequence[str] | None = None
+    user_runtime: Mapping[str, Any] | None = None
 
     def __len__(self) -> int:
         """How many tasks there are."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 
 from funcx_async.client import FuncXClient
-from funcx_async.models import Result, TaskStatus
+from funcx_async.models import Result
+from funcx_async.outcomes import EXPIRED, outcome_of
 
 SMALLEST_CHUNK = 16
 LARGEST_CHUNK = 1_024
@@ -15,9 +16,6 @@ LARGE_ANSWER = 4_000_000
 
 SHARE = 0.25
 """The part of the request budget that asking may use up; submits come first."""
-
-EXPIRED = "ResultExpired"
-"""Our own word for a task that the service no longer knows."""
 
 
 class Lookup:
@@ -90,10 +88,3 @@ class Lookup:
             self._chunk = max(SMALLEST_CHUNK, self._chunk // 2)
         elif size < SMALL_ANSWER:
             self._chunk = min(LARGEST_CHUNK, self._chunk * 2)
-
-
-def outcome_of(status: TaskStatus) -> Result | None:
-    """Give what the service says became of a task, or None while it is open."""
-    if status.result is not None or status.pending:
-        return status.result
-    return Result(status.task_id, status.reason or "the service gives no reason", EXPIRED)

@@ -8,7 +8,7 @@ from uuid import UUID
 
 import msgspec
 
-from funcx_async.routes.shared import Routes, in_path
+from funcx_async.routes.shared import Routes, in_path, several
 
 
 class _Container(msgspec.Struct):
@@ -122,7 +122,7 @@ class ClassicRoutes(Routes):
 
             await client.add_to_whitelist(endpoint_id, [function_id])
         """
-        ids = [str(each) for each in _several(function_ids)]
+        ids = [str(each) for each in several(function_ids)]
         path = f"/v2/endpoints/{in_path(endpoint_id, 'endpoint')}/whitelist"
         what = f"letting the endpoint {endpoint_id} run {len(ids)} function(s)"
         return (await self._rest.read("POST", path, _Whitelist, what, {"func": ids})).result
@@ -137,7 +137,7 @@ class ClassicRoutes(Routes):
             await client.delete_from_whitelist(endpoint_id, function_id)
         """
         endpoint = in_path(endpoint_id, "endpoint")
-        for function_id in _several(function_ids):
+        for function_id in several(function_ids):
             path = f"/v2/endpoints/{endpoint}/whitelist/{in_path(function_id, 'function')}"
             await self._rest.ask("DELETE", path, f"taking {function_id} from the whitelist")
 
@@ -149,7 +149,3 @@ class ClassicRoutes(Routes):
             await client.authenticate()
         """
         await self._rest.ask("GET", "/v2/authenticate", "checking the credentials")
-
-
-def _several(ids: str | UUID | Sequence[str | UUID]) -> Sequence[str | UUID]:
-    return [ids] if isinstance(ids, str | UUID) else ids

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Mapping
+from typing import Any
 from uuid import UUID
 
 from funcx_async.dialects import Dialect
+from funcx_async.models import TaskStatus
 from funcx_async.rest import Rest
 from funcx_async.serialize import FuncXSerializer
 
@@ -22,6 +25,8 @@ class Routes:
     task_group_id: str | None
     _rest: Rest
     _serializer: FuncXSerializer
+    _user_runtime: Mapping[str, Any] | None
+    _unclaimed: dict[str, TaskStatus]
 
 
 def in_path(given: str | UUID, kind: str) -> str:
@@ -46,3 +51,8 @@ def in_path(given: str | UUID, kind: str) -> str:
     if not re.fullmatch(r"[\w-]+", text, re.ASCII):
         raise ValueError(f"{text!r:.80} is not the id of one {kind}.")
     return text
+
+
+def several(ids: str | UUID | Iterable[str | UUID]) -> Iterable[str | UUID]:
+    """Give ids, also where only one was given."""
+    return [ids] if isinstance(ids, str | UUID) else ids

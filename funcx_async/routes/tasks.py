@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -11,7 +11,11 @@ from funcx_async.answers import BatchStatus, QueueAddress, TaskDocument, TaskGro
 from funcx_async.dialects import Order
 from funcx_async.errors import AnswerLost, AnswerNotUnderstood, SubmitUncertain
 from funcx_async.models import ListedTask, Receipt, ResultQueueAddress, TaskStatus
-from funcx_async.routes.shared import Routes, in_path
+from funcx_async.routes.shared import Routes, in_path, several
+from funcx_async.runtime import runtime_here
+
+CHUNK = 1_024
+"""For so many tasks is asked at once."""
 
 _log = logging.getLogger(__name__)
 
@@ -21,14 +25,15 @@ class TaskRoutes(Routes):
 
     async def submit(
         self,
-        endpoint_id: str,
+        endpoint_id: str | UUID,
         tasks: Mapping[str, Sequence[str]],
         *,
-        task_group_id: str | None = None,
+        task_group_id: str | UUID | None = None,
         create_queue: bool = True,
         resource_specification: Mapping[str, Any] | None = None,
         user_endpoint_config: Mapping[str, Any] | None = None,
         result_serializers: Sequence[str] | None = None,
+        user_runtime: Mapping[str, Any] | None = None,
     ) -> Receipt:
         """Submit tasks; there is no way to take them back.
 
@@ -41,21 +46,33 @@ class TaskRoutes(Routes):
             resource_specification: what the tasks need, as the endpoint defines it.
             user_endpoint_config: the configuration of the user's endpoint.
             result_serializers: import paths of the strategies for results, tried in order.
+            user_runtime: what to tell multi-user endpoints, whose templates may choose the workers'
+                Python by it; by default what the client was made with, else versions of Python and
+                SDK, and platform and name of the machine, as the official client does. An empty
+                one tells nothing.
 
         Raises:
             ValueError: for an option that the dialect lacks.
             RequestRefused: if the service does not take them.
             ServiceUnavailable: if it certainly took nothing and may be asked again.
             SubmitUncertain: if nobody can know whether it took them.
+
+        Example::
+
+            serializer = FuncXSerializer()
+            payloads = [serializer.serialize_arguments((number,), {}) for number in range(10)]
+            receipt = await client.submit(endpoint_id, {function_id: payloads})
+            print(receipt.tasks[function_id])
         """
         order = Order(
-            endpoint_id,
+            in_path(endpoint_id, "endpoint"),
             tasks,
-            task_group_id or self.task_group_id,
+            str(task_group_id) if task_group_id else self.task_group_id,
             create_queue,
             resource_specification,
             user_endpoint_config,
             result_serializers,
+            await self._runtime() if user_runtime is None else user_runtime,
         )
         what = f"submitting {len(order)} task(s) to the endpoint {endpoint_id}"
         path, body = self.dialect.submit(order)
@@ -79,19 +96,48 @@ class TaskRoutes(Routes):
         Raises:
             NotFound: if the service does not know it.
             FuncXError: as every request.
+
+        Example::
+
+            status = await client.get_task(task_id)
+            print(status.status, status.pending)
         """
         task = in_path(task_id, "task")
+        if task in self._unclaimed:
+            return self._unclaimed.pop(task)
         document = await self._rest.read(
             "GET", f"/v2/tasks/{task}", TaskDocument, f"looking at the task {task}"
         )
         return document.to_status(task)
 
-    async def get_batch_status(self, task_ids: Sequence[str]) -> dict[str, TaskStatus]:
-        """Ask for many tasks at once, by id; unknown ones come back as ``failed`` with a reason.
+    async def get_batch_status(self, task_ids: Iterable[str | UUID]) -> dict[str, TaskStatus]:
+        """Ask for tasks, any number of them, by id; one request is made for each 1,024.
+
+        Unknown ones come back as ``failed`` with a reason. What a classic service gave before a
+        later request failed is kept for the next time that it is asked for, as such a service
+        would not give it again.
 
         Raises:
             FuncXError: as every request.
+
+        Example::
+
+            statuses = await client.get_batch_status(task_ids)
+            print(sum(status.pending for status in statuses.values()), "tasks are open")
         """
+        wanted = list(dict.fromkeys(str(each) for each in several(task_ids)))
+        statuses = {each: self._unclaimed.pop(each) for each in wanted if each in self._unclaimed}
+        others = [each for each in wanted if each not in statuses]
+        try:
+            for begin in range(0, len(others), CHUNK):
+                statuses |= await self._statuses(others[begin : begin + CHUNK])
+        except BaseException:
+            if self.dialect.reading_consumes:
+                self._unclaimed |= {i: each for i, each in statuses.items() if each.result}
+            raise
+        return statuses
+
+    async def _statuses(self, task_ids: Sequence[str]) -> dict[str, TaskStatus]:
         answer = await self._rest.read(
             "POST",
             "/v2/batch_status",
@@ -102,6 +148,11 @@ class TaskRoutes(Routes):
         return {
             task_id: document.to_status(task_id) for task_id, document in answer.results.items()
         }
+
+    async def _runtime(self) -> Mapping[str, Any] | None:
+        if not self.dialect.takes_options:
+            return None
+        return await runtime_here() if self._user_runtime is None else self._user_runtime
 
     async def get_task_group(self, task_group_id: str | UUID) -> list[str]:
         """Give the ids of all tasks of a group; raises as :meth:`list_task_group`."""
