@@ -27,19 +27,6 @@ HERE = Path(__file__).parent
 LIMIT = 120.0
 
 
-@pytest.fixture
-def official_python() -> str:
-    """The interpreter that has the official SDK."""
-    default = HERE.parents[1] / ".oracles" / "sdk" / "bin" / "python"
-    path = Path(os.environ.get("FUNCX_ASYNC_ORACLE_SDK", default))
-    if not path.exists():
-        pytest.fail(
-            f"{path} is not there; make a virtual environment with globus-compute-sdk in "
-            ".oracles/sdk, or name its interpreter in FUNCX_ASYNC_ORACLE_SDK"
-        )
-    return str(path)
-
-
 @pytest.fixture(params=with_rabbitmq("embedded"))
 def amqp_url(request: pytest.FixtureRequest) -> str | None:
     """Where the service sends results."""
