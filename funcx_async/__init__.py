@@ -37,6 +37,7 @@ if TYPE_CHECKING:
         TaskPending,
         TooLarge,
         TooManyOpenTasks,
+        VersionMismatch,
     )
     from funcx_async.events import EventKind, ExecutorEvent
     from funcx_async.executor import FuncXExecutor
@@ -100,6 +101,7 @@ __all__ = [
     "TaskPending",
     "TooLarge",
     "TooManyOpenTasks",
+    "VersionMismatch",
     "as_completed",
     "explain",
     "gather",
@@ -146,6 +148,7 @@ _HOMES = {
     "TaskPending": "errors",
     "TooLarge": "errors",
     "TooManyOpenTasks": "errors",
+    "VersionMismatch": "errors",
     "as_completed": "waiting",
     "explain": "serialize",
     "gather": "waiting",

@@ -11,7 +11,7 @@ import httpx
 
 from funcx_async.auth import Auth, resolve_auth
 from funcx_async.dialects import DIALECTS
-from funcx_async.environments import service_url
+from funcx_async.environments import certificates, request_timeout, service_url
 from funcx_async.models import TaskStatus
 from funcx_async.rest import Rest
 from funcx_async.routes.calls import CallRoutes
@@ -37,7 +37,8 @@ class FuncXClient(CallRoutes, EndpointRoutes, ServiceRoutes, ClassicRoutes):
             shared with the official tools. It never prompts.
         environment: a Globus environment instead of ``base_url``, such as ``preview``.
         api: the dialect; ``"v3"`` is today's service, ``"v2"`` the classic one of ``funcx`` 1.x.
-        timeout: seconds that one request may take.
+        timeout: seconds that one request may take; -1: any time. By default the environment
+            variable ``GLOBUS_SDK_HTTP_TIMEOUT``, else 60.
         transport: stands in for the network, in tests.
         serializer: writes functions and arguments and reads results, for calls without an
             executor; by default as the dialect wants it.
@@ -50,7 +51,8 @@ class FuncXClient(CallRoutes, EndpointRoutes, ServiceRoutes, ClassicRoutes):
             dialect, else None, as today's service makes its groups itself.
 
     Raises:
-        ValueError: for an unknown environment, dialect, or what is not a web service's root.
+        ValueError: for an unknown environment, dialect, timeout or way to check certificates, or
+            for what is not a web service's root.
         TypeError: for credentials of another kind.
 
     Example:
@@ -66,7 +68,7 @@ class FuncXClient(CallRoutes, EndpointRoutes, ServiceRoutes, ClassicRoutes):
         auth: Auth | None = None,
         environment: str | None = None,
         api: Literal["v2", "v3"] = "v3",
-        timeout: float = 60,
+        timeout: float | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
         serializer: FuncXSerializer | None = None,
         user_runtime: Mapping[str, Any] | None = None,
@@ -78,12 +80,14 @@ class FuncXClient(CallRoutes, EndpointRoutes, ServiceRoutes, ClassicRoutes):
         self.base_url = service_url(base_url, environment, os.environ, self.dialect.deployments)
         self._serializer = serializer or FuncXSerializer(self.dialect.code_strategy)
         self._user_runtime = user_runtime
+        self._version_checked = False
         self._unclaimed: dict[str, TaskStatus] = {}
         self._rest = Rest(
             self.base_url,
             auth=resolve_auth(auth, self.base_url, os.environ, classic=api == "v2"),
             user_agent=self.dialect.user_agent,
-            timeout=timeout,
+            timeout=request_timeout(timeout, os.environ),
+            verify=certificates(os.environ),
             transport=transport,
         )
 

@@ -1,7 +1,8 @@
 """What is known of endpoints: which payloads their workers read, and whether Pythons differ.
 
 Asked of the service once for each endpoint, beside the work: no task waits for the answer, and
-none fails for want of one.
+none fails for want of one. The service's own demands are looked at on the same way, once for each
+client.
 """
 
 from __future__ import annotations
@@ -9,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import platform
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -17,6 +17,7 @@ from typing import Any
 
 from funcx_async.client import FuncXClient
 from funcx_async.errors import FuncXError
+from funcx_async.versions import numbers
 
 SHARE = 0.25
 """The part of the budget of requests that questions about endpoints may use up."""
@@ -52,7 +53,7 @@ class EndpointVersions:
     @property
     def reads_source(self) -> bool:
         """Whether its workers read strategy 12; they are expected to unless they tell otherwise."""
-        major = _numbers(self.endpoint)[:1]
+        major = numbers(self.endpoint)[:1]
         return not major or not 0 < major[0] < _OLDEST_THAT_READS_SOURCE
 
     def mismatch(self) -> str | None:
@@ -64,7 +65,7 @@ class EndpointVersions:
         differing = [
             f"{name} {there} (here it is {here})"
             for name, (there, here) in pairs.items()
-            if there is not None and _numbers(there)[:2] != _numbers(here)[:2]
+            if there is not None and numbers(there)[:2] != numbers(here)[:2]
         ]
         return " and ".join(differing) or None
 
@@ -85,7 +86,7 @@ class Endpoints:
         """Ask about an endpoint, unless that was done."""
         if endpoint_id not in self._asking:
             self._asking[endpoint_id] = asyncio.get_running_loop().create_task(
-                self._ask(endpoint_id), name="funcx:endpoint"
+                self._look(endpoint_id), name="funcx:endpoint"
             )
 
     def versions(self, endpoint_id: str) -> EndpointVersions:
@@ -97,6 +98,10 @@ class Endpoints:
         for asking in self._asking.values():
             asking.cancel()
         await asyncio.gather(*self._asking.values(), return_exceptions=True)
+
+    async def _look(self, endpoint_id: str) -> None:
+        await self._ask(endpoint_id)
+        await self._client.warn_if_outdated(SHARE)
 
     async def _ask(self, endpoint_id: str) -> None:
         try:
@@ -124,9 +129,3 @@ class Endpoints:
                 endpoint_id,
                 versions.endpoint,
             )
-
-
-def _numbers(text: str | None) -> tuple[int, ...]:
-    """The numbers that a version begins with."""
-    found = re.match(r"\d+(\.\d+)*", text or "")
-    return tuple(int(number) for number in found[0].split(".")) if found else ()

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import logging
+import math
 import re
+import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
 from ipaddress import ip_address
@@ -19,6 +22,17 @@ ENDPOINT_VARIABLE = "FUNCX_ASYNC_ENDPOINT_ID"
 
 AUTH_URL_VARIABLE = "GLOBUS_SDK_SERVICE_URL_AUTH"
 """The environment variable that names another service of Globus Auth; the official tools' own."""
+
+TIMEOUT_VARIABLE = "GLOBUS_SDK_HTTP_TIMEOUT"
+"""The environment variable that says how many seconds one request may take; -1: any time."""
+
+VERIFY_VARIABLE = "GLOBUS_SDK_VERIFY_SSL"
+"""The environment variable that says whether, or by which file, certificates are checked."""
+
+LONGEST_REQUEST = 60.0
+"""Seconds that one request may take, by default."""
+
+_log = logging.getLogger(__name__)
 
 _PRODUCTION = "production"
 
@@ -177,6 +191,64 @@ def is_globus(url: str) -> bool:
         (True, False)
     """
     return _GLOBUS.fullmatch(url) is not None and _STRANGERS.match(url) is None
+
+
+def request_timeout(given: float | None, variables: Mapping[str, str]) -> float | None:
+    """Find how many seconds one request may take; None: any time.
+
+    Args:
+        given: the seconds, if they were given; -1 is any time, as for Globus's own clients.
+        variables: the process's environment, whose ``GLOBUS_SDK_HTTP_TIMEOUT`` counts otherwise.
+
+    Raises:
+        ValueError: for what is not a number of seconds.
+
+    Example:
+        >>> request_timeout(None, {"GLOBUS_SDK_HTTP_TIMEOUT": "2.5"}), request_timeout(None, {})
+        (2.5, 60.0)
+    """
+    source, told = "timeout", given
+    if told is None:
+        source = TIMEOUT_VARIABLE
+        try:
+            told = float(variables.get(TIMEOUT_VARIABLE) or LONGEST_REQUEST)
+        except ValueError:
+            told = math.nan
+    if type(told) not in (int, float) or not (told > 0 or told == -1):
+        shown = given if given is not None else variables[TIMEOUT_VARIABLE]
+        raise ValueError(f"{source} must be a number of seconds above 0, or -1, not {shown!r}.")
+    return None if told == -1 or math.isinf(told) else float(told)
+
+
+def certificates(variables: Mapping[str, str]) -> bool | ssl.SSLContext:
+    """Find by what the service's certificate is checked: ``GLOBUS_SDK_VERIFY_SSL`` may choose.
+
+    Args:
+        variables: the process's environment. A word for yes is the default, the path of a file
+            with certificates has those checked by; a word for no turns the check off, which is
+            logged as a warning each time.
+
+    Raises:
+        ValueError: for anything else.
+    """
+    told = variables.get(VERIFY_VARIABLE, "").strip()
+    if told.lower() in ("", "y", "yes", "t", "true", "on", "1"):
+        return True
+    if told.lower() in ("n", "no", "f", "false", "off", "0"):
+        _log.warning(
+            "%s=%s: the service's certificate is not checked, so anybody between it and here can "
+            "read and change what is sent, tokens and functions included.",
+            VERIFY_VARIABLE,
+            told,
+        )
+        return False
+    try:
+        return ssl.create_default_context(cafile=told)
+    except OSError as error:
+        raise ValueError(
+            f"{VERIFY_VARIABLE} must be yes, no, or the path of a file with certificates, not "
+            f"{told!r} ({error})."
+        ) from None
 
 
 def is_loopback(url: str) -> bool:

@@ -9,6 +9,7 @@
     │   └── TooLarge                send less, or by another way
     ├── ServiceUnavailable      it could not be reached, or has no time: try again later
     │   └── AnswerLost              it may have done its work, but the answer did not arrive
+    ├── VersionMismatch         the service takes newer versions only: install one
     ├── AnswerNotUnderstood     is this a funcX service? (also a ValueError)
     │   └── AnswerIncomplete        something is missing in it (also a KeyError)
     ├── SubmitUncertain         nobody can know whether the tasks run: look, then decide
@@ -96,7 +97,10 @@ class RequestRefused(FuncXError):
         status: the HTTP status.
         code: the service's name for the reason, such as ``ENDPOINT_NOT_FOUND``, or None.
         reason: the service's sentence for people.
+        version_mismatch: what is too old for the service, where that is known: it may be why.
     """
+
+    version_mismatch: VersionMismatch | None = None
 
     def __init__(
         self,
@@ -181,6 +185,20 @@ class ServiceUnavailable(FuncXError):
 
 class AnswerLost(ServiceUnavailable):
     """The request was written, but no answer came that tells what became of it."""
+
+
+class VersionMismatch(FuncXError):
+    """The service no longer takes what this version says.
+
+    Attributes:
+        version: the version that is too old.
+        minimum: the oldest that the service takes.
+    """
+
+    def __init__(self, message: str, *, version: str = "", minimum: str = "") -> None:
+        super().__init__(message)
+        self.version = version
+        self.minimum = minimum
 
 
 class AnswerNotUnderstood(FuncXError, ValueError):

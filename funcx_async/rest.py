@@ -6,6 +6,7 @@ Everything that touches httpx is here and in ``auth``. What the requests are is 
 from __future__ import annotations
 
 import asyncio
+import ssl
 from datetime import UTC, datetime
 from typing import TypeVar
 
@@ -17,7 +18,13 @@ from funcx_async.auth import AWAITS_TOKEN
 from funcx_async.cancellation import cancel_requests, is_cancelled
 from funcx_async.core.budget import RequestBudget
 from funcx_async.environments import is_loopback
-from funcx_async.errors import AnswerLost, SerializationError, ServiceUnavailable
+from funcx_async.errors import (
+    AnswerLost,
+    RequestRefused,
+    SerializationError,
+    ServiceUnavailable,
+    VersionMismatch,
+)
 from funcx_async.refusals import refusal
 
 A = TypeVar("A")
@@ -39,8 +46,12 @@ class Rest:
         base_url: the service's root.
         auth: puts the credentials into requests.
         user_agent: what the client calls itself.
-        timeout: seconds that one request may take.
+        timeout: seconds that one request may take; None: any time.
+        verify: whether certificates are checked, or what they are checked by.
         transport: stands in for the network.
+
+    Attributes:
+        mismatch: what is too old for the service, once that is known; refusals tell it.
     """
 
     def __init__(
@@ -49,14 +60,17 @@ class Rest:
         *,
         auth: httpx.Auth,
         user_agent: str,
-        timeout: float,
+        timeout: float | None,
+        verify: bool | ssl.SSLContext = True,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         self.base_url = base_url
         self._auth = auth
         self._user_agent = user_agent
         self._timeout = timeout
+        self._verify = verify
         self._transport = transport
+        self.mismatch: VersionMismatch | None = None
         self._budget = None if is_loopback(base_url) else RequestBudget()
         self._http: httpx.AsyncClient | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -113,9 +127,13 @@ class Rest:
             raise AnswerLost(f"The service did not answer {what} ({_in_words(error)}).") from error
         if response.is_success:
             return response.content
-        raise refusal(
+        refused = refusal(
             what, response.status_code, response.headers, response.content, datetime.now(UTC)
         )
+        if self.mismatch is not None and isinstance(refused, RequestRefused):
+            refused.version_mismatch = self.mismatch
+            refused.add_note(str(self.mismatch))
+        raise refused
 
     async def within_budget(self, share: float = 1.0) -> None:
         """Wait until the hosted service allows one more request; others have no such limit.
@@ -144,12 +162,12 @@ class Rest:
         loop = asyncio.get_running_loop()
         if self._http is None or self._loop is None or self._loop.is_closed():
             self._loop = loop
+            half = None if self._timeout is None else self._timeout / 2
             self._http = httpx.AsyncClient(
                 base_url=self.base_url,
                 auth=self._auth,
-                timeout=httpx.Timeout(
-                    self._timeout, connect=self._timeout / 2, pool=self._timeout / 2
-                ),
+                timeout=httpx.Timeout(self._timeout, connect=half, pool=half),
+                verify=self._verify,
                 transport=self._transport,
                 headers={"Accept": "application/json", "User-Agent": self._user_agent},
                 trust_env=not is_loopback(self.base_url),

@@ -89,7 +89,7 @@ async def test_an_endpoint_is_asked_about_once_and_warned_about_once(
         endpoints.notice(EP)
         await asyncio.wait_for(warned.wait(), TIMEOUT)
     logging.getLogger("funcx_async").removeHandler(watch)
-    assert asked == [f"/v2/endpoints/{EP}"]
+    assert asked.count(f"/v2/endpoints/{EP}") == 1
     assert [record.levelname for record in caplog.records] == ["WARNING", "WARNING"]
     assert "has Python 3.8.1 (here it is" in caplog.text
     assert "Best use the same versions" in caplog.text

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import ssl
+
+import certifi
 import pytest
 
+from funcx_async import FuncXClient
 from funcx_async.environments import (
     COMPUTE,
     auth_url,
+    certificates,
     environment_of,
     is_globus,
     is_loopback,
+    request_timeout,
     service_url,
 )
 
@@ -165,3 +171,67 @@ def test_a_secret_goes_nowhere_unencrypted(url):
 )
 def test_the_service_tells_its_environment(url, variables, name):
     assert environment_of(url, variables, COMPUTE) == name
+
+
+@pytest.mark.parametrize(
+    ("given", "variable", "seconds"),
+    [
+        pytest.param(None, None, 60.0, id="default"),
+        pytest.param(None, "", 60.0, id="empty"),
+        pytest.param(None, "2.5", 2.5, id="variable"),
+        pytest.param(None, "-1", None, id="variable: any time"),
+        pytest.param(7, "2.5", 7.0, id="given"),
+        pytest.param(-1, None, None, id="given: any time"),
+        pytest.param(float("inf"), None, None, id="infinite"),
+    ],
+)
+def test_the_time_of_a_request_is_given_or_the_environment_s(given, variable, seconds):
+    variables = {} if variable is None else {"GLOBUS_SDK_HTTP_TIMEOUT": variable}
+    assert request_timeout(given, variables) == seconds
+
+
+@pytest.mark.parametrize("given", [0, -2, "60", True, float("nan")])
+def test_what_is_no_time_is_refused(given):
+    with pytest.raises(ValueError, match="timeout must be"):
+        request_timeout(given, {})
+
+
+@pytest.mark.parametrize("variable", ["soon", "0", "-3", "nan"])
+def test_a_variable_that_is_no_time_is_named(variable):
+    with pytest.raises(ValueError, match="GLOBUS_SDK_HTTP_TIMEOUT"):
+        request_timeout(None, {"GLOBUS_SDK_HTTP_TIMEOUT": variable})
+
+
+@pytest.mark.parametrize("told", [None, "", "1", "yes", "TRUE", "on"])
+def test_certificates_are_checked(told, caplog):
+    assert certificates({} if told is None else {"GLOBUS_SDK_VERIFY_SSL": told}) is True
+    assert not caplog.records
+
+
+@pytest.mark.parametrize("told", ["0", "no", "False", "off"])
+def test_certificates_are_never_left_unchecked_silently(told, caplog):
+    assert certificates({"GLOBUS_SDK_VERIFY_SSL": told}) is False
+    assert "not checked" in caplog.text
+
+
+def test_certificates_may_be_checked_by_a_file():
+    known = certificates({"GLOBUS_SDK_VERIFY_SSL": certifi.where()})
+    assert isinstance(known, ssl.SSLContext)
+    assert known.verify_mode is ssl.CERT_REQUIRED
+    assert known.get_ca_certs()
+
+
+def test_a_file_of_certificates_that_is_none_is_named(tmp_path):
+    (tmp_path / "empty.pem").write_text("")
+    for path in ("nowhere.pem", str(tmp_path / "empty.pem")):
+        with pytest.raises(ValueError, match="GLOBUS_SDK_VERIFY_SSL"):
+            certificates({"GLOBUS_SDK_VERIFY_SSL": path})
+
+
+def test_a_client_takes_both_from_the_environment(monkeypatch, caplog):
+    monkeypatch.setenv("GLOBUS_SDK_VERIFY_SSL", "no")
+    FuncXClient("https://service.test", auth="t")
+    assert "not checked" in caplog.text
+    monkeypatch.setenv("GLOBUS_SDK_HTTP_TIMEOUT", "soon")
+    with pytest.raises(ValueError, match="GLOBUS_SDK_HTTP_TIMEOUT"):
+        FuncXClient("https://service.test", auth="t")

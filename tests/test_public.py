@@ -53,6 +53,7 @@ PUBLIC = [
     "TaskPending",
     "TooLarge",
     "TooManyOpenTasks",
+    "VersionMismatch",
     "as_completed",
     "explain",
     "gather",
@@ -61,7 +62,7 @@ PUBLIC = [
 ]
 
 LEVELS = [
-    "cancellation errors events hardware interpreter logins models progress",
+    "cancellation errors events hardware interpreter logins models progress versions",
     "codes core documents outcomes serialize messages futures",
     "answers batch environments journal refusals registration waiting",
     "auth dialects runtime",

@@ -88,6 +88,7 @@ class FuncXClient:
     delete_endpoint = blocking(AsyncFuncXClient.delete_endpoint)
 
     get_version = blocking(AsyncFuncXClient.get_version)
+    version_check = blocking(AsyncFuncXClient.version_check)
 
     # The classic service's
 

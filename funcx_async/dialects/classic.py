@@ -10,7 +10,7 @@ from uuid import uuid4
 import msgspec
 
 from funcx_async.answers import read
-from funcx_async.dialects.shared import EndpointOptions, Options, Order, Post, Request
+from funcx_async.dialects.shared import EndpointOptions, Options, Order, Post, Request, user_agent
 from funcx_async.environments import CLASSIC, Deployments
 from funcx_async.errors import AnswerIncomplete
 from funcx_async.models import Receipt
@@ -35,7 +35,9 @@ class Classic:
     """The dialect of funcX 1.x, ``v2``."""
 
     deployments: Deployments = CLASSIC
-    user_agent: str = f"funcx_async/funcx-sdk-{CLASSIC_VERSION}"
+    user_agent: str = user_agent("funcx-sdk", CLASSIC_VERSION)
+    sdk_name: str = "funcx"
+    sdk_version: str = CLASSIC_VERSION
     code_strategy: type[SerializationStrategy] | None = CombinedCode
     takes_options: bool = False
     reading_consumes: bool = True

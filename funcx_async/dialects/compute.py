@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from funcx_async.answers import Submitted, read
-from funcx_async.dialects.shared import EndpointOptions, Options, Order, Post, Request
+from funcx_async.dialects.shared import EndpointOptions, Options, Order, Post, Request, user_agent
 from funcx_async.environments import COMPUTE, Deployments
 from funcx_async.models import Receipt
 from funcx_async.registration import DIALECT_VERSION, Registration
@@ -18,7 +18,9 @@ class Compute:
     """Today's dialect, ``v3``."""
 
     deployments: Deployments = COMPUTE
-    user_agent: str = f"funcx_async/globus-compute-sdk-{DIALECT_VERSION}"
+    user_agent: str = user_agent("globus-compute-sdk", DIALECT_VERSION)
+    sdk_name: str = "globus-compute-sdk"
+    sdk_version: str = DIALECT_VERSION
     code_strategy: type[SerializationStrategy] | None = None
     takes_options: bool = True
     reading_consumes: bool = False

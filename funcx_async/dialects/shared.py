@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from importlib.metadata import version
 from typing import Any, NamedTuple, Protocol, TypedDict
 from uuid import UUID
 
@@ -105,6 +106,16 @@ class Dialect(Protocol):
         ...
 
     @property
+    def sdk_name(self) -> str:
+        """The official package whose requests ours equal."""
+        ...
+
+    @property
+    def sdk_version(self) -> str:
+        """The version of that package."""
+        ...
+
+    @property
     def code_strategy(self) -> type[SerializationStrategy] | None:
         """How functions are written unless the user chooses; None is the serializer's default."""
         ...
@@ -152,3 +163,13 @@ class Dialect(Protocol):
     def lock(self, endpoint_id: str) -> Request:
         """Phrase the locking of an endpoint."""
         ...
+
+
+def user_agent(sdk: str, sdk_version: str) -> str:
+    """Give what a client calls itself.
+
+    That is this package, by name and version. The service splits it at the slashes, and looks for
+    the official SDK's version, to know which dialect it is spoken to in; so that follows, true as
+    far as our requests equal those of that version. We are no globus-sdk and do not claim to be.
+    """
+    return f"funcx-async-{version('funcx-async')}/{sdk}-{sdk_version}"

@@ -26,6 +26,7 @@ class Routes:
     _rest: Rest
     _serializer: FuncXSerializer
     _user_runtime: Mapping[str, Any] | None
+    _version_checked: bool
     _unclaimed: dict[str, TaskStatus]
 
 
