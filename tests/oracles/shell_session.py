@@ -15,11 +15,11 @@ OFFICIAL = sys.argv[1]
 sys.path.append(OFFICIAL)
 os.environ["PYTHONPATH"] = OFFICIAL  # for the workers
 
-from globus_compute_sdk import MPIFunction, ShellFunction, ShellResult
+from globus_compute_sdk import MPIFunction, ShellFunction, ShellResult  # noqa: E402
 
-from funcx_async import FuncXSerializer, blocking
-from funcx_async.hardware import hardware_report
-from funcx_async.local import LocalService
+from funcx_async import FuncXSerializer, blocking  # noqa: E402
+from funcx_async.hardware import hardware_report  # noqa: E402
+from funcx_async.local import LocalService  # noqa: E402
 
 GREETING = ShellFunction("echo hello {name}; echo careful >&2", name="greet")
 AS_DICT = ShellFunction("echo {number}", return_dict=True)

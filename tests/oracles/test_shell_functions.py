@@ -1,4 +1,4 @@
-"""``ShellFunction`` and ``MPIFunction`` of the official SDK, through our executors and serializer."""
+"""``ShellFunction`` and ``MPIFunction`` of the official SDK, run by our executors."""
 
 from __future__ import annotations
 
