@@ -20,14 +20,15 @@ from funcx_async.functions import Function, Functions, Registry
 from funcx_async.futures import FuncXFuture, running_loop
 from funcx_async.hardware import hardware_report
 from funcx_async.models import Stats
+from funcx_async.registering import Registering
 from funcx_async.session import Session
 from funcx_async.settings import ExecutorOptions, Target, TargetOptions
-from funcx_async.submitting import Submitting, TargetedExecutor, checked_function_id
+from funcx_async.submitting import Submitting, TargetedExecutor
 
 _log = logging.getLogger(__name__)
 
 
-class FuncXExecutor(Configuration, Submitting):
+class FuncXExecutor(Configuration, Registering, Submitting):
     """Runs functions on an endpoint; ``await`` the futures.
 
     Construct it anywhere, without network or credentials; it binds to the event loop that first
@@ -117,32 +118,7 @@ class FuncXExecutor(Configuration, Submitting):
         """
         return self._bound().events.reader()
 
-    # Functions and task groups ------------------------------------------------------------------
-
-    async def register_function(
-        self, fn: Callable[..., Any], function_id: str | UUID | None = None, **options: Any
-    ) -> str:
-        """Register ``fn`` now; ``submit`` does it by itself, so this is for setting options.
-
-        Args:
-            fn: the function.
-            function_id: its id, if it is registered already: nothing is asked then.
-            **options: ``function_name``, ``description``, ``public``, ``group``,
-                ``ha_endpoint_id``, ``container_uuid`` of the registration.
-
-        Returns:
-            The function id, which ``submit`` uses for ``fn`` from now on.
-
-        Raises:
-            ValueError: if ``fn`` is in the executor's cache already.
-            SerializationError: if it cannot travel.
-            ExecutorClosed: after ``shutdown``.
-            FuncXError: as every request; it can be registered anew then.
-        """
-        session, functions = self._bound(), self._functions()
-        known = None if function_id is None else checked_function_id(function_id)
-        function = functions.add(fn, known, options)
-        return await functions.register(function, session.client, self._settings.retry_deadline)
+    # Tasks of before, and elsewhere -------------------------------------------------------------
 
     async def get_worker_hardware_details(self) -> str:
         """Run a task that tells of the machine it runs on: processors, memory, disks, GPUs.

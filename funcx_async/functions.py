@@ -136,15 +136,21 @@ class Functions:
         plain = self._registration(fn)
         with self._lock:
             known = self._object(fn) or self._by_content.get(plain.digest)
-        if known is not None:
-            raise ValueError(
-                f"The function {plain.function_name!r} is in this executor's cache already"
-                + (f", as {known.function_id}" if known.function_id else "")
-                + ": register it once."
-            )
+        _check_new(plain, known)
         registration = self._registration(fn, **options) if options else plain
         function = Function(None if function_id else registration, function_id)
         return self._keep(fn, plain.digest, function)
+
+    def add_source(self, registration: Registration) -> Function:
+        """Note a function that is registered by its source, for its id alone.
+
+        Raises:
+            ValueError: if it is here already.
+        """
+        with self._lock:
+            known = self._by_content.get(registration.digest)
+        _check_new(registration, known)
+        return self._keep(None, registration.digest, Function(registration))
 
     async def register(self, function: Function, client: FuncXClient, deadline: float) -> str:
         """Have a function registered that was added; if that fails, it may be added anew.
@@ -180,11 +186,11 @@ class Functions:
     def _object(self, fn: Callable[..., Any]) -> Function | None:
         return self._by_object.get(fn) if _is_frozen(fn) else None
 
-    def _keep(self, fn: Callable[..., Any], digest: str, function: Function) -> Function:
+    def _keep(self, fn: Callable[..., Any] | None, digest: str, function: Function) -> Function:
         with self._lock:
             function = self._by_content.setdefault(digest, function)
             self._by_content.move_to_end(digest)
-            if _is_frozen(fn):
+            if fn is not None and _is_frozen(fn):
                 self._by_object[fn] = function
             if len(self._by_content) > REMEMBERED:
                 self._by_content.popitem(last=False)
@@ -220,6 +226,15 @@ class Registry:
         if without is serializer and not source:  # nothing would be written in another way
             return self.functions(serializer, container_id)
         return Functions(without, container_id)
+
+
+def _check_new(registration: Registration, known: Function | None) -> None:
+    if known is not None:
+        raise ValueError(
+            f"The function {registration.function_name!r} is in this executor's cache already"
+            + (f", as {known.function_id}" if known.function_id else "")
+            + ": register it once."
+        )
 
 
 def _is_frozen(fn: Callable[..., Any]) -> bool:

@@ -74,6 +74,7 @@ LEVELS = [
     "doubts",
     "submitter",
     "session",
+    "registering",
     "executor",
     "local",
     "blocking cli __init__",

@@ -22,7 +22,7 @@ from funcx_async.serialize import FuncXSerializer
 from funcx_async.serialize.facade import Strategylike
 from funcx_async.session import Session
 from funcx_async.settings import ExecutorOptions, TargetOptions
-from funcx_async.submitting import Submitting, TargetedExecutor, checked_function_id
+from funcx_async.submitting import Submitting, TargetedExecutor
 
 
 class FuncXExecutor(Submitting, concurrent.futures.Executor):
@@ -95,6 +95,7 @@ class FuncXExecutor(Submitting, concurrent.futures.Executor):
     serializer = Forwarded[FuncXSerializer, FuncXSerializer]()
     amqp_port = Forwarded[int | None, int | None]()
 
+    register_source_code = blocking(AsyncFuncXExecutor.register_source_code)
     reload_tasks = blocking(AsyncFuncXExecutor.reload_tasks)
 
     def __repr__(self) -> str:
@@ -202,11 +203,9 @@ class PortalExecutor(AsyncFuncXExecutor):
 
         On the portal's it could wait for the lock of a module that this thread is importing.
         """
-        session, functions = self._bound(), self._functions()
-        known = None if function_id is None else checked_function_id(function_id)
-        function = functions.add(fn, known, options)
+        session, function = self._bound(), self._noted(fn, function_id, options)
         deadline = self._settings.retry_deadline
-        return portal().wait(functions.register, function, session.client, deadline)
+        return portal().wait(self._functions().register, function, session.client, deadline)
 
     def close(self, *, cancel_futures: bool) -> Session | None:
         """Take no more tasks; gives the session that is still to end, if there is one."""

@@ -335,3 +335,9 @@ def test_the_client_is_a_blocking_one(service: LocalService, environment: dict[s
         assert executor.funcx_client is own
         assert own.get_endpoint_status(service.endpoint_id).status == "online"
         assert executor.submit(divmod, 7, 2).result(TIMEOUT) == (3, 1)
+
+
+def test_a_function_may_be_registered_by_its_source(executor: FuncXExecutor):
+    function_id = executor.register_source_code("def double(x):\n    return 2 * x\n", "double")
+    future = executor.submit_to_registered_function(function_id, (21,))
+    assert future.result(TIMEOUT) == 42

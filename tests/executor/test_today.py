@@ -6,7 +6,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from funcx_async import FuncXClient, FuncXExecutor, FuncXSerializer
+from funcx_async import ExecutorClosed, Forbidden, FuncXClient, FuncXExecutor, FuncXSerializer
 from funcx_async.serialize import AllCodeStrategies, DillCode, DillDataBase64, JSONData, PickleCode
 from tests.executor.tasks import add
 
@@ -115,6 +115,56 @@ def test_only_a_serializer_is_one():
     with pytest.raises(TypeError, match="FuncXSerializer"):
         executor.serializer = "json"
     assert isinstance(executor.serializer, FuncXSerializer)
+
+
+# Source -------------------------------------------------------------------------------------------
+
+SOURCE = """
+FACTOR = 2
+
+def times(x):
+    return FACTOR * x
+"""
+
+
+async def test_a_function_may_be_registered_by_its_source(executor):
+    function_id = await executor.register_source_code(SOURCE, "times", description="doubles")
+    assert await executor.submit_to_registered_function(function_id, (21,)) == 42
+    document = await executor.funcx_client.get_function(function_id)
+    assert (document.function_name, document.description) == ("times", "doubles")
+
+
+async def test_source_is_registered_once(executor):
+    function_id = await executor.register_source_code(SOURCE, "times")
+    with pytest.raises(ValueError, match=f"cache already, as {function_id}"):
+        await executor.register_source_code(SOURCE, "times")
+    assert await executor.submit(add, 1) == 2
+
+
+async def test_source_that_was_refused_may_be_registered_anew(service, executor):
+    service.faults.refuse("register", status=403)
+    with pytest.raises(Forbidden):
+        await executor.register_source_code(SOURCE, "times")
+    assert await executor.register_source_code(SOURCE, "times")
+
+
+@pytest.mark.parametrize(
+    ("given", "error", "says"),
+    [
+        pytest.param((b"def f(): pass", "f"), TypeError, "text", id="bytes"),
+        pytest.param((SOURCE, "not a name"), ValueError, "not a name", id="no name"),
+    ],
+)
+async def test_what_is_no_source_is_refused_at_once(executor, given, error, says):
+    with pytest.raises(error, match=says):
+        await executor.register_source_code(*given)
+
+
+async def test_no_source_is_registered_after_shutdown(service):
+    executor = service.executor()
+    await executor.shutdown()
+    with pytest.raises(ExecutorClosed):
+        await executor.register_source_code(SOURCE, "times")
 
 
 # The rest -----------------------------------------------------------------------------------------
