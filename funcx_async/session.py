@@ -221,6 +221,11 @@ class Session:
         return math.inf if consumes else self.settings.reconcile_interval
 
     @property
+    def asks_instead(self) -> bool:
+        """Whether results are asked for while the queue cannot be reached."""
+        return self.settings.result_transport != "amqp"
+
+    @property
     def source(self) -> ResultSource | None:
         """Connects to result queues; None if results are only asked for."""
         return self._source

@@ -59,7 +59,9 @@ class Settings:
         retry_deadline: seconds for which a request that was certainly not taken is made again.
         on_uncertain: ``resubmit`` sends again where nobody can know: tasks run at least once.
         reconcile_interval: seconds after which an open task is looked up over REST.
-        result_transport: ``polling`` never uses the result queue.
+        result_transport: where results come from: ``auto`` is the queue, and asking while that
+            cannot be reached; ``amqp`` the queue alone, however long it is away, but for looking
+            up what is late (``reconcile_interval``); ``polling`` is asking alone.
         made_group: the task group that the client or the service made, once it has.
 
     Raises:

@@ -29,6 +29,11 @@ PREFETCH = 2_000
 CONNECT_TIMEOUT = 30.0
 """Seconds to connect, log in and begin to consume."""
 
+HEARTBEAT = 10
+"""Seconds between two signs of life from each side, where the service's address says nothing else.
+After about three without one the connection is lost; with aiormq's own choice that is three
+minutes, for which a half-open connection brings nothing."""
+
 CLOSE_TIMEOUT = 5.0
 """Seconds to say good-bye to the broker."""
 
@@ -58,6 +63,7 @@ class AmqpSource:
             url = URL(address.connection_url)
             port = self._port()
             url = url if port is None else url.with_port(port)
+            url = url if "heartbeat" in url.query else url.update_query(heartbeat=HEARTBEAT)
         except ValueError:
             raise SourceLost("the service's address of the queue is not understood") from None
         deliveries = AmqpDeliveries()

@@ -26,6 +26,10 @@ BURST = 200
 TRIES_BEFORE_POLLING = 3
 """So often in a row the queue cannot be reached before the service is asked instead."""
 
+PATIENCE = 3.0
+"""Seconds without the queue until the service is asked instead, though no try has failed yet:
+packets that are dropped on the way make a try as long as its time limit."""
+
 Tag: TypeAlias = tuple[AckLedger, int]
 """Names a delivery: the ledger of its channel, and its number there."""
 
@@ -46,6 +50,8 @@ class Consumer:
         reconnected: is called when deliveries come again after a loss.
         unreachable: is called when the queue cannot be reached, some time after a loss.
         note: is told what happens, and why.
+        asks_instead: gives whether the service is to be asked while the queue cannot be reached.
+        patience: seconds without the queue that count as several failures to reach it.
     """
 
     def __init__(
@@ -57,6 +63,8 @@ class Consumer:
         reconnected: Callable[[], None],
         unreachable: Callable[[], None],
         note: Callable[[EventKind, str], None] = _nobody,
+        asks_instead: Callable[[], bool] = lambda: True,
+        patience: float = PATIENCE,
     ) -> None:
         self.task_group_id = task_group_id
         self._source = source
@@ -64,8 +72,12 @@ class Consumer:
         self._reconnected = reconnected
         self._unreachable = unreachable
         self._note = note
+        self._asks_instead = asks_instead
+        self._patience = patience
+        self._out_of_patience: asyncio.TimerHandle | None = None
         self._backoff = Backoff()
         self._failures = 0
+        self._given_up = False
         self._parted = False
         self._wanted = asyncio.Event()
         self._deliveries: Deliveries | None = None
@@ -77,8 +89,8 @@ class Consumer:
 
     @property
     def reachable(self) -> bool:
-        """Whether results can be expected from the queue."""
-        return self._failures < TRIES_BEFORE_POLLING
+        """Whether results can be expected from the queue, or from nowhere else."""
+        return not (self._given_up and self._asks_instead())
 
     @property
     def nothing_to_come(self) -> bool:
@@ -104,25 +116,32 @@ class Consumer:
 
     async def consume_for_ever(self) -> NoReturn:
         """Connect, take deliveries, and connect again."""
-        while True:
-            await self._wanted.wait()
-            source = self._source()
-            try:
-                if source is None:
-                    self._failures = max(self._failures, TRIES_BEFORE_POLLING - 1)
-                    raise SourceLost("results are only asked for, by choice")
-                await self._consume(source)
-            except asyncio.CancelledError:
-                if is_cancelled():
-                    raise
-                reason = "something underneath was cancelled"
-            except (SourceLost, FuncXError) as error:
-                reason = str(error)
-            except Exception as error:
-                _log.exception("reading results of the task group %s", self.task_group_id)
-                reason = type(error).__name__
-            self._lost(reason, by_choice=source is None)
-            await asyncio.sleep(self._backoff.next_delay(random.random()))  # noqa: S311 - no secret
+        try:
+            while True:
+                await self._wanted.wait()
+                self._be_patient()
+                reason = await self._consume_once(self._source())
+                self._lost(reason)
+                await asyncio.sleep(self._backoff.next_delay(random.random()))  # noqa: S311 - no secret
+        finally:
+            self._patience_over()
+
+    async def _consume_once(self, source: ResultSource | None) -> str:
+        """Take deliveries from one connection until its end, and say what ended it."""
+        if source is None:
+            self._give_up("that was chosen", logging.INFO)
+            return "they are only asked for, by choice"
+        try:
+            await self._consume(source)
+        except asyncio.CancelledError:
+            if is_cancelled():
+                raise
+            return "something underneath was cancelled"
+        except (SourceLost, FuncXError) as error:
+            return str(error)
+        except Exception as error:
+            _log.exception("reading results of the task group %s", self.task_group_id)
+            return type(error).__name__
 
     async def acknowledge_for_ever(self) -> NoReturn:
         """Send acknowledgements as they fall due, in bulk."""
@@ -164,29 +183,57 @@ class Consumer:
     def _found(self, deliveries: Deliveries) -> None:
         self._deliveries, self._ledger = deliveries, AckLedger()
         self._backoff.succeeded()
+        self._patience_over()
         self.connected.set()
         self._note(EventKind.CONNECTED, "")
-        if self._failures:
-            self._failures = 0
+        if self._failures or self._given_up:
+            self._failures, self._given_up = 0, False
             self.last_redelivery = asyncio.get_running_loop().time()
             _log.info("results of the task group %s come again", self.task_group_id)
             self._reconnected()
 
-    def _lost(self, reason: str, *, by_choice: bool) -> None:
+    def _lost(self, reason: str) -> None:
         self._deliveries = None
         self.connected.clear()
         self._failures += 1
-        if self._failures == 1 and not by_choice:
+        if self._failures == 1 and not self._given_up:
             self._note(EventKind.DISCONNECTED, reason)
         level = logging.INFO if self._failures == 1 else logging.DEBUG
         _log.log(level, "no results of the task group %s come: %s", self.task_group_id, reason)
-        if self._failures == TRIES_BEFORE_POLLING:
-            _log.log(
-                logging.INFO if by_choice else logging.WARNING,
-                "the result queue of the task group %s cannot be reached (%s): results are asked "
-                "for over REST instead, which is slower, and the queue is tried again meanwhile",
-                self.task_group_id,
-                reason,
+        if self._failures >= TRIES_BEFORE_POLLING:
+            self._give_up(reason)
+
+    def _be_patient(self) -> None:
+        """Wait for the queue as long as is reasonable, however long one try may take."""
+        if self._out_of_patience is None and not self._given_up:
+            self._out_of_patience = asyncio.get_running_loop().call_later(
+                self._patience, self._give_up, "it does not answer"
             )
+
+    def _patience_over(self) -> None:
+        if self._out_of_patience is not None:
+            self._out_of_patience.cancel()
+            self._out_of_patience = None
+
+    def _give_up(self, reason: str, level: int = logging.WARNING) -> None:
+        """Have the service asked until the queue is found."""
+        self._patience_over()
+        if self._given_up:
+            return
+        self._given_up = True
+        instead = (
+            "results are asked for over REST instead, which is slower, and the queue is tried "
+            "again meanwhile"
+            if self._asks_instead()
+            else "it is tried again; by choice results come by the queue alone"
+        )
+        _log.log(
+            level,
+            "the result queue of the task group %s cannot be reached (%s): %s",
+            self.task_group_id,
+            reason,
+            instead,
+        )
+        if self._asks_instead():
             self._note(EventKind.POLLING, reason)
             self._unreachable()

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 
 from funcx_async.client import FuncXClient
-from funcx_async.models import Result
+from funcx_async.models import Result, TaskStatus
 from funcx_async.outcomes import EXPIRED, outcome_of
 
 SMALLEST_CHUNK = 16
@@ -17,6 +18,9 @@ LARGE_ANSWER = 4_000_000
 SHARE = 0.25
 """The part of the request budget that asking may use up; submits come first."""
 
+OFTEN = 5
+"""An answer may leave a task out for a moment; so often in a row the service does not know it."""
+
 
 class Lookup:
     """Asks for tasks in chunks."""
@@ -24,6 +28,7 @@ class Lookup:
     def __init__(self) -> None:
         self._chunk = 128
         self._kept: dict[str, Result] = {}
+        self._left_out: Counter[str] = Counter()
 
     @property
     def keeps_some(self) -> bool:
@@ -76,12 +81,20 @@ class Lookup:
             results = [
                 result
                 for task_id in chunk
-                if (status := statuses.get(task_id)) is not None
-                and (result := outcome_of(status)) is not None
+                if (result := self._outcome(task_id, statuses.get(task_id))) is not None
                 and (unknown_is_lost or result.error_code != EXPIRED)
             ]
             self._adapt(sum(len(result.data or "") for result in results))
             yield results
+
+    def _outcome(self, task_id: str, status: TaskStatus | None) -> Result | None:
+        if status is not None:
+            self._left_out.pop(task_id, None)
+            return outcome_of(status)
+        self._left_out[task_id] += 1
+        if self._left_out[task_id] < OFTEN:
+            return None
+        return Result(task_id, "its answers leave the task out", EXPIRED)
 
     def _adapt(self, size: int) -> None:
         if size > LARGE_ANSWER:

@@ -14,11 +14,14 @@ from contextlib import suppress
 from typing import NoReturn, Protocol
 
 from funcx_async.cancellation import is_cancelled
+from funcx_async.core.backoff import Backoff
 from funcx_async.errors import FuncXError
 from funcx_async.results.consumer import Consumer, Tag
 
+POLL_FIRST = 0.25
 POLL_INTERVAL = 2.0
-"""Seconds between two looks at all open tasks while the queue cannot be reached."""
+"""Seconds between two looks at all open tasks while the queue cannot be reached: from the first to
+the last, as long as nothing comes of it."""
 
 QUIET = 1.0
 """Seconds without a redelivery after a reconnect, before what is still open is looked up."""
@@ -39,7 +42,7 @@ class Reconciler:
         consumer: whose queue this makes up for.
         interval: gives the seconds after which an open task is looked up.
         open_tasks: gives task ids with their tickets, the oldest first.
-        look_up: asks for tasks and settles those that are done.
+        look_up: asks for tasks, settles those that are done, and gives how many that were.
     """
 
     def __init__(
@@ -48,12 +51,14 @@ class Reconciler:
         *,
         interval: Callable[[], float],
         open_tasks: Callable[[], Iterable[tuple[str, Aged]]],
-        look_up: Callable[[list[str]], Awaitable[None]],
+        look_up: Callable[[list[str]], Awaitable[int]],
     ) -> None:
         self._consumer = consumer
         self._interval = interval
         self._open_tasks = open_tasks
         self._look_up = look_up
+        self._pace = Backoff(first=POLL_FIRST, longest=POLL_INTERVAL)
+        self._rest: asyncio.Timeout | None = None
         self._due = asyncio.Event()
         self._missed = False
         self._to_fetch: dict[str, Tag | None] = {}
@@ -63,6 +68,15 @@ class Reconciler:
         """Have all open tasks looked up: results may have been lost."""
         self._missed = True
         self._due.set()
+
+    def opened(self) -> None:
+        """Note that tasks were opened: where the service is asked, look soon."""
+        if self._consumer.reachable:
+            return
+        self._pace.succeeded()
+        soon = asyncio.get_running_loop().time() + POLL_FIRST
+        if self._rest is not None and not self._rest.expired():
+            self._rest.reschedule(min(soon, self._rest.when() or soon))
 
     def fetch(self, task_id: str, tag: Tag | None) -> Tag | None:
         """Have the result of a task looked up soon; its delivery, if any, waits for that.
@@ -85,7 +99,8 @@ class Reconciler:
             await self._until_due()
             missed = self._missed
             try:
-                await self._look_up(self._tasks_due())
+                if await self._look_up(self._tasks_due()):
+                    self._pace.succeeded()
                 continue
             except asyncio.CancelledError:
                 if is_cancelled():
@@ -97,14 +112,17 @@ class Reconciler:
                 _log.exception("looking up open tasks")
             if missed:
                 self.missed()
-            await asyncio.sleep(POLL_INTERVAL)
+            await asyncio.sleep(self._pace.next_delay(0.5))
 
     async def _until_due(self) -> None:
         hurry = self._to_fetch or not self._consumer.reachable
-        interval = min(self._interval(), POLL_INTERVAL) if hurry else self._interval()
+        interval = min(self._interval(), self._pace.next_delay(0.5)) if hurry else self._interval()
         with suppress(TimeoutError):
-            async with asyncio.timeout(interval):
-                await self._due.wait()
+            try:
+                async with asyncio.timeout(interval) as self._rest:
+                    await self._due.wait()
+            finally:
+                self._rest = None
         self._due.clear()
         if self._missed:
             await self._until_quiet()

@@ -12,7 +12,7 @@ import logging
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
-from typing import Any, Protocol, TypeAlias, cast
+from typing import Any, NoReturn, Protocol, TypeAlias, cast
 from weakref import WeakKeyDictionary
 
 from funcx_async.client import FuncXClient
@@ -29,6 +29,9 @@ from funcx_async.results.reconciler import Reconciler
 from funcx_async.results.source import ResultSource
 
 AnyFuture: TypeAlias = FuncXFuture[Any]
+
+AFTER_A_SLIP = 1.0
+"""Seconds until it goes on, should something in here have failed."""
 
 SUSPICIOUS_ORPHANS = 100
 """After so many results of unknown tasks another process must be sharing the group."""
@@ -51,6 +54,11 @@ class Member(Protocol):
     @property
     def source(self) -> ResultSource | None:
         """Connects to the queue; None for an executor that only polls."""
+        ...
+
+    @property
+    def asks_instead(self) -> bool:
+        """Whether results are asked for while the queue cannot be reached."""
         ...
 
     @property
@@ -105,6 +113,7 @@ class ResultStream:
             reconnected=self._reconnected,
             unreachable=lambda: self._reconciler.missed(),
             note=self._note,
+            asks_instead=lambda: any(member.asks_instead for member in self._members),
         )
         self._reconciler = Reconciler(
             self._consumer,
@@ -159,7 +168,15 @@ class ResultStream:
         host.cancel()
         await asyncio.wait([host])
 
-    async def _run(self) -> None:
+    async def _run(self) -> NoReturn:
+        while True:
+            try:
+                await self._serve()
+            except* Exception:  # a slip of ours must not leave futures open for ever
+                _log.exception("serving the results of the task group %s", self.task_group_id)
+            await asyncio.sleep(AFTER_A_SLIP)
+
+    async def _serve(self) -> None:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._consumer.consume_for_ever(), name="funcx:consume")
             tasks.create_task(self._consumer.acknowledge_for_ever(), name="funcx:acknowledge")
@@ -188,10 +205,12 @@ class ResultStream:
     def answered(self, submit: int, accepted: Iterable[tuple[str, AnyFuture]] = ()) -> None:
         """Note the answer to a submit: the tasks that were made of it."""
         self._do(self._matcher.answered(submit, accepted))
+        self._reconciler.opened()
 
     def expect(self, task_id: str, future: AnyFuture) -> None:
         """Note that ``future`` awaits a task."""
         self._do(self._matcher.expect(task_id, future))
+        self._reconciler.opened()
 
     def forget(self, task_id: str, future: AnyFuture) -> None:
         """Note that ``future`` no longer awaits a task."""
@@ -244,7 +263,8 @@ class ResultStream:
         for result in results:
             self._do(self._matcher.received(result))
 
-    async def _look_up(self, task_ids: Sequence[str]) -> None:
+    async def _look_up(self, task_ids: Sequence[str]) -> int:
+        done = 0
         client = self._member().client
         # A result that was read already is with whoever did, or, if that answer was lost, only in
         # the queue. When it is asked for over REST all that the queue had has come.
@@ -252,9 +272,11 @@ class ResultStream:
         try:
             async for results in self._lookup.finished(client, task_ids, unknown_is_lost=lost):
                 self.receive(results)
+                done += len(results)
         except FuncXError:
             self._next_member()
             raise
+        return done
 
     # What happens -------------------------------------------------------------------------------
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from typing import Self
+from typing import Any, Self
 
 import pytest
 
@@ -60,7 +60,7 @@ class Source:
 class Taker:
     """A consumer at work, and what it says."""
 
-    def __init__(self, source: ResultSource | None) -> None:
+    def __init__(self, source: ResultSource | None, **options: Any) -> None:
         self.taken: asyncio.Queue[tuple[Delivery, Tag]] = asyncio.Queue()
         self.reconnected = asyncio.Event()
         self.unreachable = asyncio.Event()
@@ -70,6 +70,7 @@ class Taker:
             take=lambda delivery, tag: self.taken.put_nowait((delivery, tag)),
             reconnected=self.reconnected.set,
             unreachable=self.unreachable.set,
+            **options,
         )
 
     async def __aenter__(self) -> Self:
@@ -171,6 +172,36 @@ async def test_without_a_source_nothing_is_reachable():
         taker.consumer.want(wanted=True)
         await asyncio.wait_for(taker.unreachable.wait(), TIMEOUT)
         assert not taker.consumer.reachable
+
+
+class Silence:
+    """A broker behind a firewall that drops every packet."""
+
+    @asynccontextmanager
+    async def open(self, task_group_id: str) -> AsyncIterator[Deliveries]:
+        await asyncio.Event().wait()
+        yield Connection()
+
+
+async def test_a_try_that_takes_long_counts_as_several_failures():
+    async with Taker(Silence(), patience=0.01) as taker:
+        taker.consumer.want(wanted=True)
+        await asyncio.wait_for(taker.unreachable.wait(), TIMEOUT)
+        assert not taker.consumer.reachable
+
+
+async def test_who_wants_the_queue_alone_is_told_and_waits_for_it(
+    caplog: pytest.LogCaptureFixture,
+):
+    source = Source()
+    source.failures = [SourceLost("refused")] * TRIES_BEFORE_POLLING
+    async with Taker(source, asks_instead=lambda: False) as taker:
+        taker.consumer.want(wanted=True)
+        await got(source.opened)
+        await asyncio.wait_for(taker.reconnected.wait(), TIMEOUT)
+        assert not taker.unreachable.is_set()
+    (told,) = [record for record in caplog.records if "cannot be reached" in record.message]
+    assert "by the queue alone" in told.message
 
 
 @pytest.mark.parametrize("failure", [SourceLost("cut"), ZeroDivisionError("a slip")])

@@ -1,0 +1,68 @@
+"""Results by asking, of a service that answers by a script."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import httpx
+import pytest
+
+from funcx_async import FuncXClient
+from funcx_async.outcomes import EXPIRED
+from funcx_async.results.lookup import OFTEN, Lookup
+
+
+class Script:
+    """A service that knows these tasks and leaves the others out."""
+
+    def __init__(self) -> None:
+        self.known: dict[str, Any] = {}
+
+    def __call__(self, request: httpx.Request) -> httpx.Response:
+        asked = json.loads(request.content)["task_ids"]
+        results = {task_id: self.known[task_id] for task_id in asked if task_id in self.known}
+        return httpx.Response(200, json={"response": "batch", "results": results})
+
+
+@pytest.fixture
+def script() -> Script:
+    return Script()
+
+
+@pytest.fixture
+def client(script: Script) -> FuncXClient:
+    transport = httpx.MockTransport(script)
+    return FuncXClient("http://127.0.0.1:9", auth="t", transport=transport)
+
+
+async def look(lookup: Lookup, client: FuncXClient, *, lost: bool = True) -> list[str | None]:
+    found = await lookup.all_finished(client, ["a"], unknown_is_lost=lost)
+    return [result.error_code for result in found]
+
+
+async def test_a_task_that_answers_keep_leaving_out_is_lost(client: FuncXClient):
+    lookup = Lookup()
+    for _ in range(OFTEN - 1):
+        assert await look(lookup, client) == []
+    assert await look(lookup, client) == [EXPIRED]
+
+
+async def test_a_task_that_was_left_out_for_a_moment_is_not_lost(
+    client: FuncXClient, script: Script
+):
+    lookup = Lookup()
+    for _ in range(OFTEN - 1):
+        assert await look(lookup, client) == []
+    script.known["a"] = {"task_id": "a", "status": "running"}
+    assert await look(lookup, client) == []
+    del script.known["a"]
+    assert await look(lookup, client) == []
+    script.known["a"] = {"task_id": "a", "status": "success", "result": "00"}
+    assert await look(lookup, client) == [None]
+
+
+async def test_where_a_result_may_still_come_another_way_nothing_is_lost(client: FuncXClient):
+    lookup = Lookup()
+    for _ in range(2 * OFTEN):
+        assert await look(lookup, client, lost=False) == []
