@@ -187,7 +187,10 @@ class Faults:
         Args:
             what: a route (its requests, refused ones included), or ``accepted`` (tasks taken),
                 ``executed`` (tasks whose result is kept, and published where it should be),
-                ``published`` (messages put on result queues), ``dropped`` (those that were not).
+                ``published`` (messages put on result queues), ``dropped`` (those that were not);
+                ``agent_online``, ``agent_offline`` (an agent's heartbeats begin, or end),
+                ``agent_command`` (commands to start a user endpoint), ``agent_session`` (user
+                endpoints that have begun).
 
         Raises:
             ValueError: nothing of this name is counted.

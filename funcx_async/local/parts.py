@@ -91,7 +91,9 @@ async def assemble(plan: Plan, switches: Switches, stack: AsyncExitStack) -> Par
     agents = None
     if plan.agents and plan.amqp_url is not None:
         forgetful = str(plan.database) == IN_MEMORY
-        agents = Agents(store, dispatch, plan.amqp_url, forgetful=forgetful)
+        agents = Agents(
+            store, dispatch, plan.amqp_url, forgetful=forgetful, note=switches.tally.add
+        )
         stack.push_async_callback(agents.aclose)
         await agents.start()
     await dispatch.start(pool)

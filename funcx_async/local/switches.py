@@ -39,7 +39,10 @@ ROUTES: Final = (
     "delete_endpoint",
     "login",
 )
-EVENTS: Final = ("accepted", "executed", "published", "dropped")
+EVENTS: Final = (
+    *("accepted", "executed", "published", "dropped"),
+    *("agent_online", "agent_offline", "agent_command", "agent_session"),
+)
 
 
 @dataclass(frozen=True, slots=True)

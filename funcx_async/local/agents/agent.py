@@ -37,6 +37,7 @@ MESSAGE_LIMIT: Final = 16 * 1024 * 1024
 """Bytes of a task message at most: what a RabbitMQ takes unless it is told otherwise."""
 
 Settle = Callable[[Job, bytes, bool], None]
+Note = Callable[[str], None]
 
 
 class Agent:
@@ -48,16 +49,26 @@ class Agent:
         link: the way to the RabbitMQ.
         url: the RabbitMQ's address for the agent.
         settle: is told each job's result message, and whether it failed.
+        note: is told of what happens, for who waits for it.
     """
 
     def __init__(
-        self, endpoint_id: str, *, ledger: Ledger, link: Link, url: str, settle: Settle
+        self,
+        endpoint_id: str,
+        *,
+        ledger: Ledger,
+        link: Link,
+        url: str,
+        settle: Settle,
+        note: Note,
     ) -> None:
         self.endpoint_id = endpoint_id
         self._ledger = ledger
         self._link = link
         self._queues = Queues(endpoint_id, url)
         self._settle = settle
+        self._note = note
+        self._was_online = False
         self._heard: float | None = None
         self._period = STANDARD_PERIOD
         self._user_endpoints: dict[str, UserEndpoint] = {}
@@ -121,6 +132,7 @@ class Agent:
     def began(self) -> dict[str, Any]:
         """It has registered, so it was started anew; what to answer."""
         self._heard = None
+        self.tick()
         for user_endpoint in self._user_endpoints.values():
             user_endpoint.agent_began()
         self._workers.clear()
@@ -163,8 +175,8 @@ class Agent:
             logger.warning("The agent %s does not start: %s", self.endpoint_id, report.error)
         if report.error is not None or report.period <= 0:
             self._heard = None
-            return
-        self._heard, self._period = time.monotonic(), report.period
+        else:
+            self._heard, self._period = time.monotonic(), report.period
         self.tick()
 
     def _user_heartbeat(self, report: Report) -> None:
@@ -181,6 +193,7 @@ class Agent:
             self._workers.pop(report.endpoint_id, None)
         if user_endpoint.session is not None and user_endpoint.session != before:
             self._ledger.keep_session(report.endpoint_id, user_endpoint.session)
+            self._note("agent_session")
         self._do(todo, report.endpoint_id, reason=report.error)
 
     def _result(self, body: bytes) -> None:
@@ -196,6 +209,9 @@ class Agent:
     def tick(self) -> None:
         """Look which of its user endpoints must be started."""
         online = self.online
+        if online != self._was_online:
+            self._was_online = online
+            self._note("agent_online" if online else "agent_offline")
         for user_endpoint_id, user_endpoint in list(self._user_endpoints.items()):
             self._do(user_endpoint.tick(time.monotonic(), online=online), user_endpoint_id)
 
@@ -271,7 +287,7 @@ class Agent:
                 body, content_type="application/json", timestamp=int(time.time())
             )
 
-        self._link.publish(self._queues.commands, compose)
+        self._link.publish(self._queues.commands, compose, partial(self._note, "agent_command"))
 
     def _fail(self, user_endpoint_id: str, reason: str) -> None:
         text = f"EndpointStartFailed: the endpoint {self.endpoint_id} runs no tasks: {reason}\n"

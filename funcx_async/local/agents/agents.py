@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from funcx_async.local.agents.agent import Agent
+from funcx_async.local.agents.agent import Agent, Note
 from funcx_async.local.agents.ledger import Ledger
 from funcx_async.local.agents.link import Link
 from funcx_async.local.dispatch import Dispatch
@@ -35,13 +35,17 @@ class Agents:
         dispatch: gives them tasks, and takes results.
         url: the RabbitMQ, for the service and for the agents.
         forgetful: whether the store forgets them when the service ends.
+        note: is told of what happens, for who waits for it.
     """
 
-    def __init__(self, store: Store, dispatch: Dispatch, url: str, *, forgetful: bool) -> None:
+    def __init__(
+        self, store: Store, dispatch: Dispatch, url: str, *, forgetful: bool, note: Note
+    ) -> None:
         self._store = store
         self._dispatch = dispatch
         self._url = url
         self._forgetful = forgetful
+        self._note = note
         self._ledger = Ledger(store.database)
         self._link = Link(url)
         self._agents: dict[str, Agent] = {}
@@ -160,6 +164,7 @@ class Agents:
                 link=self._link,
                 url=self._url,
                 settle=self._dispatch.settled,
+                note=self._note,
             )
             self._agents[endpoint_id] = agent
             self._dispatch.attach(endpoint_id, agent)
