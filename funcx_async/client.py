@@ -46,6 +46,7 @@ class FuncXClient(CallRoutes, EndpointRoutes, ServiceRoutes, ClassicRoutes):
             an empty one: nothing. See :meth:`submit`.
 
     Attributes:
+        api: the dialect's name.
         dialect: phrases requests and reads answers.
         task_group_id: the group of what it submits, which its executors share; of the classic
             dialect, else None, as today's service makes its groups itself.
@@ -75,6 +76,7 @@ class FuncXClient(CallRoutes, EndpointRoutes, ServiceRoutes, ClassicRoutes):
     ) -> None:
         if api not in DIALECTS:
             raise ValueError(f"api must be 'v2' or 'v3', not {api!r}.")
+        self.api = api
         self.dialect = DIALECTS[api]
         self.task_group_id = self.dialect.new_task_group()
         self.base_url = service_url(base_url, environment, os.environ, self.dialect.deployments)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from funcx_async.client import FuncXClient
 from funcx_async.core.adoption import Verdict, judge
 from funcx_async.errors import FuncXError, RequestRefused, SubmitUncertain
+from funcx_async.journal import Journal
 from funcx_async.posting import AnyBatch, AnyFuture
 from funcx_async.results.stream import ResultStream
 from funcx_async.settings import Settings
@@ -45,10 +46,16 @@ class Doubts:
 
     Args:
         give_up: is called with each batch that stays in doubt.
+        journal: where what is adopted is written down, if anywhere.
     """
 
-    def __init__(self, give_up: Callable[[AnyBatch, SubmitUncertain], None]) -> None:
+    def __init__(
+        self,
+        give_up: Callable[[AnyBatch, SubmitUncertain], None],
+        journal: Journal | None = None,
+    ) -> None:
         self._give_up = give_up
+        self._journal = journal
         self._posts: list[tuple[AnyBatch, list[Doubt]]] = []
         self._dropped = False
 
@@ -107,6 +114,8 @@ class Doubts:
             patience=min(settings.retry_deadline, PATIENCE),
         )
         task_ids = {ticket: task_id for task_id, ticket in verdict.adopted}
+        if task_ids and self._journal is not None:
+            await self._journal.accept(task_ids.items(), stream.task_group_id)
         if not task_ids:
             stream.disown(verdict.candidates if verdict.complete else (), complete=verdict.complete)
         for doubt in doubts:

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import os
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from types import TracebackType
 from typing import Any, Self, Unpack
 from uuid import UUID
@@ -21,8 +21,9 @@ from funcx_async.futures import FuncXFuture, running_loop
 from funcx_async.hardware import hardware_report
 from funcx_async.models import Stats
 from funcx_async.registering import Registering
+from funcx_async.resuming import resumed
 from funcx_async.session import Session
-from funcx_async.settings import ExecutorOptions, Target, TargetOptions
+from funcx_async.settings import ExecutorOptions, Target, TaskOptions, checked_key
 from funcx_async.submitting import Submitting, TargetedExecutor
 
 _log = logging.getLogger(__name__)
@@ -157,18 +158,67 @@ class FuncXExecutor(Configuration, Registering, Submitting):
         self.task_group_id = group
         return futures
 
-    def options(self, **changes: Unpack[TargetOptions]) -> TargetedExecutor:
+    def options(self, **changes: Unpack[TaskOptions]) -> TargetedExecutor:
         """Give a view of this executor whose tasks go elsewhere or are told something else.
 
         Args:
             **changes: ``endpoint_id``, ``task_group_id``, ``resource_specification``,
-                ``user_endpoint_config``, ``result_serializers``.
+                ``user_endpoint_config``, ``result_serializers``; and ``key``, the name in the
+                journal of the one task that is submitted by the view. ``submit`` raises ValueError
+                for a key that the journal holds already.
 
         Raises:
             TypeError: for an unknown option or one of another type.
-            ValueError: for what is not an endpoint's id.
+            ValueError: for what is not an endpoint's id; for a key without a journal, or an
+                empty one.
         """
-        return TargetedExecutor(self, self._target.changed(**changes))
+        aims: dict[str, Any] = dict(changes)
+        key = checked_key(aims.pop("key")) if "key" in aims else None
+        if key is not None and self._settings.journal is None:
+            raise ValueError(
+                f"There is no journal to keep the task {key!r} in: FuncXExecutor(journal=...)."
+            )
+        return TargetedExecutor(self, self._target.changed(**aims), key)
+
+    # The journal --------------------------------------------------------------------------------
+
+    def resume(self) -> AsyncGenerator[tuple[str, FuncXFuture[Any]], None]:
+        """Give back everything that the journal holds, above all from earlier processes.
+
+        Iterate over it: each step gives a key and a future. The future of a task that was done is
+        done; that of an open one is awaited again, by queue and over REST; that of a task whose
+        submit was under way when its process ended fails with SubmitUncertain. What has failed
+        for good is given back as well. Tasks stay in the journal until they are confirmed.
+
+        Raises:
+            ValueError: if there is no journal, or it keeps tasks of another service.
+            JournalUnusable: if it cannot be used.
+            ExecutorClosed: after ``shutdown``.
+
+        Example::
+
+            async for key, future in executor.resume():
+                keep(key, await future)
+                await executor.confirm(key)
+        """
+        session = self._bound()
+        return resumed(session, session.kept_journal)
+
+    async def confirm(self, *keys: str) -> None:
+        """Have the journal forget tasks: the application has dealt with them, whatever came of it.
+
+        When it returns they are gone for good, and their keys are free. A task that is still open
+        runs on, but no later process will hear of it.
+
+        Args:
+            *keys: their keys, as ``options(key=...)`` or ``future.key`` has them.
+
+        Raises:
+            KeyError: if the journal holds no such task; none is forgotten then.
+            ValueError: if there is no journal.
+            JournalUnusable: if it cannot be written.
+        """
+        await self._bound().kept_journal.confirm(keys)
 
     # The end ------------------------------------------------------------------------------------
 
@@ -220,6 +270,7 @@ class FuncXExecutor(Configuration, Registering, Submitting):
         fn: Callable[..., Any] | Function,
         args: tuple[Any, ...],
         kwargs: Mapping[str, Any],
+        key: str | None = None,
     ) -> FuncXFuture[Any]:
         """Serialize and queue one task for ``target``; raises as :meth:`submit`."""
         session = self._bound()
@@ -230,7 +281,7 @@ class FuncXExecutor(Configuration, Registering, Submitting):
             source = session.reads_source(route.endpoint_id)
             function = self._functions(source=source).find(fn)
         payload = self._settings.serializer.serialize_arguments(args, dict(kwargs))
-        return session.submit(route, function, payload)
+        return session.submit(route, function, payload, key)
 
     def _functions(self, *, source: bool = True) -> Functions:
         serializer = self._settings.serializer
@@ -255,7 +306,7 @@ class FuncXExecutor(Configuration, Registering, Submitting):
         if session is None:
             return None
         if session.ended:
-            session.fail_open()
+            session.clear_away()
             return None
         session.close(cancel_futures=cancel_futures)
         return session
@@ -271,7 +322,7 @@ class FuncXExecutor(Configuration, Registering, Submitting):
             )
         loop = running_loop()
         if session is not None and session.ended:
-            session.fail_open()
+            session.clear_away()
             session = None
         if session is None:
             session = self._bind(loop)

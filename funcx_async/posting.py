@@ -17,6 +17,7 @@ from funcx_async.core.batcher import Batch, Submission, read_receipt
 from funcx_async.errors import FuncXError, RequestRefused, SubmitUncertain
 from funcx_async.functions import Function
 from funcx_async.futures import FuncXFuture
+from funcx_async.journal import Journal
 from funcx_async.models import Receipt
 
 AnyFuture: TypeAlias = FuncXFuture[Any]
@@ -87,6 +88,27 @@ async def post(
         user_endpoint_config=_parsed(route.user_endpoint_config),
         result_serializers=route.result_serializers or None,
     )
+
+
+async def write_intents(
+    journal: Journal, batch: AnyBatch, function_ids: FunctionIds, group: str | None
+) -> None:
+    """Have written down that a batch is about to be sent.
+
+    Raises:
+        JournalUnusable: if it cannot be; the batch must not be sent then.
+    """
+    tasks = ((entry.ticket, function_ids[entry.function]) for entry in batch.submissions)
+    await journal.intend(tasks, group)
+
+
+async def write_receipt(
+    journal: Journal, batch: AnyBatch, function_ids: FunctionIds, receipt: Receipt
+) -> None:
+    """Have written down what became of a batch, before its futures are told."""
+    clear, _ = read_receipt(batch, function_ids, receipt)
+    tasks = [(entry.ticket, task_id) for task_id, entry in clear if task_id not in receipt.refusals]
+    await journal.accept(tasks, receipt.task_group_id)
 
 
 def accept(batch: AnyBatch, function_ids: FunctionIds, receipt: Receipt, now: float) -> Taken:

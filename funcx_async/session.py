@@ -12,6 +12,7 @@ import logging
 import math
 import os
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 from funcx_async.client import FuncXClient
@@ -22,6 +23,7 @@ from funcx_async.events import EventKind, Events
 from funcx_async.functions import Function
 from funcx_async.futures import FuncXFuture, running_loop
 from funcx_async.interpreter import end_at_exit
+from funcx_async.journal import Journal
 from funcx_async.models import Stats, TaskStatus
 from funcx_async.posting import AnyFuture, AnySubmission
 from funcx_async.presence import Presence
@@ -54,6 +56,7 @@ class Session:
         self.client = client
         self.counts: Counter[str] = Counter()
         self.settings = settings
+        self.journal = _opened(settings, client)
         self._closes_client = closes_client
         self.events = Events()
         self._open: dict[AnyFuture, str | None] = {}
@@ -91,12 +94,23 @@ class Session:
             **{name: self.counts[name] for name in _COUNTED},
         )
 
+    @property
+    def kept_journal(self) -> Journal:
+        """The journal; ValueError if there is none."""
+        if self.journal is None:
+            raise ValueError("This executor has no journal: FuncXExecutor(journal=...).")
+        return self.journal
+
     # Submitting ---------------------------------------------------------------------------------
 
-    def submit(self, route: Route, function: Function, payload: str) -> AnyFuture:
-        """Queue a task; from any thread.
+    def submit(
+        self, route: Route, function: Function, payload: str, key: str | None = None
+    ) -> AnyFuture:
+        """Queue a task, by this name in the journal if there is one; from any thread.
 
         Raises:
+            ValueError: if the journal holds this key already.
+            JournalUnusable: if nothing can be written there any more.
             TooManyOpenTasks: if the limit is reached.
             ExecutorClosed: if the loop was closed meanwhile.
         """
@@ -107,7 +121,9 @@ class Session:
                 "them first, or use amap, which waits by itself."
             )
         future: AnyFuture = FuncXFuture()
-        self._adopt(future, route.endpoint_id)
+        if self.journal is not None:
+            self.journal.reserve(future, key, route.endpoint_id)
+        self.adopt(future, route.endpoint_id)
         submission = Submission(future, function, payload)
         if running_loop() is self.loop:
             self._enqueue(route, submission)
@@ -169,12 +185,25 @@ class Session:
 
     def _reloaded(self, stream: ResultStream, task_id: str) -> AnyFuture:
         future: AnyFuture = FuncXFuture()
-        self._adopt(future)
-        future.accept(task_id, self.loop.time())
-        stream.expect(task_id, future)
+        self.expect(task_id, future, stream)
         return future
 
-    def _adopt(self, future: AnyFuture, endpoint_id: str | None = None) -> None:
+    def expect(
+        self,
+        task_id: str,
+        future: AnyFuture,
+        stream: ResultStream,
+        endpoint_id: str | None = None,
+    ) -> None:
+        """Await a task that the service has taken."""
+        if endpoint_id is not None:
+            self._presence.opened(endpoint_id)
+        self.adopt(future, endpoint_id)
+        future.accept(task_id, self.loop.time())
+        stream.expect(task_id, future)
+
+    def adopt(self, future: AnyFuture, endpoint_id: str | None = None) -> None:
+        """Count a future among those of the executor, which reads its result."""
         self._open[future] = endpoint_id
         future.bind(self)
 
@@ -193,6 +222,8 @@ class Session:
     def done(self, future: AnyFuture) -> None:
         """Take note that a future is settled; called once for each, in any thread."""
         endpoint_id = self._open.pop(future, None)
+        if self.journal is not None:
+            self.journal.done(future)
         failed = future.cancelled() or future.exception(0) is not None
         self.counts["failed" if failed else "done"] += 1
         if running_loop() is self.loop:
@@ -297,6 +328,12 @@ class Session:
                 )
             )
 
+    def clear_away(self) -> None:
+        """Do what is left to be done where nothing runs any more."""
+        self.fail_open()
+        if self.journal is not None:
+            self.journal.close()
+
     async def _run(self) -> None:
         try:
             async with asyncio.TaskGroup() as tasks:
@@ -329,5 +366,13 @@ class Session:
         for stream in tuple(self._joined.values()):
             await stream.leave(self)
         self._joined.clear()
+        if self.journal is not None:
+            await self.journal.aclose()
         if self._closes_client:
             await self.client.aclose()
+
+
+def _opened(settings: Settings, client: FuncXClient) -> Journal | None:
+    if settings.journal is None:
+        return None
+    return Journal(Path(settings.journal), service_url=client.base_url, api=client.api)

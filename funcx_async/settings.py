@@ -7,6 +7,7 @@ import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal, TypedDict, Unpack
 from uuid import UUID
@@ -35,6 +36,7 @@ class ExecutorOptions(TypedDict, total=False):
     on_uncertain: Literal["raise", "resubmit"]
     reconcile_interval: float
     result_transport: Literal["auto", "amqp", "polling"]
+    journal: str | os.PathLike[str] | None
 
 
 class TargetOptions(TypedDict, total=False):
@@ -45,6 +47,12 @@ class TargetOptions(TypedDict, total=False):
     resource_specification: Mapping[str, Any] | None
     user_endpoint_config: Mapping[str, Any] | None
     result_serializers: Iterable[Strategylike] | None
+
+
+class TaskOptions(TargetOptions, total=False):
+    """What a view of an executor may be told; ``key`` names its task in the journal."""
+
+    key: str
 
 
 @dataclass(slots=True)
@@ -62,6 +70,8 @@ class Settings:
         result_transport: where results come from: ``auto`` is the queue, and asking while that
             cannot be reached; ``amqp`` the queue alone, however long it is away, but for looking
             up what is late (``reconcile_interval``); ``polling`` is asking alone.
+        journal: the path of a file that keeps what is submitted, for the next process; None: none
+            does. One executor at a time uses it.
         made_group: the task group that the client or the service made, once it has.
 
     Raises:
@@ -77,6 +87,7 @@ class Settings:
     on_uncertain: Literal["raise", "resubmit"] = "raise"
     reconcile_interval: float = 60.0
     result_transport: Literal["auto", "amqp", "polling"] = "auto"
+    journal: str | os.PathLike[str] | None = None
     made_group: str | None = None
 
     def __post_init__(self) -> None:
@@ -89,6 +100,8 @@ class Settings:
             _check_positive(name, getattr(self, name), whole=False)
         _check_choice("on_uncertain", self.on_uncertain, ("raise", "resubmit"))
         _check_choice("result_transport", self.result_transport, ("auto", "amqp", "polling"))
+        if self.journal is not None:
+            self.journal = _checked_path(self.journal)
 
 
 @dataclass(frozen=True)
@@ -226,6 +239,31 @@ def _checked_endpoint(value: str | UUID | None) -> str | None:
             f"{value!r} is not the id of an endpoint: a UUID such as "
             "4b116d3c-1703-4f8f-9f6f-39921e5864df is."
         ) from None
+
+
+def checked_key(key: Any) -> str:
+    """Give the name of a task in the journal.
+
+    Raises:
+        TypeError: for what is not a string.
+        ValueError: for an empty one, or one that is not text.
+    """
+    if not isinstance(key, str):
+        raise TypeError(f"The key of a task must be a string, not {key!r}.")
+    try:
+        key.encode()
+    except UnicodeEncodeError:
+        raise ValueError(f"The key of a task must be text that UTF-8 can write: {key!r}.") from None
+    if not key:
+        raise ValueError("The key of a task must not be empty.")
+    return key
+
+
+def _checked_path(journal: Any) -> Path:
+    """Give the path of a journal, wherever the process goes later."""
+    if not isinstance(journal, str | os.PathLike):
+        raise TypeError(f"journal must be the path of a file, not {journal!r}.")
+    return Path(journal).absolute()
 
 
 def _check_positive(name: str, value: Any, *, whole: bool) -> None:

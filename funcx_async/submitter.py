@@ -18,20 +18,31 @@ from funcx_async.client import FuncXClient
 from funcx_async.core.backoff import Backoff
 from funcx_async.core.batcher import Batch, Batcher, Route
 from funcx_async.doubts import Doubt, Doubts
-from funcx_async.errors import FuncXError, RequestRefused, ServiceUnavailable, SubmitUncertain
+from funcx_async.errors import (
+    FuncXError,
+    JournalUnusable,
+    RequestRefused,
+    ServiceUnavailable,
+    SubmitUncertain,
+)
 from funcx_async.events import EventKind
 from funcx_async.functions import Function
 from funcx_async.futures import FuncXFuture
+from funcx_async.journal import Journal
+from funcx_async.models import Receipt
 from funcx_async.posting import (
     AnyBatch,
     AnyFuture,
     AnySubmission,
+    FunctionIds,
     Taken,
     accept,
     cut,
     fail_all,
     post,
     register_functions,
+    write_intents,
+    write_receipt,
 )
 from funcx_async.results.stream import ResultStream
 from funcx_async.settings import Settings
@@ -53,6 +64,11 @@ class Sender(Protocol):
     @property
     def settings(self) -> Settings:
         """How the executor works; read whenever it matters."""
+        ...
+
+    @property
+    def journal(self) -> Journal | None:
+        """Where submissions are written down; None for an executor without a journal."""
         ...
 
     def stream(self, task_group_id: str) -> ResultStream:
@@ -93,7 +109,8 @@ class Submitter:
         self._refused_since: float | None = None
         self._wake = asyncio.Event()
         self._requests: set[asyncio.Task[None]] = set()
-        self._doubts = Doubts(self._give_up)
+        self._journal = session.journal
+        self._doubts = Doubts(self._give_up, session.journal)
 
     @property
     def queued(self) -> int:
@@ -200,17 +217,14 @@ class Submitter:
         Raises:
             RequestRefused: if the service refuses the batch.
         """
-        batch, function_ids = await self._register(batch)
+        batch, function_ids = await self._prepare(batch, group)
         if not batch.submissions:
             return group
         stream = None if group is None else self._session.stream(group)
         submit = None if stream is None else stream.sending()
         taken = Taken()
         try:
-            receipt = await post(self._session.client, batch, function_ids, group)
-            self._succeeded()
-            if group is None:
-                self._session.led(receipt.task_group_id)
+            receipt = await self._request(batch, function_ids, group)
             taken = accept(batch, function_ids, receipt, self._loop.time())
             if receipt.task_group_id != group:
                 made = self._session.stream(receipt.task_group_id)
@@ -219,6 +233,7 @@ class Submitter:
                 taken = Taken()
             return receipt.task_group_id
         except ServiceUnavailable as error:
+            self._withdraw(batch)
             self._retry(batch, error)
         except SubmitUncertain as error:
             if stream is None or submit is None:
@@ -236,6 +251,31 @@ class Submitter:
                 stream.answered(submit, taken.accepted)
                 stream.disown(taken.unawaited, complete=taken.complete)
         return group
+
+    async def _prepare(
+        self, batch: AnyBatch, group: str | None
+    ) -> tuple[AnyBatch, dict[Function, str]]:
+        """Do what has to be done before a batch is sent; what cannot be sent is left out."""
+        batch, function_ids = await self._register(batch)
+        if self._journal is not None and batch.submissions:
+            try:
+                await write_intents(self._journal, batch, function_ids, group)
+            except JournalUnusable as error:
+                fail_all(batch.submissions, error)
+                return Batch(batch.route, ()), {}
+        return batch, function_ids
+
+    async def _request(
+        self, batch: AnyBatch, function_ids: FunctionIds, group: str | None
+    ) -> Receipt:
+        """Send a batch, and keep the receipt; raises as ``post`` does."""
+        receipt = await post(self._session.client, batch, function_ids, group)
+        self._succeeded()
+        if group is None:
+            self._session.led(receipt.task_group_id)
+        if self._journal is not None:
+            await write_receipt(self._journal, batch, function_ids, receipt)
+        return receipt
 
     async def _register(self, batch: AnyBatch) -> tuple[AnyBatch, dict[Function, str]]:
         """Have all functions registered; what cannot be is failed or sent later, and left out."""
@@ -287,6 +327,11 @@ class Submitter:
         self._batcher.put_back(batch.route, again)
         fail_all(self._batcher.expire(now), error)
 
+    def _withdraw(self, batch: AnyBatch) -> None:
+        """Take back that a batch was to be sent: the service certainly did not take it."""
+        if self._journal is not None:
+            self._journal.withdraw(submission.ticket for submission in batch.submissions)
+
     def _give_up(self, batch: AnyBatch, error: SubmitUncertain) -> None:
         if self._session.settings.on_uncertain == "raise":
             fail_all(batch.submissions, error)
@@ -299,6 +344,7 @@ class Submitter:
         forgotten = error.code == "TASK_GROUP_NOT_FOUND" and group is not None
         if not (forgotten and self._session.unled(str(group))):
             return False
+        self._withdraw(batch)
         for submission in batch.submissions:
             submission.ticket.release()
         self._batcher.put_back(replace(batch.route, task_group_id=None), batch.submissions)

@@ -68,6 +68,7 @@ class Submitting(ABC):
             SerializationError: if ``fn`` or an argument cannot travel.
             ValueError: if there is no endpoint.
             TooManyOpenTasks: beyond ``max_in_flight``.
+            JournalUnusable: if the journal cannot be used.
             ExecutorClosed: after ``shutdown``.
             RuntimeError: with no event loop to bind to, or a second one, or in a forked process.
         """
@@ -198,8 +199,9 @@ class Queueing(Protocol):
         fn: Callable[..., Any] | Function,
         args: tuple[Any, ...],
         kwargs: Mapping[str, Any],
+        key: str | None = None,
     ) -> FuncXFuture[Any]:
-        """Serialize and queue one task for ``target``."""
+        """Serialize and queue one task for ``target``, by this name in the journal."""
         ...
 
     async def room(self) -> None:
@@ -209,9 +211,10 @@ class Queueing(Protocol):
 class TargetedExecutor(Submitting):
     """A view of an executor whose tasks have options of their own; see ``options``."""
 
-    def __init__(self, executor: Queueing, target: Target) -> None:
+    def __init__(self, executor: Queueing, target: Target, key: str | None = None) -> None:
         self._executor = executor
         self._target = target
+        self._key = key
 
     def __repr__(self) -> str:
         return f"<{self._target} of {self._executor!r}>"
@@ -219,7 +222,7 @@ class TargetedExecutor(Submitting):
     def _queue(
         self, fn: Callable[..., Any] | Function, args: tuple[Any, ...], kwargs: Mapping[str, Any]
     ) -> FuncXFuture[Any]:
-        return self._executor.queue_to(self._target, fn, args, kwargs)
+        return self._executor.queue_to(self._target, fn, args, kwargs, self._key)
 
     async def _room(self) -> None:
         await self._executor.room()

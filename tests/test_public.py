@@ -72,7 +72,7 @@ LEVELS = [
     "endpoints functions presence results",
     "posting submitting",
     "doubts",
-    "submitter",
+    "resuming submitter",
     "session",
     "registering",
     "executor",

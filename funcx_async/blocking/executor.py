@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Unpack
 from uuid import UUID
@@ -21,7 +21,7 @@ from funcx_async.models import Stats
 from funcx_async.serialize import FuncXSerializer
 from funcx_async.serialize.facade import Strategylike
 from funcx_async.session import Session
-from funcx_async.settings import ExecutorOptions, TargetOptions
+from funcx_async.settings import ExecutorOptions, TaskOptions
 from funcx_async.submitting import Submitting, TargetedExecutor
 
 
@@ -97,6 +97,7 @@ class FuncXExecutor(Submitting, concurrent.futures.Executor):
 
     register_source_code = blocking(AsyncFuncXExecutor.register_source_code)
     reload_tasks = blocking(AsyncFuncXExecutor.reload_tasks)
+    confirm = blocking(AsyncFuncXExecutor.confirm)
 
     def __repr__(self) -> str:
         return repr(self.asynchronous)
@@ -145,9 +146,21 @@ class FuncXExecutor(Submitting, concurrent.futures.Executor):
         """
         return self.submit(hardware_report).result()
 
-    def options(self, **changes: Unpack[TargetOptions]) -> TargetedExecutor:
+    def options(self, **changes: Unpack[TaskOptions]) -> TargetedExecutor:
         """Give a view of this executor as :meth:`funcx_async.FuncXExecutor.options` does."""
         return self.asynchronous.options(**changes)
+
+    def resume(self) -> Iterator[tuple[str, FuncXFuture[Any]]]:
+        """Give back everything that the journal holds, above all from earlier processes.
+
+        Each step gives a key and a future, as :meth:`funcx_async.FuncXExecutor.resume` does.
+
+        Raises:
+            ValueError: if there is no journal, or it keeps tasks of another service.
+            JournalUnusable: if it cannot be used.
+            ExecutorClosed: after ``shutdown``.
+        """
+        return portal().iterate(self.asynchronous.resume())
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """Take no more tasks; safe to call several times.

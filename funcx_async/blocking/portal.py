@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator
 from concurrent.futures import Future
 from functools import partial
 from typing import Any, ParamSpec, TypeVar
@@ -79,6 +79,29 @@ class Portal:
             return future.result()
         finally:
             future.cancel()
+
+    def iterate(self, generator: AsyncGenerator[T, None]) -> Iterator[T]:
+        """Give what an async generator gives, each step made on the loop.
+
+        Raises:
+            RuntimeError: on the loop's own thread.
+        """
+        try:
+            while True:
+                step = self.wait(_step, generator)
+                if not step:
+                    return
+                yield step[0]
+        finally:
+            self.wait(generator.aclose)
+
+
+async def _step(generator: AsyncGenerator[T, None]) -> tuple[T, ...]:
+    """Give the next value in a tuple, or an empty one at the end."""
+    try:
+        return (await anext(generator),)
+    except StopAsyncIteration:
+        return ()
 
 
 def _run(started: Future[tuple[BlockingPortal, asyncio.AbstractEventLoop]]) -> None:

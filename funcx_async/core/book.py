@@ -220,6 +220,11 @@ class Book(Generic[K]):
         """Whether the outcome of this task is to be written down."""
         return task_id in self._by_task
 
+    def unattended(self, task_id: str) -> bool:
+        """Whether this task is open, of an earlier process, and nobody awaits it yet."""
+        entry = self._by_task.get(task_id)
+        return entry is not None and entry.ticket is None
+
     def receive(self, result: Result) -> list[Write]:
         """Note a result; one without data is none yet, one of a task not in the book is nothing."""
         if result.data is None:

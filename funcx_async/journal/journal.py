@@ -22,7 +22,6 @@ from funcx_async.core.book import Book, Entry, Outcome, Write
 from funcx_async.errors import ExecutorClosed, JournalUnusable
 from funcx_async.futures import FuncXFuture, running_loop
 from funcx_async.journal.failures import failure_of
-from funcx_async.journal.store import Store
 from funcx_async.journal.writer import Writer
 from funcx_async.models import Result
 
@@ -45,6 +44,8 @@ class Journal:
     """
 
     def __init__(self, path: Path, *, service_url: str, api: str) -> None:
+        from funcx_async.journal.store import Store  # SQLite is only for those who keep a journal
+
         self._path = path
         self._loop = asyncio.get_running_loop()
         self._ordered = 0
@@ -92,11 +93,11 @@ class Journal:
     async def accept(self, tasks: Iterable[tuple[AnyFuture, str]], task_group_id: str) -> None:
         """Have a receipt written down: futures with task ids.
 
-        Raises:
-            JournalUnusable: if it cannot be; the tasks run nevertheless.
+        Where that fails, the tasks run nevertheless, and this process awaits them.
         """
         self._write(self._book.accept(_keyed(tasks), task_group_id))
-        await self.committed()
+        with suppress(JournalUnusable):
+            await self.committed()
 
     def done(self, future: AnyFuture) -> None:
         """Take note that a future is settled, however that came."""
@@ -116,9 +117,9 @@ class Journal:
 
     # Outcomes -----------------------------------------------------------------------------------
 
-    def awaits(self, task_id: str) -> bool:
-        """Whether the outcome of this task is to be written down."""
-        return self._book.awaits(task_id)
+    def unattended(self, task_id: str) -> bool:
+        """Whether this is an open task of an earlier process that nobody awaits yet."""
+        return self._book.unattended(task_id)
 
     def receive(self, result: Result) -> None:
         """Have a result written down, if it is one of the journal's tasks."""

@@ -2,7 +2,8 @@
 
 One stream, so one consumer, for each task group in a process: several executors may share it.
 Deliveries and looked-up results meet submit receipts in the matcher; a delivery is acknowledged
-after its future is settled.
+after its future is settled and, where there is a journal, its result is on disk. The future does
+not wait for the disk: what is not acknowledged comes again.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import logging
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any, NoReturn, Protocol, TypeAlias, cast
 from weakref import WeakKeyDictionary
 
@@ -20,9 +22,11 @@ from funcx_async.core.matcher import Duplicate, Event, Fetch, Matcher, Noted, Or
 from funcx_async.errors import FuncXError
 from funcx_async.events import EventKind
 from funcx_async.futures import FuncXFuture
+from funcx_async.journal import Journal
 from funcx_async.messages import MalformedMessage, decode_result
 from funcx_async.models import Delivery, Result
 from funcx_async.results.consumer import Consumer, Tag
+from funcx_async.results.journals import Journals
 from funcx_async.results.lookup import Lookup
 from funcx_async.results.outcome import settle
 from funcx_async.results.reconciler import Reconciler
@@ -71,6 +75,11 @@ class Member(Protocol):
         ...
 
     @property
+    def journal(self) -> Journal | None:
+        """Where its results are written; None for an executor without a journal."""
+        ...
+
+    @property
     def counts(self) -> Counter[str]:
         """Where noteworthy things are counted, by name."""
         ...
@@ -102,6 +111,7 @@ class ResultStream:
         self._key = (service_url, task_group_id)
         self._loop = asyncio.get_running_loop()
         self._members: dict[Member, None] = {}
+        self._journals = Journals()
         self._last_member: Member
         self._host: asyncio.Task[None] | None = None
         self._matcher: Matcher[AnyFuture] = Matcher()
@@ -147,6 +157,7 @@ class ResultStream:
         """Have the stream serve this executor too."""
         self._members[member] = None
         self._last_member = member
+        self._keep_for_members()
         if self._host is None:
             self._host = self._loop.create_task(
                 self._run(), name=f"funcx:results:{self.task_group_id}"
@@ -157,6 +168,7 @@ class ResultStream:
         self._members.pop(member, None)
         host = self._host
         if self._members or host is None:
+            self._keep_for_members()
             return
         # From here on whoever wants the group makes a stream of its own. What this one has not
         # acknowledged the broker delivers there.
@@ -164,6 +176,7 @@ class ResultStream:
         if _shared[self._loop].get(self._key) is self:
             del _shared[self._loop][self._key]
         self._consumer.part()
+        await self._journals.committed()
         await self._consumer.flush()
         host.cancel()
         await asyncio.wait([host])
@@ -181,6 +194,11 @@ class ResultStream:
             tasks.create_task(self._consumer.consume_for_ever(), name="funcx:consume")
             tasks.create_task(self._consumer.acknowledge_for_ever(), name="funcx:acknowledge")
             tasks.create_task(self._reconciler.reconcile_for_ever(), name="funcx:reconcile")
+
+    def _keep_for_members(self) -> None:
+        self._journals = Journals(
+            member.journal for member in self._members if member.journal is not None
+        )
 
     def _member(self) -> Member:
         return next(iter(self._members), self._last_member)
@@ -231,6 +249,10 @@ class ResultStream:
             self._reconciler.missed()
         return results
 
+    def look_up_open(self) -> None:
+        """Have the service asked for all that is open, soon, and again until it answers."""
+        self._reconciler.missed()
+
     def knows(self, task_id: str) -> bool:
         """Whether this task is open here, or was not long ago."""
         return self._matcher.knows(task_id)
@@ -261,7 +283,7 @@ class ResultStream:
     def receive(self, results: Iterable[Result]) -> None:
         """Settle what awaits these results."""
         for result in results:
-            self._do(self._matcher.received(result))
+            self._received(result)
 
     async def _look_up(self, task_ids: Sequence[str]) -> int:
         done = 0
@@ -291,12 +313,23 @@ class ResultStream:
             result = Result(result.task_id, None)
         elif result.error_code is not None and delivery.timestamp is not None:
             result = replace(result, completion_t=str(delivery.timestamp))
+        self._received(result, tag)
+
+    def _received(self, result: Result, tag: Tag | None = None) -> None:
+        task_id = result.task_id
+        if self._journals:
+            unattended = self._journals.unattended(task_id) and not self._matcher.awaits(task_id)
+            self._journals.receive(result)
+            if unattended:
+                self._done_with(tag)
+                return
         self._do(self._matcher.received(result, tag))
 
     def _do(self, events: Iterable[Event[AnyFuture]]) -> None:
         for event in events:
             match event:
                 case Settled(tickets, result):
+                    self._journals.receive(result)  # it may have overtaken its receipt
                     for future in tickets:
                         settle(future, result)
                     self._done_with(self._reconciler.fetched(result.task_id))
@@ -313,7 +346,11 @@ class ResultStream:
         self._consumer.want(wanted=len(self._matcher) > 0)
 
     def _done_with(self, tag: object) -> None:
-        if tag is not None:
+        if tag is None:
+            return
+        if self._journals:
+            self._journals.when_committed(partial(self._consumer.done_with, cast("Tag", tag)))
+        else:
             self._consumer.done_with(cast("Tag", tag))
 
     def _reconnected(self) -> None:

@@ -145,7 +145,9 @@ def test_the_next_process_knows_what_this_one_wrote():
         ]
     )
     assert book.awaits("t")
+    assert book.unattended("t")
     assert not book.awaits("u")
+    assert not book.unattended("u")
     assert book.receive(Result("t", "1")) == [Settle(5, Result("t", "1"))]
     book.reserve("d", MINE, "endpoint")
     assert [entry.number for entry in book.unconfirmed()] == [3, 5, 6, 7]
