@@ -19,6 +19,7 @@ from yarl import URL
 from funcx_async.cancellation import cancel_requests, is_cancelled
 from funcx_async.core.acks import Ack
 from funcx_async.models import Delivery, ResultQueueAddress
+from funcx_async.results.bulk import SiftingTransport, can_sift
 from funcx_async.results.source import SourceLost
 
 _log = logging.getLogger(__name__)
@@ -44,6 +45,8 @@ class AmqpSource:
     Args:
         address: gives where the queue is, with fresh credentials; asked before each connection.
         port: gives the port to connect to instead of the service's choice, or None.
+        in_bulk: take deliveries out of the stream of bytes, many at a time, where aiormq allows
+            that; else each comes by way of aiormq, at many times the cost.
     """
 
     def __init__(
@@ -51,9 +54,11 @@ class AmqpSource:
         address: Callable[[], Awaitable[ResultQueueAddress]],
         *,
         port: Callable[[], int | None] = lambda: None,
+        in_bulk: bool = True,
     ) -> None:
         self._address = address
         self._port = port
+        self._in_bulk = in_bulk and can_sift()
 
     @asynccontextmanager
     async def open(self, task_group_id: str) -> AsyncIterator[AmqpDeliveries]:
@@ -68,6 +73,9 @@ class AmqpSource:
             raise SourceLost("the service's address of the queue is not understood") from None
         deliveries = AmqpDeliveries()
         connection = aio_pika.Connection(url)  # here, so that it is closed in whatever state
+        transport = SiftingTransport(deliveries.found)
+        if self._in_bulk:
+            connection.kwargs["transport_factory"] = transport
         try:
             with _losses_in_words(url):
                 async with asyncio.timeout(CONNECT_TIMEOUT):
@@ -75,13 +83,24 @@ class AmqpSource:
                     await deliveries.begin(connection, address.queue_prefix + task_group_id)
             yield deliveries
         finally:
+            if transport.reader is not None and transport.reader.met_something_strange:
+                self._in_bulk = False
+                _log.info(
+                    "the broker's stream is not understood; deliveries are read one by one from "
+                    "now on"
+                )
             await _close(connection)
 
 
 class AmqpDeliveries:
-    """The deliveries of one channel, collected between two looks."""
+    """The deliveries of one channel, collected between two looks.
+
+    Attributes:
+        in_bulk: how many of them were taken out of the stream of bytes.
+    """
 
     def __init__(self) -> None:
+        self.in_bulk = 0
         self._burst: list[Delivery] = []
         self._lost: str | None = None
         self._changed = asyncio.Event()
@@ -114,6 +133,12 @@ class AmqpDeliveries:
         with _losses_in_words():
             for ack in acks:
                 await self._channel.basic_ack(ack.tag, multiple=ack.multiple)
+
+    def found(self, deliveries: Sequence[Delivery]) -> None:
+        """Take deliveries that were found in the stream of bytes."""
+        self._burst += deliveries
+        self.in_bulk += len(deliveries)
+        self._changed.set()
 
     async def _delivered(self, message: aiormq.abc.DeliveredMessage) -> None:
         properties = message.header.properties

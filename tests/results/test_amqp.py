@@ -3,23 +3,33 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
 
 import aio_pika
 import pytest
+import trustme
+from yarl import URL
 
 from funcx_async.core.acks import Ack
 from funcx_async.local.broker import EmbeddedBroker
 from funcx_async.models import Delivery, ResultQueueAddress
+from funcx_async.results import amqp, sifter
 from funcx_async.results.amqp import PREFETCH, AmqpSource
+from funcx_async.results.bulk import SiftedReader
 from funcx_async.results.source import Deliveries, SourceLost
 from tests import brokers
+from tests.results.streams import message
 
 TIMEOUT = 20
 PREFIX = "funcx-async-test-"
+Opener = Callable[..., AmqpSource]
 
 
 @dataclass
@@ -59,6 +69,12 @@ async def group(request: pytest.FixtureRequest) -> AsyncIterator[Group]:
             await group.delete()
 
 
+@pytest.fixture(params=[True, False], ids=["in bulk", "one by one"])
+def source(request: pytest.FixtureRequest) -> Opener:
+    """Both ways of reading keep one contract."""
+    return partial(AmqpSource, in_bulk=request.param)
+
+
 async def collect(deliveries: Deliveries, count: int) -> list[Delivery]:
     got: list[Delivery] = []
     async with asyncio.timeout(TIMEOUT):
@@ -67,69 +83,71 @@ async def collect(deliveries: Deliveries, count: int) -> list[Delivery]:
     return got
 
 
-async def test_deliveries_come_in_order_with_rising_tags(group: Group):
+async def test_deliveries_come_in_order_with_rising_tags(group: Group, source: Opener):
     bodies = [str(number).encode() for number in range(300)]
     await group.publish(*bodies)
-    async with AmqpSource(group.address).open(group.id) as deliveries:
+    async with source(group.address).open(group.id) as deliveries:
         got = await collect(deliveries, 300)
     assert [delivery.body for delivery in got] == bodies
     assert [delivery.tag for delivery in got] == list(range(1, 301))
     assert not any(delivery.redelivered for delivery in got)
 
 
-async def test_timestamp_and_the_mark_of_high_assurance_are_read(group: Group):
+async def test_timestamp_and_the_mark_of_high_assurance_are_read(group: Group, source: Opener):
     when = datetime(2026, 11, 23, tzinfo=UTC)
     await group.publish(b"a", timestamp=when, headers={"high_assurance": True})
     await group.publish(b"b", headers={"high_assurance": False, "other": 1})
-    async with AmqpSource(group.address).open(group.id) as deliveries:
+    async with source(group.address).open(group.id) as deliveries:
         first, second = await collect(deliveries, 2)
     assert (first.timestamp, first.high_assurance) == (int(when.timestamp()), True)
     assert (second.timestamp, second.high_assurance) == (None, False)
 
 
-async def test_a_large_result_arrives_whole(group: Group):
+async def test_a_large_result_arrives_whole(group: Group, source: Opener):
     body = bytes(range(256)) * 40_000
     await group.publish(body)
-    async with AmqpSource(group.address).open(group.id) as deliveries:
+    async with source(group.address).open(group.id) as deliveries:
         assert (await collect(deliveries, 1))[0].body == body
 
 
-async def test_what_is_not_acknowledged_is_delivered_again_marked_as_such(group: Group):
+async def test_what_is_not_acknowledged_is_delivered_again_marked_as_such(
+    group: Group, source: Opener
+):
     await group.publish(b"1", b"2", b"3", b"4")
-    source = AmqpSource(group.address)
-    async with source.open(group.id) as deliveries:
+    opener = source(group.address)
+    async with opener.open(group.id) as deliveries:
         await collect(deliveries, 4)
         await deliveries.acknowledge([Ack(2, multiple=True), Ack(4, multiple=False)])
-    async with source.open(group.id) as deliveries:
+    async with opener.open(group.id) as deliveries:
         (again,) = await collect(deliveries, 1)
     assert (again.body, again.redelivered) == (b"3", True)
 
 
-async def test_credentials_are_fetched_for_each_connection(group: Group):
-    source = AmqpSource(group.address)
+async def test_credentials_are_fetched_for_each_connection(group: Group, source: Opener):
+    opener = source(group.address)
     for _ in range(3):
-        async with source.open(group.id):
+        async with opener.open(group.id):
             pass
     assert group.asked == 3
 
 
-async def test_what_is_on_the_way_is_bounded(group: Group):
+async def test_what_is_on_the_way_is_bounded(group: Group, source: Opener):
     await group.publish(*[b"x"] * (PREFETCH + 100))
-    async with AmqpSource(group.address).open(group.id) as deliveries:
+    async with source(group.address).open(group.id) as deliveries:
         got = await collect(deliveries, PREFETCH)
         assert len(got) == PREFETCH
         await deliveries.acknowledge([Ack(PREFETCH, multiple=True)])
         assert len(await collect(deliveries, 100)) == 100
 
 
-async def test_a_queue_that_is_missing_is_a_loss_in_words(group: Group):
+async def test_a_queue_that_is_missing_is_a_loss_in_words(group: Group, source: Opener):
     with pytest.raises(SourceLost, match=r"(?i)no queue"):
-        async with AmqpSource(group.address).open("no such group"):
+        async with source(group.address).open("no such group"):
             pass
 
 
-async def test_a_queue_that_is_deleted_is_a_loss(group: Group):
-    async with AmqpSource(group.address).open(group.id) as deliveries:
+async def test_a_queue_that_is_deleted_is_a_loss(group: Group, source: Opener):
+    async with source(group.address).open(group.id) as deliveries:
         waiting = asyncio.create_task(deliveries.next_burst())
         await group.delete()
         with pytest.raises(SourceLost, match="cancelled"):
@@ -138,26 +156,28 @@ async def test_a_queue_that_is_deleted_is_a_loss(group: Group):
             await deliveries.acknowledge([Ack(1, multiple=True)])
 
 
-async def test_a_wrong_password_is_a_loss_that_does_not_tell_the_password(group: Group):
+async def test_a_wrong_password_is_a_loss_that_does_not_tell_the_password(
+    group: Group, source: Opener
+):
     async def wrong() -> ResultQueueAddress:
         url = group.url.partition("@")[2]
         return ResultQueueAddress(PREFIX, f"amqp://somebody:hush-hush@{url}")
 
     with pytest.raises(SourceLost) as caught:
-        async with AmqpSource(wrong).open(group.id):
+        async with source(wrong).open(group.id):
             pass
     assert "hush-hush" not in str(caught.value)
 
 
-async def test_nobody_listening_is_a_loss(group: Group):
+async def test_nobody_listening_is_a_loss(group: Group, source: Opener):
     with pytest.raises(SourceLost, match=r"127\.0\.0\.1|localhost"):
-        async with AmqpSource(group.address, port=lambda: 9).open(group.id):
+        async with source(group.address, port=lambda: 9).open(group.id):
             pass
 
 
-async def test_what_came_before_a_loss_is_still_given(group: Group):
+async def test_what_came_before_a_loss_is_still_given(group: Group, source: Opener):
     await group.publish(b"last words")
-    async with AmqpSource(group.address).open(group.id) as deliveries:
+    async with source(group.address).open(group.id) as deliveries:
         first = await collect(deliveries, 1)
         await group.delete()
         with pytest.raises(SourceLost):
@@ -176,7 +196,7 @@ Fault = Callable[[EmbeddedBroker, str], object]
         pytest.param(lambda broker, queue: broker.cancel_consumers(queue), id="cancel consumer"),
     ],
 )
-async def test_every_kind_of_loss_ends_the_wait(fault: Fault):
+async def test_every_kind_of_loss_ends_the_wait(fault: Fault, source: Opener):
     async with EmbeddedBroker() as broker:
         broker.add_user("u", "p")
         broker.declare_queue(PREFIX + "g")
@@ -184,7 +204,7 @@ async def test_every_kind_of_loss_ends_the_wait(fault: Fault):
         async def address() -> ResultQueueAddress:
             return ResultQueueAddress(PREFIX, broker.url("u", "p"))
 
-        async with AmqpSource(address).open("g") as deliveries:
+        async with source(address).open("g") as deliveries:
             waiting: Awaitable[object] = asyncio.create_task(deliveries.next_burst())
             await asyncio.sleep(0)
             fault(broker, PREFIX + "g")
@@ -193,7 +213,7 @@ async def test_every_kind_of_loss_ends_the_wait(fault: Fault):
 
 
 @pytest.mark.parametrize("fault", [True, False], ids=["while it breaks", "while all is well"])
-async def test_whenever_it_is_cancelled_it_ends(fault: bool):
+async def test_whenever_it_is_cancelled_it_ends(fault: bool, source: Opener):
     """aiormq swallows a cancellation at some moments."""
     async with EmbeddedBroker() as broker:
         broker.add_user("u", "p")
@@ -203,7 +223,7 @@ async def test_whenever_it_is_cancelled_it_ends(fault: bool):
             return ResultQueueAddress(PREFIX, broker.url("u", "p"))
 
         async def consume() -> None:
-            async with AmqpSource(address).open("g") as deliveries:
+            async with source(address).open("g") as deliveries:
                 while True:
                     await deliveries.next_burst()
 
@@ -217,3 +237,103 @@ async def test_whenever_it_is_cancelled_it_ends(fault: bool):
             done, _ = await asyncio.wait([consuming], timeout=TIMEOUT)
             assert done, f"it goes on after {moment} steps"
             assert consuming.cancelled() or isinstance(consuming.exception(), SourceLost)
+
+
+# In bulk ------------------------------------------------------------------------------------------
+
+
+async def test_this_aiormq_lets_deliveries_be_taken_in_bulk(group: Group):
+    """If this fails, a new aiormq or aio-pika has changed underneath: all still works, slowly."""
+    await group.publish(*[b"x"] * 100)
+    async with AmqpSource(group.address).open(group.id) as deliveries:
+        await collect(deliveries, 100)
+    assert deliveries.in_bulk == 100
+
+
+async def test_where_aiormq_does_not_deliveries_come_one_by_one(
+    group: Group, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(amqp, "can_sift", lambda: False)
+    await group.publish(b"x")
+    async with AmqpSource(group.address).open(group.id) as deliveries:
+        assert (await collect(deliveries, 1))[0].body == b"x"
+    assert deliveries.in_bulk == 0
+
+
+async def test_through_tls_as_well(tmp_path: Path, source: Opener):
+    authority = trustme.CA()
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    authority.cert_pem.write_to_path(tmp_path / "authority.pem")
+    async with EmbeddedBroker() as broker, tls_before(broker, context) as port:
+        broker.add_user("u", "p")
+        broker.declare_queue(PREFIX + "g")
+        for number in range(50):
+            broker.publish(PREFIX + "g", bytes([number]) * 10_000)
+
+        async def address() -> ResultQueueAddress:
+            query = f"cafile={tmp_path / 'authority.pem'}"
+            return ResultQueueAddress(PREFIX, f"amqps://u:p@127.0.0.1:{port}/?{query}")
+
+        async with source(address).open("g") as deliveries:
+            got = await collect(deliveries, 50)
+        assert [delivery.body for delivery in got] == [bytes([n]) * 10_000 for n in range(50)]
+
+
+@asynccontextmanager
+async def tls_before(broker: EmbeddedBroker, context: ssl.SSLContext) -> AsyncIterator[int]:
+    """A port where TLS ends, and what comes out goes to the broker."""
+    where = URL(broker.url("u", "p"))
+    pumps: set[asyncio.Task[None]] = set()
+
+    async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(ConnectionError):
+            while received := await reader.read(65_536):
+                writer.write(received)
+                await writer.drain()
+        writer.close()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        inner_reader, inner_writer = await asyncio.open_connection(where.host, where.port)
+        for one, other in ((reader, inner_writer), (inner_reader, writer)):
+            pumps.add(asyncio.create_task(pump(one, other)))
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0, ssl=context) as server:
+        yield server.sockets[0].getsockname()[1]
+        await asyncio.gather(*pumps)
+
+
+async def test_a_broker_whose_stream_is_strange_is_read_one_by_one_from_then_on(
+    group: Group, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    caplog.set_level("INFO", "funcx_async")
+    opener = AmqpSource(group.address)
+    monkeypatch.setattr(sifter, "LARGEST_FRAME", 10)
+    for text in (b"1", b"2"):
+        await group.publish(text)
+        async with opener.open(group.id) as deliveries:
+            got = await collect(deliveries, 1)
+            await deliveries.acknowledge([Ack(1, multiple=True)])
+        assert (got[0].body, deliveries.in_bulk) == (text, 0)
+        monkeypatch.undo()
+    assert "one by one" in caplog.text
+
+
+async def test_whoever_watches_for_signs_of_life_sees_one_now_and_then():
+    times = iter([0.0, 0.5, 1.5, 1.5, 2.0])
+    found: list[Delivery] = []
+    reader = SiftedReader(found.extend, lambda: next(times))
+    for tag in range(1, 4):
+        reader.feed_data(message(tag, b"x"))
+    reader.feed_eof()
+    assert [delivery.tag for delivery in found] == [1, 2, 3]
+    assert await reader.read() == bytes.fromhex("08 0000 00000000 ce")
+
+
+async def test_a_frame_that_is_cut_off_by_the_end_is_passed_on():
+    found: list[Delivery] = []
+    reader = SiftedReader(found.extend, lambda: 0.0)
+    reader.feed_data(message(1, b"x")[:-1])
+    reader.feed_eof()
+    assert not found
+    assert len(await reader.read()) == 8
