@@ -8,8 +8,8 @@ runs tasks on whatever Python it has.
 
 from __future__ import annotations
 
-import asyncio
 import platform
+import struct
 import sys
 from collections.abc import Mapping
 from functools import cache
@@ -20,15 +20,17 @@ from funcx_async.registration import DIALECT_VERSION
 GLOBUS_SDK_VERSION = "4.9.1"
 """The version of globus-sdk that goes with the official SDK whose requests ours equal."""
 
-
-async def runtime_here() -> Mapping[str, Any]:
-    """Describe this Python and this machine; all values are made of JSON's types."""
-    # The first description starts programs that tell of the machine: not on the loop's thread.
-    return _described() if _described.cache_info().currsize else await asyncio.to_thread(_described)
+_LINKAGE = {"linux": "ELF", "win32": "WindowsPE"}
+"""The format of programs, where there is one alone."""
 
 
 @cache
-def _described() -> Mapping[str, Any]:
+def runtime_here() -> Mapping[str, Any]:
+    """Describe this Python and this machine; all values are made of JSON's types.
+
+    No program is started for it, as Python's own ``platform`` would to tell the architecture and
+    the processor: that would block the event loop, and fail while the interpreter ends.
+    """
     return {
         "globus_compute_sdk_version": DIALECT_VERSION,
         "globus_sdk_version": GLOBUS_SDK_VERSION,
@@ -42,11 +44,11 @@ def _described() -> Mapping[str, Any]:
             "compiler": platform.python_compiler(),
         },
         "platform": {
-            "architecture": list(platform.architecture()),
+            "architecture": [f"{8 * struct.calcsize('P')}bit", _LINKAGE.get(sys.platform, "")],
             "machine": platform.machine(),
             "node": platform.node(),
             "platform": platform.platform(),
-            "processor": platform.processor(),
+            "processor": "",
             "release": platform.release(),
         },
     }

@@ -91,6 +91,11 @@ class FunctionRoutes(Routes):
 
         What the service says about a function of a high-assurance endpoint goes to the log, as a
         warning.
+
+        Example::
+
+            registration = registration_of(add, FuncXSerializer(), public=True)
+            function_id = await client.register(registration)
         """
         path, body = self.dialect.registration(registration)
         what = f"registering the function {registration.function_name!r}"

@@ -72,7 +72,7 @@ class TaskRoutes(Routes):
             resource_specification,
             user_endpoint_config,
             result_serializers,
-            await self._runtime() if user_runtime is None else user_runtime,
+            self._runtime() if user_runtime is None else user_runtime,
         )
         what = f"submitting {len(order)} task(s) to the endpoint {endpoint_id}"
         path, body = self.dialect.submit(order)
@@ -149,13 +149,18 @@ class TaskRoutes(Routes):
             task_id: document.to_status(task_id) for task_id, document in answer.results.items()
         }
 
-    async def _runtime(self) -> Mapping[str, Any] | None:
+    def _runtime(self) -> Mapping[str, Any] | None:
         if not self.dialect.takes_options:
             return None
-        return await runtime_here() if self._user_runtime is None else self._user_runtime
+        return runtime_here() if self._user_runtime is None else self._user_runtime
 
     async def get_task_group(self, task_group_id: str | UUID) -> list[str]:
-        """Give the ids of all tasks of a group; raises as :meth:`list_task_group`."""
+        """Give the ids of all tasks of a group; raises as :meth:`list_task_group`.
+
+        Example::
+
+            print(len(await client.get_task_group(receipt.task_group_id)), "tasks")
+        """
         return [task.task_id for task in await self.list_task_group(task_group_id)]
 
     async def list_task_group(self, task_group_id: str | UUID) -> list[ListedTask]:
@@ -165,6 +170,11 @@ class TaskRoutes(Routes):
             ValueError: if the service answers for another group.
             NotFound: if it does not know the group.
             FuncXError: as every request.
+
+        Example::
+
+            for task in await client.list_task_group(task_group_id):
+                print(task.task_id, task.created_at)
         """
         group = in_path(task_group_id, "task group")
         answer = await self._rest.read(
@@ -184,6 +194,11 @@ class TaskRoutes(Routes):
 
         Raises:
             FuncXError: as every request.
+
+        Example::
+
+            address = await client.get_result_queue_address()
+            print(address.queue_prefix)
         """
         answer = await self._rest.read(
             "GET",

@@ -107,6 +107,7 @@ def without_versions_of_python(asked: list[Asked]) -> list[Asked]:
             assert set(runtime.pop("python")) >= {"version", "version_tuple"}
             runtime.pop("python_version")
             runtime["platform"].pop("platform")  # names the C library of the interpreter
+            runtime["platform"].pop("processor")  # ours starts no program to learn it
     return asked
 
 
