@@ -52,6 +52,11 @@ class LocalService:
         """The endpoint whose tasks the worker processes run."""
         return self.asynchronous.endpoint_id
 
+    @property
+    def agent_environment(self) -> dict[str, str]:
+        """The environment variables that point an official endpoint agent at this service."""
+        return self.asynchronous.agent_environment
+
     def close(self) -> None:
         """Close its clients, its sockets and its processes; tasks that run are ended."""
         try:

@@ -92,3 +92,12 @@ def not_permitted(function_id: str, endpoint_id: str) -> Refusal:
     """The refusal of a function that is not on the endpoint's whitelist."""
     msg = f"the endpoint {endpoint_id} has a whitelist, and function {function_id} is not on it"
     return Refusal("FUNCTION_NOT_PERMITTED", msg, error_args=[function_id, endpoint_id])
+
+
+def no_agents() -> Refusal:
+    """The refusal of a service that was not started for agents."""
+    msg = (
+        "this local service takes no endpoint agents; start it with agents=True and the amqp_url "
+        "of a RabbitMQ"
+    )
+    return Refusal("ENDPOINT_ACCESS_FORBIDDEN", msg)

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import getpass
 import logging
-import platform
 import secrets
-import time
 import uuid
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
@@ -22,13 +19,13 @@ from starlette.types import Scope
 
 from funcx_async.local.agents.agents import Agents
 from funcx_async.local.agents.login import LoginWeb
-from funcx_async.local.agents.registering import AgentWeb, described
+from funcx_async.local.agents.registering import AgentWeb
 from funcx_async.local.bodies import Submission, TaskIds, read_body, read_v3_body
 from funcx_async.local.classic import ClassicWeb
 from funcx_async.local.dispatch import Dispatch
+from funcx_async.local.endpoints import EndpointWeb
 from funcx_async.local.functions import FunctionWeb
 from funcx_async.local.publisher import QUEUE_PREFIX, Publisher
-from funcx_async.local.records import Endpoint
 from funcx_async.local.refusals import Refusal, not_permitted, unknown
 from funcx_async.local.replies import Cut, Document, path_uuid, v3_path_uuid
 from funcx_async.local.store import Store
@@ -86,26 +83,19 @@ class Web:
         get, post, v3 = ["GET"], ["POST"], "/v3/endpoints/{endpoint}"
         further = [
             *FunctionWeb(self._store).routes(),
+            *EndpointWeb(self._store, self._pool, self._agents, self._switches).routes(),
             *ClassicWeb(self._store, self._dispatch).routes(),
             *AgentWeb(self._store, self._agents).routes(),
-            *(LoginWeb(token).routes() if self._agents is not None else ()),
+            *LoginWeb(token, taken=self._agents is not None).routes(),
         ]
         return [
             self._route("/v2/version", get, "version", self._version, public=True),
             self._route(f"{v3}/submit", post, "submit", self._submit),
-            self._route(
-                f"{v3}/allowed_functions", get, "allowed_functions", self._allowed_functions
-            ),
             self._route("/v2/tasks/{task}", get, "tasks", self._task),
             self._route("/v2/batch_status", post, "batch_status", self._batch_status),
             self._route("/v2/taskgroup/{group}", get, "taskgroup", self._task_group),
             self._route(
                 "/v2/get_amqp_result_connection_url", get, "amqp_url", self._connection_url
-            ),
-            self._route("/v2/endpoints", get, "endpoints", self._endpoints),
-            self._route("/v2/endpoints/{endpoint}", get, "endpoint", self._endpoint),
-            self._route(
-                "/v2/endpoints/{endpoint}/status", get, "endpoint_status", self._endpoint_status
             ),
             *(self._route(*route[:4], public=route.public) for route in further),
         ]
@@ -182,13 +172,6 @@ class Web:
             "tasks": tasks,
         }
 
-    async def _allowed_functions(self, request: Request) -> Any:
-        endpoint_id = v3_path_uuid(request, "endpoint")
-        if self._store.endpoint(endpoint_id) is None:
-            raise unknown("ENDPOINT", endpoint_id)
-        allowed = self._store.whitelist(endpoint_id)
-        return {"endpoint_id": endpoint_id, "restricted": bool(allowed), "functions": allowed}
-
     async def _task(self, request: Request) -> Any:
         task_id = path_uuid(request, "task")
         if self._store.task(task_id) is None:
@@ -215,81 +198,6 @@ class Web:
 
     async def _connection_url(self, request: Request) -> Any:
         return {"queue_prefix": QUEUE_PREFIX, "connection_url": self._publisher.connection_url()}
-
-    async def _endpoints(self, request: Request) -> Any:
-        role = request.query_params.get("role", "owner")
-        if role not in ("any", "owner"):  # whoever has the token owns everything here
-            raise Refusal("REQUEST_MALFORMED", f"there is no role {role!r}, but any and owner")
-        return [
-            {"uuid": each.id, "name": each.name, "display_name": each.name, "owner": "local"}
-            for each in self._store.endpoints()
-        ]
-
-    async def _endpoint(self, request: Request) -> Any:
-        endpoint = self._known_endpoint(request)
-        if endpoint.registration is not None:
-            return described(endpoint)
-        return {
-            "uuid": endpoint.id,
-            "name": endpoint.name,
-            "display_name": endpoint.name,
-            "multi_user": False,
-            "public": False,
-            "endpoint_config": {"workers": len(self._pool.process_ids)},
-            "user_config_template": None,
-            "user_config_schema": None,
-            "description": "Worker processes of the local service",
-            "hostname": platform.node(),
-            "local_user": _local_user(),
-            "ip_address": "127.0.0.1",
-            "endpoint_version": version("funcx-async"),
-            "sdk_version": version("funcx-async"),
-            "python_version": platform.python_version(),
-            "dill_version": version("dill"),
-            "subscription_uuid": None,
-        }
-
-    async def _endpoint_status(self, request: Request) -> Any:
-        endpoint = self._known_endpoint(request)
-        if endpoint.registration is not None:
-            return self._agent_status(endpoint.id)
-        workers, busy = len(self._pool.process_ids), len(self._pool.running)
-        report = {
-            "total_workers": workers,
-            "idle_workers": workers - busy,
-            "pending_tasks": self._pool.queued,
-            "outstanding_tasks": self._pool.queued + busy,
-            "managers": 1,
-            "timestamp": time.time(),
-        }
-        return {
-            "status": "offline" if self._switches.offline else "online",
-            "details": report,
-            "logs": [report],  # what classic clients look at
-        }
-
-    def _agent_status(self, endpoint_id: str) -> dict[str, Any]:
-        agent = None if self._agents is None else self._agents.get(endpoint_id)
-        if agent is None:
-            return {"status": "offline", "details": {}, "logs": []}
-        waiting = {"pending_tasks": agent.open, "outstanding_tasks": agent.open}
-        report = {**agent.workers, **waiting, "timestamp": time.time()}
-        status = "online" if agent.online else "offline"
-        return {"status": status, "details": report, "logs": [report]}
-
-    def _known_endpoint(self, request: Request) -> Endpoint:
-        endpoint_id = path_uuid(request, "endpoint")
-        endpoint = self._store.endpoint(endpoint_id)
-        if endpoint is None:
-            raise unknown("ENDPOINT", endpoint_id)
-        return endpoint
-
-
-def _local_user() -> str | None:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # as in a container that runs as an unknown number
-        return None
 
 
 def _refused(refusal: Refusal) -> Document:

@@ -135,7 +135,7 @@ class Link:
                 await channel.default_exchange.publish(message, queue, mandatory=True)
             except aio_pika.exceptions.DeliveryError:
                 await self._declare(channel, queue=queue)  # somebody deleted it
-                raise
+                await channel.default_exchange.publish(message, queue, mandatory=True)
             if done is not None:
                 done()
 
@@ -162,7 +162,9 @@ class Link:
         self._consuming.clear()
         self._connection = await aio_pika.connect(self._url, timeout=10)
         self._connection.close_callbacks.add(lambda *_: self._wake.set())
-        self._channel = await self._connection.channel(publisher_confirms=True)
+        self._channel = await self._connection.channel(
+            publisher_confirms=True, on_return_raises=True
+        )
         self._channel.close_callbacks.add(lambda *_: self._wake.set())
         await self._channel.set_qos(prefetch_count=PREFETCH)
 

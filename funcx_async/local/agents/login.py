@@ -15,7 +15,7 @@ from urllib.parse import parse_qs, urlsplit
 from starlette.requests import Request
 
 from funcx_async.local.agents.messages import IDENTITY, USERNAME
-from funcx_async.local.refusals import Refusal
+from funcx_async.local.refusals import Refusal, no_agents
 from funcx_async.local.replies import PlainRoute
 
 CLIENT_ID: Final = IDENTITY
@@ -48,10 +48,12 @@ class LoginWeb:
 
     Args:
         token: the bearer token of the service.
+        taken: whether the service takes agents.
     """
 
-    def __init__(self, token: str) -> None:
+    def __init__(self, token: str, *, taken: bool) -> None:
         self._token = token
+        self._taken = taken
 
     def routes(self) -> list[PlainRoute]:
         """Every route."""
@@ -64,6 +66,8 @@ class LoginWeb:
         ]
 
     async def _log_in(self, request: Request) -> Any:
+        if not self._taken:
+            raise no_agents()
         self._check(request)
         form = parse_qs((await request.body()).decode("utf-8", "replace"))
         if form.get("grant_type") != ["client_credentials"]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import msgspec
 
@@ -27,7 +27,7 @@ class Report:
     Attributes:
         endpoint_id: the agent or user endpoint that it is about.
         period: seconds until the next; 0 from an agent that stops.
-        session: which process sent it, where it says; a process started again is another.
+        session: which process sent it; one started again is another.
         active: False from a user endpoint that stops.
         error: why a user endpoint did not start.
         state: what it tells of its workers.
@@ -35,7 +35,7 @@ class Report:
 
     endpoint_id: str
     period: float = STANDARD_PERIOD
-    session: str | None = None
+    session: str = ""
     active: bool = True
     error: str | None = None
     state: Mapping[str, Any] = field(default_factory=dict)
@@ -56,7 +56,7 @@ class _Fields(msgspec.Struct):
 
 
 class _Envelope(msgspec.Struct):
-    message_type: str
+    message_type: Literal["ep_status_report"]
     data: _Fields
 
 
@@ -68,14 +68,19 @@ def read_report(body: bytes) -> Report:
     """
     if body[:1] != b"\x01":
         raise ValueError("its first byte is not 1")
-    data = msgspec.json.decode(body[1:], type=_Envelope).data
-    everything = data.global_state or data.ep_status_report or {}
-    state = msgspec.convert(everything, _State)
-    session = None
-    if state.posix_pid is not None:
-        session = f"{state.posix_pid} {state.start_iso}"
+    try:
+        data = msgspec.json.decode(body[1:], type=_Envelope).data
+        everything = data.global_state or data.ep_status_report or {}
+        state = msgspec.convert(everything, _State)
+    except msgspec.MsgspecError as error:
+        raise ValueError(str(error)) from error
     return Report(
-        data.endpoint_id, state.heartbeat_period, session, state.active, state.error, everything
+        data.endpoint_id,
+        max(0.0, state.heartbeat_period),
+        f"{state.posix_pid} {state.start_iso}",
+        state.active,
+        state.error,
+        everything,
     )
 
 

@@ -10,7 +10,7 @@ from starlette.requests import Request
 from funcx_async.local.agents.agents import Agents, not_an_agent
 from funcx_async.local.bodies import read_body, read_v3_body
 from funcx_async.local.records import Endpoint
-from funcx_async.local.refusals import Invalid, Refusal, unknown
+from funcx_async.local.refusals import Invalid, no_agents, unknown
 from funcx_async.local.replies import PlainRoute, path_uuid, uuid_of, v3_path_uuid
 from funcx_async.local.store import Store
 
@@ -135,12 +135,3 @@ def described(endpoint: Endpoint) -> dict[str, Any]:
         "description": None,
         **told,
     }
-
-
-def no_agents() -> Refusal:
-    """The refusal of a service that was not started for agents."""
-    msg = (
-        "this local service takes no endpoint agents; start it with agents=True and the amqp_url "
-        "of a RabbitMQ"
-    )
-    return Refusal("ENDPOINT_ACCESS_FORBIDDEN", msg)
