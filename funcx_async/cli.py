@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from funcx_async.logins import AUTHORIZATION_PARAMETERS, option_of, parameters_of
 
@@ -21,6 +22,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     if chosen.command == "local":
         return asyncio.run(_serve(chosen))
+    if chosen.command == "doctor":
+        return asyncio.run(_look(chosen))
     return _account(chosen)
 
 
@@ -46,8 +49,39 @@ def _parser() -> argparse.ArgumentParser:
         default=":memory:",
         help="file that outlives the service, its token included (default: none)",
     )
+    _add_doctor(commands)
     _add_account(commands)
     return parser
+
+
+def _add_doctor(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    doctor = commands.add_parser(
+        "doctor",
+        help="look at the service as whoever is logged in",
+        description="Look at each fact that this package takes for granted of the service without "
+        "having seen it. Registers two functions and runs a dozen small tasks.",
+    )
+    doctor.add_argument(
+        "--contract", action="store_true", required=True, help="look at those facts"
+    )
+    doctor.add_argument("--endpoint", help="the endpoint to use (default: the environment's)")
+    doctor.add_argument("--json", type=Path, help="file to keep what was found in")
+
+
+async def _look(chosen: argparse.Namespace) -> int:
+    """Print what a service does; 1 if a fact differs, 2 if nothing could be looked at."""
+    from funcx_async.contract import look_from_here
+    from funcx_async.errors import FuncXError
+
+    try:
+        findings = await look_from_here(chosen.endpoint, os.environ)
+        print(findings.to_markdown())  # noqa: T201
+        if chosen.json is not None:
+            await asyncio.to_thread(chosen.json.write_text, findings.to_json())
+    except (FuncXError, OSError, ValueError) as error:
+        print(f"The service cannot be looked at: {error}", file=sys.stderr)  # noqa: T201
+        return 2
+    return 1 if findings.differing else 0
 
 
 def _add_account(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

@@ -76,7 +76,7 @@ LEVELS = [
     "session",
     "registering",
     "executor",
-    "local",
+    "contract local",
     "blocking cli __init__",
     "__main__",
 ]
