@@ -42,8 +42,9 @@ def test_an_example_runs(example: Path, tmp_path: Path):
     assert run(example, tmp_path)
 
 
-def test_the_programs_of_the_readme_run(tmp_path: Path):
-    programs = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+@pytest.mark.parametrize("page", ["README.md", "docs/journal.md"])
+def test_the_programs_of_a_page_run(page: str, tmp_path: Path):
+    programs = re.findall(r"```python\n(.*?)```", (ROOT / page).read_text(), re.DOTALL)
     assert programs
     for number, text in enumerate(programs):
         program = tmp_path / f"program{number}.py"
