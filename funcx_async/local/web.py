@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import Scope
@@ -114,6 +114,8 @@ class Web:
                 response = answered if isinstance(answered, Document) else Document(answered)
             except Refusal as refusal:
                 response = _refused(refusal)
+            except ClientDisconnect:
+                return Cut(self._cut)  # in the middle of its request: there is nobody to answer
             reply = await self._switches.leaving(name)
             if reply is Reply.LOST:
                 return Cut(self._cut)

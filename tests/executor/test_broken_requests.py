@@ -106,7 +106,7 @@ async def test_a_registration_is_repeated_freely(service: LocalService):
     ],
 )
 async def test_a_request_that_breaks_off_is_not_sent_twice(
-    service: LocalService, api, how: str, after: int
+    service: LocalService, api, how: str, after: int, caplog: pytest.LogCaptureFixture
 ):
     async with wired(service, api=api) as wire:
         await wire.sums(1)
@@ -116,6 +116,7 @@ async def test_a_request_that_breaks_off_is_not_sent_twice(
         await wire.rest.seen("struck")
         assert wire.accepted == 1, "half a request is none"
         await wire.sums(3)
+    assert not [record for record in caplog.records if "ASGI" in record.message]
 
 
 @pytest.mark.parametrize(
