@@ -14,6 +14,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from benchmarks.rabbitmq import PLACES
+
 VARIABLE = "FUNCX_ASYNC_RABBITMQ_URL"
 STANDARD_URL = "amqp://guest:guest@127.0.0.1:5672/"
 
@@ -42,6 +44,12 @@ def present() -> bool:
 def with_rabbitmq(*others: str) -> list[str]:
     """Parameters for tests that run on several brokers, RabbitMQ last if it is to be tested."""
     return [*others, "rabbitmq"] if present() or promised() else list(others)
+
+
+def with_own_node(*seeds: int) -> list[int]:
+    """Parameters for tests that start a RabbitMQ of their own: none where it is not installed."""
+    installed = any(os.access(place, os.X_OK) for place in PLACES)
+    return list(seeds) if installed or promised() else []
 
 
 def note() -> str:
