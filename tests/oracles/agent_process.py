@@ -91,6 +91,11 @@ class AgentProcess:
         self._process.terminate()
         return await asyncio.wait_for(self._process.wait(), LIMIT)
 
+    async def ended(self) -> None:
+        """Return when it has ended by itself."""
+        assert self._process is not None
+        await asyncio.wait_for(self._process.wait(), LIMIT)
+
     async def kill(self) -> None:
         """Kill it with all its processes, at once."""
         for path in self._base.glob("*/daemon.pid"):

@@ -14,6 +14,7 @@ import pytest
 from funcx_async import FuncXExecutor, TaskExecutionFailed, gather
 from funcx_async.local import LocalService
 from tests import brokers
+from tests.local.dialogue import rest_of
 from tests.oracles.agent_process import (
     AgentProcess,
     agent_process,
@@ -147,6 +148,9 @@ async def test_a_thousand_tasks_a_crash_and_a_killed_agent(tmp_path, service, sw
                     await agent.start(service)
                     assert await asyncio.wait_for(waiting, LIMIT) == 42
                 await survive_a_kill(agent, service, executor, switchboard)
+            async with rest_of(service) as rest:
+                await rest.http.post(f"/v3/endpoints/{endpoint_id}/lock")
+            await agent.ended()
         except BaseException:
             print(agent.log)
             raise

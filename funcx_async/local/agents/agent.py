@@ -69,6 +69,7 @@ class Agent:
         self._settle = settle
         self._note = note
         self._was_online = False
+        self._shut_out = False
         self._heard: float | None = None
         self._period = STANDARD_PERIOD
         self._user_endpoints: dict[str, UserEndpoint] = {}
@@ -97,10 +98,11 @@ class Agent:
     @property
     def workers(self) -> dict[str, Any]:
         """What its user endpoints told of their workers, summed up."""
-        states = self._workers.values()
-        total = sum(state.get("total_workers") or 0 for state in states)
-        idle = sum(state.get("idle_workers") or 0 for state in states)
-        return {"total_workers": total, "idle_workers": idle, "managers": len(self._workers)}
+        totals = {
+            name: sum(_number(state.get(name)) for state in self._workers.values())
+            for name in ("total_workers", "idle_workers")
+        }
+        return {**totals, "managers": len(self._workers)}
 
     def attach(self) -> None:
         """Have its queues declared, and take what comes through them."""
@@ -127,16 +129,17 @@ class Agent:
     def shut_out(self) -> None:
         """Delete its command queue, without which an agent ends."""
         self._link.delete(self._queues.commands)
+        self._shut_out = True
         self._heard = None
+        self.tick()
 
     def began(self) -> dict[str, Any]:
         """It has registered, so it was started anew; what to answer."""
-        self._heard = None
-        self.tick()
+        self.shut_out()  # the one before, with the commands to it
+        self._shut_out = False
         for user_endpoint in self._user_endpoints.values():
             user_endpoint.agent_began()
         self._workers.clear()
-        self.shut_out()  # commands to the one before
         self.attach()
         return self._queues.registration()
 
@@ -173,7 +176,7 @@ class Agent:
     def _own_heartbeat(self, report: Report) -> None:
         if report.error is not None:
             logger.warning("The agent %s does not start: %s", self.endpoint_id, report.error)
-        if report.error is not None or report.period <= 0:
+        if report.error is not None or report.period <= 0 or self._shut_out:
             self._heard = None
         else:
             self._heard, self._period = time.monotonic(), report.period
@@ -307,3 +310,7 @@ class Agent:
             self._user_endpoints[entry.id] = known
             self._entries[entry.id] = entry
         return known
+
+
+def _number(told: object) -> int:
+    return told if isinstance(told, int) else 0

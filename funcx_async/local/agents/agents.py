@@ -76,9 +76,6 @@ class Agents:
                 await self._link.done()
         await self._link.aclose()
 
-    def __getitem__(self, endpoint_id: str) -> Agent:
-        return self._agents[endpoint_id]
-
     def get(self, endpoint_id: str) -> Agent | None:
         """The agent of this endpoint."""
         return self._agents.get(endpoint_id)

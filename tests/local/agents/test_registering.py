@@ -82,6 +82,8 @@ async def test_a_lock_ends_the_agent_and_keeps_it_out(rest, agent, amqp_url, ver
     answer = await rest.http.post(f"/{version}/endpoints/{agent.id}/lock")
     assert answer.json()["endpoint_id"] == agent.id
     assert answer.json()["lock_expiration_timestamp"] > "2026"
+    await agent.beat()  # of one that has not ended yet
+    assert (await agent.status())["status"] == "offline"
     again = await rest.http.put(f"/v3/endpoints/{agent.id}", json=REGISTRATION)
     assert (again.status_code, again.json()["code"]) == (423, "RESOURCE_LOCKED")
 
