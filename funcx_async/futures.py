@@ -17,9 +17,10 @@ import concurrent.futures
 import os
 from collections.abc import Callable, Generator
 from concurrent.futures._base import CANCELLED, CANCELLED_AND_NOTIFIED, PENDING, RUNNING
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeAlias, TypeVar
 
 from funcx_async.errors import DeserializationError, FuncXError
+from funcx_async.light import LightFuture, lock
 from funcx_async.models import TaskStatus
 
 T = TypeVar("T")
@@ -55,7 +56,23 @@ class Origin(Protocol):
         ...
 
 
-class FuncXFuture(concurrent.futures.Future[T]):
+class Watcher(Protocol):
+    """Wants to know of futures that are done; one may watch many."""
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """The loop on which it wants to be told."""
+        ...
+
+    def finished(self, future: Any) -> None:
+        """Take note that a future is done."""
+        ...
+
+
+Awaiter: TypeAlias = "asyncio.Future[None] | Watcher"
+
+
+class FuncXFuture(LightFuture[T]):
     """The result to come of one task.
 
     ``await`` it in a coroutine, or use it as the ``concurrent.futures.Future`` that it is. A
@@ -78,17 +95,25 @@ class FuncXFuture(concurrent.futures.Future[T]):
         42
     """
 
-    key: str | None = None
+    __slots__ = (
+        "_awaiters",
+        "_claimed",
+        "_origin",
+        "_receipt_callbacks",
+        "accepted_at",
+        "key",
+        "task_id",
+    )
 
     def __init__(self, task_id: str | None = None) -> None:
         super().__init__()
-        self._done_callbacks: list[Callable[[Any], object]]
         self.task_id = task_id
         self.accepted_at: float | None = None
+        self.key: str | None = None
         self._origin: Origin | None = None
         self._claimed = False
-        self._receipt_callbacks: list[Callable[[FuncXFuture[T]], object]] = []
-        self._awaiters: dict[asyncio.Future[None], None] = {}
+        self._receipt_callbacks: list[Callable[[FuncXFuture[T]], object]] | None = None
+        self._awaiters: Awaiter | dict[Awaiter, None] | None = None  # one alone needs no dict
 
     def __repr__(self) -> str:
         text = super().__repr__()
@@ -98,21 +123,40 @@ class FuncXFuture(concurrent.futures.Future[T]):
 
     def __await__(self) -> Generator[Any, None, T]:
         self._notice_closed_loop()
-        waiter = asyncio.get_running_loop().create_future()
-        with self._condition:
-            finished = self.done()
-            if not finished:
-                self._awaiters[waiter] = None
-        if not finished:
+        if not self.done():
+            waiter = asyncio.get_running_loop().create_future()
+            self.watch(waiter)
             try:
                 yield from waiter
             finally:
-                with self._condition:
-                    self._awaiters.pop(waiter, None)
+                self.unwatch(waiter)
         try:
             return outcome_of(self)
         finally:
             del self  # the traceback of a failure must not keep it alive
+
+    def watch(self, watcher: Awaiter) -> None:
+        """Have ``watcher`` told on its loop once the future is done, or now if it is."""
+        with lock:
+            finished = self.done()
+            if not finished:
+                known = self._awaiters
+                if known is None:
+                    self._awaiters = watcher
+                elif isinstance(known, dict):
+                    known[watcher] = None
+                else:
+                    self._awaiters = {known: None, watcher: None}
+        if finished:
+            _tell(watcher, self)
+
+    def unwatch(self, watcher: Awaiter) -> None:
+        """Tell ``watcher`` no more; harmless if it does not watch."""
+        with lock:
+            if self._awaiters is watcher:
+                self._awaiters = None
+            elif isinstance(self._awaiters, dict):
+                self._awaiters.pop(watcher, None)
 
     def result(self, timeout: float | None = None) -> T:
         """Give the result, waiting in this thread for at most ``timeout`` seconds (None: for ever).
@@ -144,14 +188,6 @@ class FuncXFuture(concurrent.futures.Future[T]):
         loop = running_loop()
         super().add_done_callback(fn if loop is None else _OnLoop(loop, fn))
 
-    def remove_done_callback(self, fn: Callable[[Any], object]) -> int:
-        """Forget ``fn``, and give how many times it had been added."""
-        with self._condition:
-            before = self._done_callbacks
-            # A new list: another thread may be walking through the old one to call it.
-            self._done_callbacks = [callback for callback in before if callback != fn]
-            return len(before) - len(self._done_callbacks)
-
     async def submitted(self) -> str:
         """Wait until the service has taken the task, and give its id.
 
@@ -162,8 +198,8 @@ class FuncXFuture(concurrent.futures.Future[T]):
         loop = asyncio.get_running_loop()
         waiter = loop.create_future()
         wake = _OnLoop(loop, _waking(waiter))
-        with self._condition:
-            self._receipt_callbacks.append(wake)
+        with lock:
+            self._receipt_callbacks = [*(self._receipt_callbacks or ()), wake]
             taken = self.task_id is not None
         self.add_done_callback(wake)
         try:
@@ -171,8 +207,9 @@ class FuncXFuture(concurrent.futures.Future[T]):
                 await waiter
         finally:
             self.remove_done_callback(wake)
-            with self._condition:
-                self._receipt_callbacks.remove(wake)
+            with lock:
+                kept = [other for other in self._receipt_callbacks or () if other is not wake]
+                self._receipt_callbacks = kept or None
         if self.task_id is None:
             outcome_of(self)
             raise RuntimeError("This future was settled by hand; it never was a task.")
@@ -194,27 +231,26 @@ class FuncXFuture(concurrent.futures.Future[T]):
     def bind(self, origin: Origin) -> None:
         """Say which executor will settle this future."""
         self._origin = origin
-        super().add_done_callback(origin.done)
 
     def claim(self) -> bool:
         """Keep the future from being cancelled while its task is sent; False if it was before."""
-        with self._condition:
+        with lock:
             self._claimed = self._state == PENDING
             return self._claimed
 
     def release(self) -> None:
         """Let the future be cancelled again: its task was certainly not taken."""
-        with self._condition:
+        with lock:
             self._claimed = False
 
     def accept(self, task_id: str | None, now: float) -> None:
         """Become RUNNING: the service has the task, or (with None) may have it."""
-        with self._condition:
+        with lock:
             if self._state == PENDING:
                 self._state = RUNNING
             self.task_id = task_id
             self.accepted_at = now
-            callbacks = tuple(self._receipt_callbacks)
+            callbacks = self._receipt_callbacks or ()
         if task_id is not None:
             for callback in callbacks:
                 callback(self)
@@ -258,7 +294,7 @@ class FuncXFuture(concurrent.futures.Future[T]):
         Returns:
             Whether the future is cancelled now.
         """
-        with self._condition:
+        with lock:
             if self._state in (CANCELLED, CANCELLED_AND_NOTIFIED):
                 return True
             if self._claimed or self._state != PENDING:
@@ -269,7 +305,7 @@ class FuncXFuture(concurrent.futures.Future[T]):
 
     def give_up(self) -> bool:
         """Become cancelled in whatever unfinished state; False if it is settled already."""
-        with self._condition:
+        with lock:
             if self.done():
                 return False
             self._become_cancelled()
@@ -277,15 +313,21 @@ class FuncXFuture(concurrent.futures.Future[T]):
         return True
 
     def _invoke_callbacks(self) -> None:
-        with self._condition:
-            awaiters = list(self._awaiters)
-        for waiter in awaiters:
-            _OnLoop(waiter.get_loop(), _waking(waiter))(self)
-        super()._invoke_callbacks()  # type: ignore[misc]  # the typeshed leaves it out
+        with lock:
+            awaiters, self._awaiters = self._awaiters, None
+        if isinstance(awaiters, dict):
+            for awaiter in awaiters:
+                _tell(awaiter, self)
+        elif awaiters is not None:
+            _tell(awaiters, self)
+        if self._origin is not None:
+            self._origin.done(self)
+        super()._invoke_callbacks()
 
     def _become_cancelled(self) -> None:
         self._state = CANCELLED
-        self._condition.notify_all()
+        if self._made_condition is not None:
+            self._made_condition.notify_all()
 
     def _after_cancelling(self) -> None:
         self._invoke_callbacks()
@@ -355,11 +397,23 @@ def _waking(waiter: asyncio.Future[None]) -> Callable[[object], None]:
     return wake
 
 
+def _tell(awaiter: Awaiter, future: FuncXFuture[Any]) -> None:
+    """Say on the awaiter's loop that the future is done."""
+    if isinstance(awaiter, asyncio.Future):
+        loop, tell = awaiter.get_loop(), _waking(awaiter)
+    else:
+        loop, tell = awaiter.loop, awaiter.finished
+    if running_loop() is loop:
+        tell(future)
+    elif not loop.is_closed():
+        loop.call_soon_threadsafe(tell, future)
+
+
 def outcome_of(future: FuncXFuture[T]) -> T:
     """Give what a settled future holds, a cancellation in asyncio's own words."""
     try:
         if future.cancelled():
             raise asyncio.CancelledError
-        return future.result(0)
+        return future.outcome()
     finally:
         del future  # the traceback of a failure must not keep it alive

@@ -224,8 +224,7 @@ class Session:
         endpoint_id = self._open.pop(future, None)
         if self.journal is not None:
             self.journal.done(future)
-        failed = future.cancelled() or future.exception(0) is not None
-        self.counts["failed" if failed else "done"] += 1
+        self.counts["failed" if future.failed else "done"] += 1
         if running_loop() is self.loop:
             self._note_settled(endpoint_id)
         elif not self.loop.is_closed():

@@ -171,7 +171,7 @@ class Submitting(ABC):
                 future = await self._queue_patiently(fn, args)
                 window[future] = None
                 if not ordered:
-                    future.add_done_callback(finished.add)
+                    future.watch(finished)
                 if number % BREATH == 0:
                     await asyncio.sleep(0)
             while window:

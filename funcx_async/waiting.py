@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, Iterable
+from collections.abc import AsyncGenerator, Collection, Iterable
 from contextlib import aclosing
 from typing import Any, Literal, TypeVar, overload
 
@@ -51,11 +51,27 @@ async def gather(
         >>> asyncio.run(main())
         [0, 1]
     """
-    async with aclosing(as_completed(futures, progress=progress)) as finished:
-        async for future in finished:
-            if not return_exceptions:
-                outcome_of(future)
+    if progress:
+        async with aclosing(as_completed(futures, progress=True)) as finished:
+            async for future in finished:
+                if not return_exceptions:
+                    outcome_of(future)
+    else:
+        await _all_of(_checked(futures), return_exceptions=return_exceptions)
     return [_outcome_or_exception(future) for future in futures]
+
+
+async def _all_of(futures: Collection[FuncXFuture[Any]], *, return_exceptions: bool) -> None:
+    """Return when all are done, or raise the first failure."""
+    countdown = Countdown(len(futures), raises=not return_exceptions)
+    try:
+        for future in futures:
+            future.watch(countdown)
+        await countdown.over()
+    finally:
+        if countdown.left:
+            for future in futures:
+                future.unwatch(countdown)
 
 
 async def as_completed(
@@ -78,18 +94,12 @@ async def as_completed(
         >>> asyncio.run(main())
         [42]
     """
-    awaited = dict.fromkeys(futures)
-    for future in awaited:
-        if not isinstance(future, FuncXFuture):
-            raise TypeError(
-                f"Only FuncXFutures can be waited for here, not {type(future).__name__}: "
-                "asyncio's own functions of the same name take any awaitable."
-            )
+    awaited = _checked(futures)
     finished = Finished()
     try:
         with progress_bar(len(awaited), wanted=progress) as advance:
             for future in awaited:
-                future.add_done_callback(finished.add)
+                future.watch(finished)
             for _ in range(len(awaited)):
                 future = await finished.next()
                 del awaited[future]
@@ -97,20 +107,69 @@ async def as_completed(
                 yield future
     finally:
         for future in awaited:
-            future.remove_done_callback(finished.add)
+            future.unwatch(finished)
+
+
+def _checked(futures: Iterable[FuncXFuture[T]]) -> dict[FuncXFuture[T], None]:
+    """Each future once."""
+    awaited = dict.fromkeys(futures)
+    for future in awaited:
+        if not isinstance(future, FuncXFuture):
+            raise TypeError(
+                f"Only FuncXFutures can be waited for here, not {type(future).__name__}: "
+                "asyncio's own functions of the same name take any awaitable."
+            )
+    return awaited
+
+
+class Countdown:
+    """Watches futures until none is left, or one fails where that matters.
+
+    Args:
+        left: how many futures it is to watch.
+        raises: whether the first failure ends the wait.
+
+    Attributes:
+        left: how many of them are not done.
+        loop: the loop that it waits on.
+    """
+
+    def __init__(self, left: int, *, raises: bool) -> None:
+        self.left = left
+        self.loop = asyncio.get_running_loop()
+        self._raises = raises
+        self._failed: FuncXFuture[Any] | None = None
+        self._waiter = self.loop.create_future()
+
+    def finished(self, future: FuncXFuture[Any]) -> None:
+        """Count a future that is done."""
+        self.left -= 1
+        if self._raises and future.failed and self._failed is None:
+            self._failed = future
+        if (not self.left or self._failed is not None) and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    async def over(self) -> None:
+        """Wait for the end, and raise the failure that brought it."""
+        if self.left and self._failed is None:
+            await self._waiter
+        if self._failed is not None:
+            outcome_of(self._failed)
 
 
 class Finished:
-    """The futures that are done and not handed out yet; all on one loop.
+    """The futures that are done and not handed out yet.
 
-    ``add`` is the callback to give to futures.
+    Attributes:
+        loop: the loop that it waits on.
     """
 
     def __init__(self) -> None:
+        self.loop = asyncio.get_running_loop()
         self._futures: deque[FuncXFuture[Any]] = deque()
         self._waiter: asyncio.Future[None] | None = None
 
-    def add(self, future: FuncXFuture[Any]) -> None:
+    def finished(self, future: FuncXFuture[Any]) -> None:
         """Take a future that is done."""
         self._futures.append(future)
         if self._waiter is not None and not self._waiter.done():
@@ -119,14 +178,13 @@ class Finished:
     async def next(self) -> FuncXFuture[Any]:
         """Wait for a future that is done, and hand it out."""
         if not self._futures:
-            self._waiter = asyncio.get_running_loop().create_future()
+            self._waiter = self.loop.create_future()
             await self._waiter
         return self._futures.popleft()
 
 
 def _outcome_or_exception(future: FuncXFuture[Any]) -> Any:
     """What the future holds, or what it raises."""
-    if future.cancelled():
-        return asyncio.CancelledError()
-    error = future.exception(0)
-    return future.result(0) if error is None else error
+    if not future.failed:
+        return future.outcome()
+    return asyncio.CancelledError() if future.cancelled() else future.exception(0)

@@ -10,6 +10,5 @@ from funcx_async.futures import FuncXFuture
 
 def callbacks_of(future: FuncXFuture[Any]) -> int:
     """Count the callables that ``future`` keeps alive, in its lists and nowhere else."""
-    attributes = vars(future).values()
-    lists = [value for value in attributes if isinstance(value, list)]
+    lists = [held for held in gc.get_referents(future) if isinstance(held, list)]
     return sum(callable(entry) for entries in lists for entry in gc.get_referents(entries))

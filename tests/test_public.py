@@ -62,7 +62,7 @@ PUBLIC = [
 ]
 
 LEVELS = [
-    "cancellation errors events hardware interpreter logins models progress versions",
+    "cancellation errors events hardware interpreter light logins models progress versions",
     "codes core documents outcomes serialize messages futures",
     "answers batch environments journal refusals registration waiting",
     "auth dialects runtime",
