@@ -185,7 +185,8 @@ class FuncXExecutor(Configuration, Registering, Submitting):
     def resume(self) -> AsyncGenerator[tuple[str, FuncXFuture[Any]], None]:
         """Give back everything that the journal holds, above all from earlier processes.
 
-        Iterate over it: each step gives a key and a future. The future of a task that was done is
+        Iterate over it: each step gives a key and a future, first of what is done, then of what
+        is open. The future of a task that was done is
         done; that of an open one is awaited again, by queue and over REST; that of a task whose
         submit was under way when its process ended fails with SubmitUncertain. What has failed
         for good is given back as well. Tasks stay in the journal until they are confirmed.

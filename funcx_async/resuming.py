@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from typing import Final, Protocol
 
 from funcx_async.core.book import Entry, Outcome, Stage
@@ -15,8 +15,8 @@ from funcx_async.posting import AnyFuture
 from funcx_async.results.outcome import settle
 from funcx_async.results.stream import ResultStream
 
-AT_ONCE: Final = 16
-"""So many outcomes are read from the journal at once: each may have megabytes."""
+AT_ONCE: Final = 512
+"""So many outcomes are read from the journal at once, or fewer that are large."""
 
 
 class Resumer(Protocol):
@@ -40,7 +40,7 @@ class Resumer(Protocol):
 async def resumed(
     session: Resumer, journal: Journal
 ) -> AsyncGenerator[tuple[str, AnyFuture], None]:
-    """Give keys and futures of all that is not confirmed, the oldest first.
+    """Give keys and futures of all that is not confirmed: what is done, then what is open.
 
     All that is open is awaited from the first step on, also where the iteration ends early.
 
@@ -51,13 +51,19 @@ async def resumed(
     _take_up(session, [entry for entry in entries if entry.ticket is None])
     awaited = {entry.number: entry.ticket for entry in entries if entry.ticket is not None}
     await journal.committed()
-    for begin in range(0, len(entries), AT_ONCE):
-        some = entries[begin : begin + AT_ONCE]
-        outcomes = await journal.outcomes([entry for entry in some if entry.number not in awaited])
-        for entry in some:
-            if journal.holds(entry):
-                future = awaited.get(entry.number)
-                yield entry.key, future or _settled(session, entry, outcomes)
+    settled = [entry for entry in entries if entry.number not in awaited]
+    begin = 0
+    while begin < len(settled):
+        some = settled[begin : begin + AT_ONCE]
+        outcomes = await journal.outcomes(some)
+        begin += len(outcomes)
+        for entry, outcome in zip(some, outcomes, strict=False):
+            if journal.holds(entry):  # else it was confirmed meanwhile
+                yield entry.key, _settled(session, entry, outcome)
+    for entry in entries:
+        future = awaited.get(entry.number)
+        if future is not None and journal.holds(entry):
+            yield entry.key, future
 
 
 def _take_up(session: Resumer, entries: Sequence[Entry[AnyFuture]]) -> None:
@@ -73,13 +79,10 @@ def _take_up(session: Resumer, entries: Sequence[Entry[AnyFuture]]) -> None:
         stream.look_up_open()
 
 
-def _settled(
-    session: Resumer, entry: Entry[AnyFuture], outcomes: Mapping[int, Outcome]
-) -> AnyFuture:
+def _settled(session: Resumer, entry: Entry[AnyFuture], outcome: Outcome | None) -> AnyFuture:
     future: AnyFuture = FuncXFuture(entry.task_id)
     future.key = entry.key
     session.adopt(future)
-    outcome = outcomes.get(entry.number)
     if isinstance(outcome, Result):
         settle(future, outcome)
     elif outcome is not None:

@@ -154,8 +154,8 @@ class Journal:
         """Whether this entry is not confirmed yet."""
         return self._book.holds(entry)
 
-    async def outcomes(self, entries: Sequence[Entry[AnyFuture]]) -> dict[int, Outcome]:
-        """Read the outcomes of these entries, by number.
+    async def outcomes(self, entries: Sequence[Entry[AnyFuture]]) -> list[Outcome | None]:
+        """Read the outcomes of the first of these entries; None stands for none.
 
         Raises:
             JournalUnusable: if they cannot be read.

@@ -38,6 +38,9 @@ APPLICATION_ID: Final = 0x66784A31
 
 SCHEMA_VERSION: Final = 1
 
+READ_SIZE: Final = 4_000_000
+"""Outcomes of about so many bytes are read at once."""
+
 SCHEMA: Final = """
 CREATE TABLE service (url TEXT NOT NULL, api TEXT NOT NULL);
 CREATE TABLE tasks (
@@ -116,22 +119,23 @@ class Store:
                 for number, key, endpoint_id, function_id, task_group_id, task_id, settled in rows
             ]
 
-    def outcomes(self, numbers: Sequence[int]) -> dict[int, Outcome]:
-        """Give the outcomes of these tasks, as far as they are there.
+    def outcomes(self, numbers: Sequence[int]) -> list[Outcome | None]:
+        """Give the outcomes of the first of these tasks: as many as are good to have at once.
+
+        None stands for a task that has none. At least one is given.
 
         Raises:
             JournalUnusable: if they cannot be read.
         """
-        found: dict[int, Outcome] = {}
+        found: list[Outcome | None] = []
+        size = 0
         with self._in_words("read"):
             for number in numbers:
-                row = self._database.execute(
-                    "SELECT outcome_kind, outcome FROM tasks"
-                    " WHERE number = ? AND outcome_kind IS NOT NULL",
-                    (number,),
-                ).fetchone()
-                if row is not None:
-                    found[number] = msgspec.json.decode(row[1], type=_OUTCOMES[row[0]])
+                kind, outcome = self._outcome(number)
+                size += len(outcome)
+                found.append(msgspec.json.decode(outcome, type=_OUTCOMES[kind]) if kind else None)
+                if size > READ_SIZE:
+                    break
         return found
 
     def commit(self, writes: Iterable[Write]) -> None:
@@ -200,6 +204,14 @@ class Store:
         self._database.execute("DELETE FROM service")
         self._database.execute("INSERT INTO service VALUES (?, ?)", (service_url, api))
         self._database.execute("COMMIT")
+
+    def _outcome(self, number: int) -> tuple[str | None, bytes]:
+        rows = self._database.execute(
+            "SELECT outcome_kind, outcome FROM tasks WHERE number = ? AND outcome_kind IS NOT NULL",
+            (number,),
+        )
+        with closing(rows):
+            return rows.fetchone() or (None, b"")
 
     def _one(self, query: str) -> Any:
         with closing(self._database.execute(query)) as rows:

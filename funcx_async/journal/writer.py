@@ -34,7 +34,7 @@ class _Question:
     """Asks for outcomes that are written already, or are about to be."""
 
     numbers: Sequence[int]
-    answer: Future[dict[int, Outcome]]
+    answer: Future[list[Outcome | None]]
 
 
 _Order: TypeAlias = Sequence[Write] | _Question | None
@@ -73,8 +73,8 @@ class Writer:
         """Have ``writes`` written, in one piece."""
         self._orders.put(writes)
 
-    def outcomes(self, numbers: Sequence[int]) -> Future[dict[int, Outcome]]:
-        """Have outcomes read."""
+    def outcomes(self, numbers: Sequence[int]) -> Future[list[Outcome | None]]:
+        """Have outcomes read, those of the first of these tasks."""
         question = _Question(numbers, Future())
         self._orders.put(question)
         return question.answer

@@ -56,7 +56,18 @@ def test_what_was_written_comes_back_in_another_process(path: Path):
     assert [entry.task_id for entry in entries] == ["t1", None, "t3"]
     assert {entry.endpoint_id for entry in entries} == {"endpoint"}
     assert {entry.ticket for entry in entries} == {None}
-    assert outcomes == {1: RESULT, 2: FAILURE}
+    assert outcomes == [RESULT, FAILURE, None, None]
+
+
+def test_few_large_outcomes_are_read_at_once_and_at_least_one(path: Path):
+    results = [Result(str(number), "x" * 1_500_000) for number in range(5)]
+    huge = Result("huge", "x" * 5_000_000)
+    with opened(path) as store:
+        for number, result in enumerate([*results, huge], 1):
+            store.commit([Intend(number, str(number), "e", "f", None), Settle(number, result)])
+        assert store.outcomes([1, 2, 3, 4, 5]) == results[:3]
+        assert store.outcomes([4, 5]) == results[3:]
+        assert store.outcomes([6, 1]) == [huge]
 
 
 def test_a_commit_is_all_or_nothing(path: Path):
@@ -213,4 +224,4 @@ def test_a_full_disk_loses_nothing_that_was_written(path: Path):
     assert "cannot be written: the disk" in words
     with opened(path) as store:
         assert len(store.entries()) == written
-        assert len(store.outcomes(range(1, 100))) == written
+        assert None not in store.outcomes(range(1, written + 1))
