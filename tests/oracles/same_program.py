@@ -19,7 +19,7 @@ import warnings
 ENDPOINT = os.environ["LOCAL_ENDPOINT"]
 HELLO_WORLD = "b0a5d1a0-2b22-4381-b899-ba73321e41e0"
 LIMIT = 30
-SOON = 3
+SOON = 8
 """Seconds after which a future that is left alone is taken to stay so."""
 
 
@@ -44,7 +44,7 @@ def crash():
 def slow(value):
     import time
 
-    time.sleep(1.5)
+    time.sleep(2.5)
     return value
 
 
