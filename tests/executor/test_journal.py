@@ -5,6 +5,9 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import subprocess
+import sys
+import textwrap
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -307,6 +310,36 @@ async def test_classic_tasks_are_resumed_as_well(service, path):
         service.executor(journal=path).resume()
     async with service.executor(journal=path, funcx_client=service.client(api="v2")) as executor:
         assert await outcomes(await resumed(executor)) == {"done": 2, "open": 3}
+
+
+async def test_an_executor_whose_loop_was_closed_takes_its_journal_along(service, path):
+    """In a process of its own: what a closed loop leaves behind, Python complains about."""
+    program = textwrap.dedent(f"""
+        import asyncio
+        from funcx_async import FuncXClient, FuncXExecutor
+
+        client = FuncXClient({service.url!r}, auth={service.token!r})
+        executor = FuncXExecutor(
+            {service.endpoint_id!r}, funcx_client=client, journal={str(path)!r}
+        )
+
+        async def first():
+            print(await executor.options(key="k").submit(pow, 2, 5))
+
+        async def second():
+            async with executor:
+                async for key, future in executor.resume():
+                    print(key, await future)
+
+        loop = asyncio.new_event_loop()
+        loop.run_until_complete(first())
+        loop.close()
+        asyncio.run(second())
+    """)
+    ended = await asyncio.to_thread(
+        subprocess.run, [sys.executable, "-c", program], capture_output=True, timeout=TIMEOUT
+    )
+    assert ended.stdout.split() == [b"32", b"k", b"32"], ended.stderr
 
 
 # The disk -----------------------------------------------------------------------------------------
