@@ -16,6 +16,7 @@ import asyncio
 import json
 import os
 import random
+import signal
 import sys
 import tempfile
 from collections import Counter
@@ -51,6 +52,7 @@ async def run(options: argparse.Namespace, directory: Path) -> dict[str, Any]:
             "url": rest.before(service.url),
             "endpoint": service.endpoint_id,
             "amqp_port": amqp.port,
+            "batch_size": options.batch_size,
             "trace": str(trace),
             "tasks": options.tasks,
             "seconds": options.seconds,
@@ -152,6 +154,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--tasks", type=int, default=ALL, help="stop after so many")
     parser.add_argument("--seconds", type=float, default=ALL, help="stop after so long")
+    parser.add_argument("--batch-size", type=int, default=1_000)
     parser.add_argument("--client", choices=["ours", "sdk"], default="ours")
     parser.add_argument("--python", help="an interpreter with globus-compute-sdk", default=None)
     options = parser.parse_args()
@@ -159,6 +162,7 @@ def main() -> None:
         options.seconds = 60
     if (options.client == "sdk") != (options.python is not None):
         parser.error("--client sdk needs --python, and only that")
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # the node must not be left behind
     with tempfile.TemporaryDirectory(prefix="chaos-") as directory:
         report = asyncio.run(run(options, Path(directory)))
     for name, value in report.items():

@@ -13,7 +13,7 @@ from typing import Any
 from benchmarks.ledger import Ledger
 from funcx_async import FuncXClient, FuncXExecutor, SubmitUncertain
 
-WINDOW = 10_000
+WINDOW = 20_000
 """So many tasks are open at most."""
 
 EXPIRES_EVERY = 40
@@ -69,6 +69,7 @@ async def main() -> None:
             plan["endpoint"],
             funcx_client=client,
             amqp_port=plan["amqp_port"],
+            batch_size=plan["batch_size"],
             reconcile_interval=5,
         )
         await submit_all(executor, ledger, plan)

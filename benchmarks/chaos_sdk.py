@@ -19,7 +19,7 @@ from globus_sdk.authorizers.base import GlobusAuthorizer
 
 from benchmarks.ledger import Ledger
 
-WINDOW = 10_000
+WINDOW = 20_000
 EXPIRES_EVERY = 40
 
 
@@ -67,6 +67,7 @@ class Session:
             endpoint_id=self._plan["endpoint"],
             client=self._client,
             amqp_port=self._plan["amqp_port"],
+            batch_size=self._plan["batch_size"],
         )
 
     def submit(self, number):
