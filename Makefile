@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 ORACLES := .oracles
 
-.PHONY: quickstart test coverage check proofs oracles clean
+.PHONY: quickstart test coverage check proofs oracles bench clean
 
 quickstart: $(VENV)/.quickstart
 	$(BIN)/python examples/collatz.py
@@ -29,6 +29,10 @@ check: $(VENV)/.dev
 # The slower proofs: official packages as oracles, large runs, CPython's own tests.
 proofs: $(VENV)/.dev oracles
 	$(BIN)/python -m pytest -m "proof or oracle" --timeout=300
+
+# How fast it is, beside the official clients; half an hour. It rewrites docs/performance.md.
+bench: $(VENV)/.dev $(ORACLES)/sdk/.ready $(ORACLES)/funcx/.ready
+	$(BIN)/python -m benchmarks
 
 oracles: $(ORACLES)/sdk/.ready $(ORACLES)/funcx/.ready $(ORACLES)/endpoint/.ready $(ORACLES)/notebook/.ready
 
