@@ -22,6 +22,9 @@ from funcx_async.futures import running_loop
 P = ParamSpec("P")
 T = TypeVar("T")
 
+GRACE = 5.0
+"""Seconds that a coroutine has to end in once it is cancelled, before its caller goes on."""
+
 
 class Portal:
     """A thread that runs an event loop, and the ways into it from any other."""
@@ -74,11 +77,20 @@ class Portal:
         Raises:
             RuntimeError: on the loop's own thread.
         """
-        future = self.start(fn, *args, **kwargs)
+        ended = threading.Event()
+
+        async def run() -> T:
+            try:
+                return await fn(*args, **kwargs)
+            finally:
+                ended.set()
+
+        future = self.start(run)
         try:
             return future.result()
         finally:
-            future.cancel()
+            if future.cancel():  # what it leaves undone is to be in order when the caller goes on
+                ended.wait(GRACE)
 
     def iterate(self, generator: AsyncGenerator[T, None]) -> Iterator[T]:
         """Give what an async generator gives, each step made on the loop.
