@@ -11,13 +11,14 @@ from types import TracebackType
 from typing import Any, Self, Unpack
 from uuid import UUID
 
+from funcx_async.awaiting import running_loop
 from funcx_async.client import FuncXClient
 from funcx_async.configuration import Configuration
 from funcx_async.dialects import DIALECTS
 from funcx_async.errors import ExecutorClosed
 from funcx_async.events import EventReader
 from funcx_async.functions import Function, Functions, Registry
-from funcx_async.futures import FuncXFuture, running_loop
+from funcx_async.futures import FuncXFuture
 from funcx_async.hardware import hardware_report
 from funcx_async.models import Stats
 from funcx_async.registering import Registering

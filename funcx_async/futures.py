@@ -15,12 +15,13 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import os
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from concurrent.futures._base import CANCELLED, CANCELLED_AND_NOTIFIED, PENDING, RUNNING
-from typing import Any, Protocol, TypeAlias, TypeVar
+from typing import Any, Protocol, TypeVar
 
+from funcx_async.awaiting import AwaitableFuture, OnLoop, outcome_of, running_loop, waking
 from funcx_async.errors import DeserializationError, FuncXError
-from funcx_async.light import LightFuture, lock
+from funcx_async.light import lock
 from funcx_async.models import TaskStatus
 
 T = TypeVar("T")
@@ -56,23 +57,7 @@ class Origin(Protocol):
         ...
 
 
-class Watcher(Protocol):
-    """Wants to know of futures that are done; one may watch many."""
-
-    @property
-    def loop(self) -> asyncio.AbstractEventLoop:
-        """The loop on which it wants to be told."""
-        ...
-
-    def finished(self, future: Any) -> None:
-        """Take note that a future is done."""
-        ...
-
-
-Awaiter: TypeAlias = "asyncio.Future[None] | Watcher"
-
-
-class FuncXFuture(LightFuture[T]):
+class FuncXFuture(AwaitableFuture[T]):
     """The result to come of one task.
 
     ``await`` it in a coroutine, or use it as the ``concurrent.futures.Future`` that it is. A
@@ -96,7 +81,6 @@ class FuncXFuture(LightFuture[T]):
     """
 
     __slots__ = (
-        "_awaiters",
         "_claimed",
         "_origin",
         "_receipt_callbacks",
@@ -113,50 +97,12 @@ class FuncXFuture(LightFuture[T]):
         self._origin: Origin | None = None
         self._claimed = False
         self._receipt_callbacks: list[Callable[[FuncXFuture[T]], object]] | None = None
-        self._awaiters: Awaiter | dict[Awaiter, None] | None = None  # one alone needs no dict
 
     def __repr__(self) -> str:
         text = super().__repr__()
         return text if self.task_id is None else f"{text[:-1]} task_id={self.task_id}>"
 
     # For those who wait ---------------------------------------------------------------------
-
-    def __await__(self) -> Generator[Any, None, T]:
-        self._notice_closed_loop()
-        if not self.done():
-            waiter = asyncio.get_running_loop().create_future()
-            self.watch(waiter)
-            try:
-                yield from waiter
-            finally:
-                self.unwatch(waiter)
-        try:
-            return outcome_of(self)
-        finally:
-            del self  # the traceback of a failure must not keep it alive
-
-    def watch(self, watcher: Awaiter) -> None:
-        """Have ``watcher`` told on its loop once the future is done, or now if it is."""
-        with lock:
-            finished = self.done()
-            if not finished:
-                known = self._awaiters
-                if known is None:
-                    self._awaiters = watcher
-                elif isinstance(known, dict):
-                    known[watcher] = None
-                else:
-                    self._awaiters = {known: None, watcher: None}
-        if finished:
-            _tell(watcher, self)
-
-    def unwatch(self, watcher: Awaiter) -> None:
-        """Tell ``watcher`` no more; harmless if it does not watch."""
-        with lock:
-            if self._awaiters is watcher:
-                self._awaiters = None
-            elif isinstance(self._awaiters, dict):
-                self._awaiters.pop(watcher, None)
 
     def result(self, timeout: float | None = None) -> T:
         """Give the result, waiting in this thread for at most ``timeout`` seconds (None: for ever).
@@ -179,15 +125,6 @@ class FuncXFuture(LightFuture[T]):
         self._refuse_to_deadlock(timeout)
         return super().exception(timeout)
 
-    def add_done_callback(self, fn: Callable[[Any], object]) -> None:
-        """Call ``fn(future)`` once it is done, or now if it is.
-
-        Added where an event loop runs, ``fn`` is called on that loop, whoever settles the
-        future; elsewhere it is called in the thread that settles it.
-        """
-        loop = running_loop()
-        super().add_done_callback(fn if loop is None else _OnLoop(loop, fn))
-
     async def submitted(self) -> str:
         """Wait until the service has taken the task, and give its id.
 
@@ -197,7 +134,7 @@ class FuncXFuture(LightFuture[T]):
         """
         loop = asyncio.get_running_loop()
         waiter = loop.create_future()
-        wake = _OnLoop(loop, _waking(waiter))
+        wake = OnLoop(loop, waking(waiter))
         with lock:
             self._receipt_callbacks = [*(self._receipt_callbacks or ()), wake]
             taken = self.task_id is not None
@@ -313,13 +250,6 @@ class FuncXFuture(LightFuture[T]):
         return True
 
     def _invoke_callbacks(self) -> None:
-        with lock:
-            awaiters, self._awaiters = self._awaiters, None
-        if isinstance(awaiters, dict):
-            for awaiter in awaiters:
-                _tell(awaiter, self)
-        elif awaiters is not None:
-            _tell(awaiters, self)
         if self._origin is not None:
             self._origin.done(self)
         super()._invoke_callbacks()
@@ -336,7 +266,7 @@ class FuncXFuture(LightFuture[T]):
             self.set_running_or_notify_cancel()
 
     def _refuse_to_deadlock(self, timeout: float | None) -> None:
-        self._notice_closed_loop()
+        self._before_waiting()
         if self._origin is None or timeout == 0 or self.done():
             return
         if running_loop() is self._origin.loop:
@@ -350,70 +280,7 @@ class FuncXFuture(LightFuture[T]):
                 "of it: wait for it there."
             )
 
-    def _notice_closed_loop(self) -> None:
+    def _before_waiting(self) -> None:
         """Nobody settles a future any more once its loop is closed."""
         if self._origin is not None and self._origin.loop.is_closed() and not self.done():
             self._origin.fail_open()
-
-
-class _OnLoop:
-    """A callback that belongs to a loop, whoever calls it."""
-
-    __slots__ = ("callback", "loop")
-
-    def __init__(self, loop: asyncio.AbstractEventLoop, callback: Callable[[Any], object]) -> None:
-        self.loop = loop
-        self.callback = callback
-
-    def __call__(self, future: Any) -> None:
-        if running_loop() is self.loop:
-            try:
-                self.callback(future)
-            except asyncio.CancelledError as error:
-                # It would end whoever settles the future, who is not meant.
-                raise RuntimeError("a done callback was cancelled") from error
-        elif not self.loop.is_closed():
-            self.loop.call_soon_threadsafe(self.callback, future)
-
-    def __eq__(self, other: object) -> bool:
-        return self.callback == (other.callback if isinstance(other, _OnLoop) else other)
-
-    __hash__ = None  # type: ignore[assignment]
-
-
-def running_loop() -> asyncio.AbstractEventLoop | None:
-    """Give the loop that runs in this thread, if one does."""
-    try:
-        return asyncio.get_running_loop()
-    except RuntimeError:
-        return None
-
-
-def _waking(waiter: asyncio.Future[None]) -> Callable[[object], None]:
-    def wake(_: object) -> None:
-        if not waiter.done():
-            waiter.set_result(None)
-
-    return wake
-
-
-def _tell(awaiter: Awaiter, future: FuncXFuture[Any]) -> None:
-    """Say on the awaiter's loop that the future is done."""
-    if isinstance(awaiter, asyncio.Future):
-        loop, tell = awaiter.get_loop(), _waking(awaiter)
-    else:
-        loop, tell = awaiter.loop, awaiter.finished
-    if running_loop() is loop:
-        tell(future)
-    elif not loop.is_closed():
-        loop.call_soon_threadsafe(tell, future)
-
-
-def outcome_of(future: FuncXFuture[T]) -> T:
-    """Give what a settled future holds, a cancellation in asyncio's own words."""
-    try:
-        if future.cancelled():
-            raise asyncio.CancelledError
-        return future.outcome()
-    finally:
-        del future  # the traceback of a failure must not keep it alive

@@ -15,13 +15,14 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+from funcx_async.awaiting import running_loop
 from funcx_async.client import FuncXClient
 from funcx_async.core.batcher import Route, Submission
 from funcx_async.endpoints import Endpoints
 from funcx_async.errors import ExecutorClosed, TooManyOpenTasks
 from funcx_async.events import EventKind, Events
 from funcx_async.functions import Function
-from funcx_async.futures import FuncXFuture, running_loop
+from funcx_async.futures import FuncXFuture
 from funcx_async.interpreter import end_at_exit
 from funcx_async.journal import Journal
 from funcx_async.models import Stats, TaskStatus

@@ -8,7 +8,8 @@ from collections.abc import AsyncGenerator, Collection, Iterable
 from contextlib import aclosing
 from typing import Any, Literal, TypeVar, overload
 
-from funcx_async.futures import FuncXFuture, outcome_of
+from funcx_async.awaiting import outcome_of
+from funcx_async.futures import FuncXFuture
 from funcx_async.progress import progress_bar
 
 T = TypeVar("T")

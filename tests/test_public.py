@@ -63,6 +63,7 @@ PUBLIC = [
 
 LEVELS = [
     "cancellation errors events hardware interpreter light logins models progress versions",
+    "awaiting",
     "codes core documents outcomes serialize messages futures",
     "answers batch environments journal refusals registration waiting",
     "auth dialects runtime",

@@ -10,12 +10,13 @@ from types import TracebackType
 from typing import Any, Unpack
 from uuid import UUID
 
+from funcx_async.awaiting import running_loop
 from funcx_async.blocking.client import FuncXClient
 from funcx_async.blocking.derived import Forwarded, blocking
 from funcx_async.blocking.portal import portal
 from funcx_async.executor import FuncXExecutor as AsyncFuncXExecutor
 from funcx_async.functions import Function
-from funcx_async.futures import FuncXFuture, running_loop
+from funcx_async.futures import FuncXFuture
 from funcx_async.hardware import hardware_report
 from funcx_async.models import Stats
 from funcx_async.serialize import FuncXSerializer
