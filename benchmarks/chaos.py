@@ -150,7 +150,7 @@ def broken(report: dict[str, Any]) -> list[str]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--tasks", type=int, default=ALL, help="stop after so many")
     parser.add_argument("--seconds", type=float, default=ALL, help="stop after so long")

@@ -13,6 +13,7 @@ import threading
 import time
 from functools import partial
 from itertools import count
+from typing import Any
 
 from globus_compute_sdk import Client, Executor
 from globus_sdk.authorizers.base import GlobusAuthorizer
@@ -23,7 +24,7 @@ WINDOW = 20_000
 EXPIRES_EVERY = 40
 
 
-def work(number, path):
+def work(number: int, path: str) -> tuple[int, float]:
     """Leave a trace of having run."""
     import os
     import time
@@ -39,15 +40,15 @@ def work(number, path):
 class Renewing(GlobusAuthorizer):
     """Gives a token that has expired now and then, and a good one once it was refused."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self._requests = count(1)
 
-    def get_authorization_header(self):
+    def get_authorization_header(self) -> str:
         """Give the header of the next request."""
         expired = next(self._requests) % EXPIRES_EVERY == 0
         return f"Bearer {'expired' if expired else os.environ['CHAOS_TOKEN']}"
 
-    def handle_missing_authorization(self):
+    def handle_missing_authorization(self) -> bool:
         """Say that the token was renewed: the request is to be repeated."""
         return True
 
@@ -55,14 +56,14 @@ class Renewing(GlobusAuthorizer):
 class Session:
     """An executor, and another when that has died."""
 
-    def __init__(self, plan, ledger):
+    def __init__(self, plan: dict[str, Any], ledger: Ledger) -> None:
         self._plan = plan
         self._ledger = ledger
         self._client = Client(environment="local", authorizer=Renewing())
         self._group = None
         self._executor = self._new()
 
-    def _new(self):
+    def _new(self) -> Executor:
         return Executor(
             endpoint_id=self._plan["endpoint"],
             client=self._client,
@@ -70,7 +71,7 @@ class Session:
             batch_size=self._plan["batch_size"],
         )
 
-    def submit(self, number):
+    def submit(self, number: int) -> Any:
         """Submit a task; None if this executor cannot."""
         try:
             future = self._executor.submit(work, number, self._plan["trace"])
@@ -86,12 +87,12 @@ class Session:
         return future
 
 
-def main():
+def main() -> None:
     plan = json.loads(sys.argv[1])
     ledger, lock = Ledger(), threading.Lock()
     room = threading.Semaphore(WINDOW)
 
-    def settled(number, future):
+    def settled(number: int, future: Any) -> None:
         with lock:
             ledger.settled(number, future)
         room.release()
