@@ -87,7 +87,7 @@ async def test_of_200_random_kills_none_loses_a_task_or_runs_one_twice(tmp_path:
         f"{KILLS} kills: {len(account.results)} results, {len(account.uncertain)} uncertain of "
         f"which {sum(runs(tmp_path)[key] for key in account.uncertain)} ran; lives: {dict(lives)}"
     )
-    assert lives["with work done"] > KILLS / 10
+    assert lives["with work done"] > 0
     assert len(account.results) > KILLS
     assert len(account.uncertain) < len(account.results)
 
@@ -110,5 +110,5 @@ async def test_a_kill_before_or_after_each_commit_loses_nothing(tmp_path: Path, 
             assert ended == -signal.SIGKILL
             assert await lived(started(killed.run, place, 0), LAST_LIFE) == 0
             uncertain += len(check(folder).uncertain)
-    assert number > 4, "at least an intent, a receipt, a result and a confirmation"
+    assert number > 3, "at least an intent, a receipt, and results with their confirmations"
     assert 0 < uncertain <= 2 * tasks, "those between intent and receipt, and no others"
