@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from tests import brokers
+from tests import brokers, confidential
+
+pytest_configure = confidential.pytest_configure
 
 
 @pytest.fixture(scope="session")
