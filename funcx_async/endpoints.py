@@ -81,6 +81,7 @@ class Endpoints:
         self._client = client
         self._asking: dict[str, asyncio.Task[None]] = {}
         self._versions: dict[str, EndpointVersions] = {}
+        self._bare: set[str] = set()
 
     def notice(self, endpoint_id: str) -> None:
         """Ask about an endpoint, unless that was done."""
@@ -88,6 +89,10 @@ class Endpoints:
             self._asking[endpoint_id] = asyncio.get_running_loop().create_task(
                 self._look(endpoint_id), name="funcx:endpoint"
             )
+
+    def reads_source(self, endpoint_id: str) -> bool:
+        """Whether an endpoint's workers read strategy 12, as far as is known by now."""
+        return endpoint_id not in self._bare
 
     def versions(self, endpoint_id: str) -> EndpointVersions:
         """What is known of an endpoint by now; may be called in any thread."""
@@ -112,6 +117,8 @@ class Endpoints:
             return
         versions = EndpointVersions.told_by(metadata.raw)
         self._versions[endpoint_id] = versions
+        if not versions.reads_source:
+            self._bare.add(endpoint_id)
         if differing := versions.mismatch():
             _log.warning(
                 "The endpoint %s has %s. Functions whose source is complete run there all the "

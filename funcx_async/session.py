@@ -148,7 +148,7 @@ class Session:
 
     def reads_source(self, endpoint_id: str) -> bool:
         """Whether an endpoint's workers read functions as source, as far as is known by now."""
-        return self._endpoints.versions(endpoint_id).reads_source
+        return self._endpoints.reads_source(endpoint_id)
 
     async def room(self) -> None:
         """Wait until one more task may be open."""

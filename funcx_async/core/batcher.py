@@ -53,6 +53,7 @@ class Submission(Generic[K, F]):
         payload: the serialized arguments.
         retry_until: until when it may be sent again, on the caller's clock; None until refused.
         wait_until: until when it may wait, while the service takes nothing at all; None else.
+        size: an upper bound of its bytes in a submit's body.
     """
 
     ticket: K
@@ -60,19 +61,19 @@ class Submission(Generic[K, F]):
     payload: str
     retry_until: float | None = None
     wait_until: float | None = None
+    size: int = field(init=False)
 
     def is_late(self, now: float) -> bool:
         """Whether it may not be sent any more."""
         limits = (self.retry_until, self.wait_until)
         return any(limit is not None and limit < now for limit in limits)
 
-    @property
-    def size(self) -> int:
-        """An upper bound of its bytes in a submit's body."""
+    def __post_init__(self) -> None:
         if len(self.payload) < 1_000:
-            return 2 * len(self.payload) + 3
-        escaped = sum(self.payload.count(character) for character in '\n"\\')
-        return len(self.payload.encode()) + escaped + 3
+            self.size = 2 * len(self.payload) + 3
+        else:
+            escaped = sum(self.payload.count(character) for character in '\n"\\')
+            self.size = len(self.payload.encode()) + escaped + 3
 
 
 @dataclass(frozen=True, slots=True, eq=False)

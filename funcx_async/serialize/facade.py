@@ -91,6 +91,7 @@ class FuncXSerializer:
         self._code = _for(True, AllCodeStrategies if strategy_code is None else strategy_code)
         self._lone_parts = strategy_code is None
         self._data = _for(False, DillDataBase64 if strategy_data is None else strategy_data)
+        self._no_kwargs = self._data.serialize({})
         self._allowed = list(allowed_deserializers or ())
         self._readable = _readable(self._allowed) if self._allowed else STRATEGIES
 
@@ -164,9 +165,8 @@ class FuncXSerializer:
             '28\n00\ngASVBQAAAAAAAABLAYWULg==\n12\n00\ngAR9lC4=\n'
         """
         positional = self._data.serialize(tuple(args), name="args")
-        packed = framing.pack_buffers(
-            [positional, self._data.serialize(dict(kwargs), name="kwargs")]
-        )
+        named = self._data.serialize(dict(kwargs), name="kwargs") if kwargs else self._no_kwargs
+        packed = framing.pack_buffers([positional, named])
         if len(packed) > MAX_PAYLOAD:
             raise too_large(len(packed), MAX_PAYLOAD, largest_arguments(args, kwargs, self._size))
         return packed

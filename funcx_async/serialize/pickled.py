@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import binascii
 import io
 import pickle
 from collections.abc import Callable
@@ -16,6 +17,9 @@ from funcx_async.serialize import classes
 from funcx_async.serialize.by_value import PROTOCOL, dump_by_value
 from funcx_async.serialize.plain import is_plain
 
+_LINE = 57
+"""So many bytes make a full line of base64."""
+
 
 def dump(value: object) -> bytes:
     """Pickle a value; what is not plain goes through dill, and what is ours by value.
@@ -28,6 +32,8 @@ def dump(value: object) -> bytes:
 
 def to_text(pickled: bytes) -> str:
     """Write bytes as base64 in lines of 76 characters, each ended by a newline."""
+    if len(pickled) <= _LINE:
+        return binascii.b2a_base64(pickled).decode("ascii")
     return base64.encodebytes(pickled).decode("ascii")
 
 

@@ -29,6 +29,8 @@ def is_plain(value: object) -> bool:
         >>> is_plain((1, {"x": [2.5, None]})), is_plain((1, 2j))
         (True, False)
     """
+    if type(value) is tuple and _SCALARS.issuperset(map(type, value)):
+        return True  # as the arguments of most tasks are
     pending: list[Any] = [value]
     seen: set[int] = set()
     while pending:
