@@ -22,6 +22,7 @@ from funcx_async.futures import FuncXFuture
 from funcx_async.hardware import hardware_report
 from funcx_async.models import Stats
 from funcx_async.registering import Registering
+from funcx_async.reloading import reloaded
 from funcx_async.resuming import resumed
 from funcx_async.session import Session
 from funcx_async.settings import ExecutorOptions, Target, TaskOptions, checked_key
@@ -155,7 +156,7 @@ class FuncXExecutor(Configuration, Registering, Submitting):
         group = str(task_group_id) if task_group_id else self.task_group_id
         if group is None:
             raise ValueError("There is no task group to reload: name one, or assign task_group_id.")
-        futures = await session.reload(group)
+        futures = await reloaded(session, group)
         self.task_group_id = group
         return futures
 

@@ -29,14 +29,13 @@ from funcx_async.models import Stats, TaskStatus
 from funcx_async.posting import AnyFuture, AnySubmission
 from funcx_async.presence import Presence
 from funcx_async.results.amqp import AmqpSource
+from funcx_async.results.joined import JoinedStreams
 from funcx_async.results.source import ResultSource
-from funcx_async.results.stream import ResultStream, shared_stream
+from funcx_async.results.stream import ResultStream
 from funcx_async.settings import Settings
 from funcx_async.submitter import Submitter
 
-KEPT_STREAMS = 4
-"""So many task groups without open tasks keep their connection, for the tasks to come."""
-
+_MEANWHILE = "The executor was shut down meanwhile."
 _COUNTED = ("done", "failed", "batches", "reconnects", "orphans", "duplicates", "malformed")
 
 _log = logging.getLogger(__name__)
@@ -61,7 +60,7 @@ class Session:
         self._closes_client = closes_client
         self.events = Events()
         self._open: dict[AnyFuture, str | None] = {}
-        self._joined: dict[str, ResultStream] = {}
+        self.streams = JoinedStreams(self)
         self._submitter = Submitter(self, self.loop)
         self._endpoints = Endpoints(client)
         self._presence = Presence(client, self.events)
@@ -91,7 +90,7 @@ class Session:
             queued=self._submitter.queued,
             batches_in_flight=self._submitter.posts,
             open=len(self._open),
-            held=sum(stream.held for stream in self._joined.values()),
+            held=self.streams.held,
             **{name: self.counts[name] for name in _COUNTED},
         )
 
@@ -135,12 +134,12 @@ class Session:
             self._open.pop(future, None)
             raise ExecutorClosed("The executor's event loop is closed.") from None
         if self._sealed:  # the loop may have had its last turn between the two lines above
-            future.fail(ExecutorClosed("The executor was shut down meanwhile."))
+            future.fail(ExecutorClosed(_MEANWHILE))
         return future
 
     def _enqueue(self, route: Route, submission: AnySubmission) -> None:
         if self._sealed:  # it was on its way from another thread while the executor ended
-            submission.ticket.fail(ExecutorClosed("The executor was shut down meanwhile."))
+            submission.ticket.fail(ExecutorClosed(_MEANWHILE))
         else:
             self._endpoints.notice(route.endpoint_id)
             self._presence.opened(route.endpoint_id)
@@ -157,37 +156,15 @@ class Session:
             self._changed.clear()
             await self._changed.wait()
 
-    async def reload(self, task_group_id: str) -> list[AnyFuture]:
-        """Await all tasks of a group, in place of what was awaited before.
+    @property
+    def open_futures(self) -> list[AnyFuture]:
+        """All futures that are not settled."""
+        return list(self._open)
 
-        Raises:
-            ValueError: if the service answers for another group, or is not understood.
-            KeyError: if its answer lacks something.
-            FuncXError: as every request; nothing has changed then.
-        """
-        task_ids = await self.client.get_task_group(task_group_id)
+    def refuse_if_sealed(self) -> None:
+        """Raise ExecutorClosed if nothing runs any more."""
         if self._sealed:
-            raise ExecutorClosed("The executor was shut down meanwhile.")
-        before = list(self._open)
-        joined_before = task_group_id in self._joined
-        stream = self.stream(task_group_id)
-        futures = [self._reloaded(stream, task_id) for task_id in task_ids]
-        try:
-            results = await stream.ask(self.client, task_ids)
-        except BaseException:
-            self._give_up(futures)
-            if not joined_before and stream.idle:
-                self._joined.pop(task_group_id, None)
-                await stream.leave(self)  # else it would go on taking results from others
-            raise
-        self._give_up(before)
-        stream.receive(results)
-        return futures
-
-    def _reloaded(self, stream: ResultStream, task_id: str) -> AnyFuture:
-        future: AnyFuture = FuncXFuture()
-        self.expect(task_id, future, stream)
-        return future
+            raise ExecutorClosed(_MEANWHILE)
 
     def expect(
         self,
@@ -207,12 +184,6 @@ class Session:
         """Count a future among those of the executor, which reads its result."""
         self._open[future] = endpoint_id
         future.bind(self)
-
-    def _give_up(self, futures: list[AnyFuture]) -> None:
-        for future in futures:
-            if future.give_up() and future.task_id is not None:
-                for stream in self._joined.values():
-                    stream.forget(future.task_id, future)
 
     # What futures, submitter and streams ask ----------------------------------------------------
 
@@ -240,7 +211,7 @@ class Session:
         """Ask the service about a task."""
         status = await self.client.get_task(task_id)
         if self.client.dialect.reading_consumes and status.result is not None:
-            for stream in self._joined.values():
+            for stream in self.streams:
                 if stream.awaits(task_id):
                     stream.receive([status.result])
         return status
@@ -263,12 +234,7 @@ class Session:
 
     def stream(self, task_group_id: str) -> ResultStream:
         """Give the stream of a task group, joined."""
-        stream = self._joined.pop(task_group_id, None)
-        if stream is None:
-            stream = shared_stream(self.client.base_url, task_group_id)
-            stream.join(self)
-        self._joined[task_group_id] = stream  # the last one is the one last used
-        return stream
+        return self.streams.join(task_group_id)
 
     def led(self, task_group_id: str) -> None:
         """Take note of the task group that the service made."""
@@ -317,7 +283,7 @@ class Session:
         """Fail what is open: nobody will settle it any more."""
         self._sealed = True
         if self._open:
-            groups = ", ".join(self._joined) or "none yet"
+            groups = ", ".join(stream.task_group_id for stream in self.streams) or "none yet"
             _log.info("%d task(s) go on unawaited; task groups: %s", len(self._open), groups)
         for future in list(self._open):
             future.fail(
@@ -344,7 +310,7 @@ class Session:
                 while not (self._closing and not self._open):
                     self._changed.clear()
                     await self._changed.wait()
-                    await self._leave_idle_streams()
+                    await self.streams.leave_idle()
                 sending.cancel()
                 watching.cancel()
                 self._submitter.abandon()
@@ -353,19 +319,9 @@ class Session:
             await self._leave()
             self.events.end()
 
-    async def _leave_idle_streams(self) -> None:
-        """Keep few connections, however many task groups the executor has seen."""
-        while len(self._joined) > KEPT_STREAMS:
-            idle = next((group for group, stream in self._joined.items() if stream.idle), None)
-            if idle is None:
-                return
-            await self._joined.pop(idle).leave(self)
-
     async def _leave(self) -> None:
         await self._endpoints.close()
-        for stream in tuple(self._joined.values()):
-            await stream.leave(self)
-        self._joined.clear()
+        await self.streams.leave_all()
         if self.journal is not None:
             await self.journal.aclose()
         if self._closes_client:

@@ -11,10 +11,8 @@ import asyncio
 import logging
 import random
 from dataclasses import replace
-from typing import Protocol
 
 from funcx_async.cancellation import is_cancelled
-from funcx_async.client import FuncXClient
 from funcx_async.core.backoff import Backoff
 from funcx_async.core.batcher import Batch, Batcher, Route
 from funcx_async.doubts import Doubt, Doubts
@@ -28,7 +26,6 @@ from funcx_async.errors import (
 from funcx_async.events import EventKind
 from funcx_async.functions import Function
 from funcx_async.futures import FuncXFuture
-from funcx_async.journal import Journal
 from funcx_async.models import Receipt
 from funcx_async.posting import (
     AnyBatch,
@@ -44,52 +41,12 @@ from funcx_async.posting import (
     write_intents,
     write_receipt,
 )
-from funcx_async.results.stream import ResultStream
-from funcx_async.settings import Settings
+from funcx_async.sender import Sender
 
 MAX_CUTS = 16
 """So often a refused batch is cut to find the culprit: enough for one among thousands."""
 
 _log = logging.getLogger(__name__)
-
-
-class Sender(Protocol):
-    """What the submitter asks of the session that it belongs to."""
-
-    @property
-    def client(self) -> FuncXClient:
-        """Asks the service."""
-        ...
-
-    @property
-    def settings(self) -> Settings:
-        """How the executor works; read whenever it matters."""
-        ...
-
-    @property
-    def journal(self) -> Journal | None:
-        """Where submissions are written down; None for an executor without a journal."""
-        ...
-
-    def stream(self, task_group_id: str) -> ResultStream:
-        """Give the stream of a task group, joined."""
-        ...
-
-    def led(self, task_group_id: str) -> None:
-        """Take note of the task group that the service made."""
-        ...
-
-    def unled(self, task_group_id: str) -> bool:
-        """Take note that the service forgot a group; True if it may simply make another."""
-        ...
-
-    def count(self, what: str) -> None:
-        """Count a noteworthy thing."""
-        ...
-
-    def note(self, kind: EventKind, subject: str, reason: str = "") -> None:
-        """Tell whoever reads events."""
-        ...
 
 
 class Submitter:

@@ -10,11 +10,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any, NoReturn, Protocol, TypeAlias, cast
+from typing import Any, NoReturn, TypeAlias, cast
 from weakref import WeakKeyDictionary
 
 from funcx_async.client import FuncXClient
@@ -22,12 +21,12 @@ from funcx_async.core.matcher import Duplicate, Event, Fetch, Matcher, Noted, Or
 from funcx_async.errors import FuncXError
 from funcx_async.events import EventKind
 from funcx_async.futures import FuncXFuture
-from funcx_async.journal import Journal
 from funcx_async.messages import MalformedMessage, decode_result
 from funcx_async.models import Delivery, Result
 from funcx_async.results.consumer import Consumer, Tag
 from funcx_async.results.journals import Journals
 from funcx_async.results.lookup import Lookup
+from funcx_async.results.member import Member
 from funcx_async.results.outcome import settle
 from funcx_async.results.reconciler import Reconciler
 from funcx_async.results.source import ResultSource
@@ -45,44 +44,6 @@ _shared: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[tuple[str, str], Resu
 )
 
 _log = logging.getLogger(__name__)
-
-
-class Member(Protocol):
-    """An executor's part in a stream: what it connects and asks with."""
-
-    @property
-    def client(self) -> FuncXClient:
-        """Asks the service."""
-        ...
-
-    @property
-    def source(self) -> ResultSource | None:
-        """Connects to the queue; None for an executor that only polls."""
-        ...
-
-    @property
-    def asks_instead(self) -> bool:
-        """Whether results are asked for while the queue cannot be reached."""
-        ...
-
-    @property
-    def reconcile_interval(self) -> float:
-        """Seconds after which an open task is looked up."""
-        ...
-
-    def note(self, kind: EventKind, subject: str, reason: str = "") -> None:
-        """Tell whoever reads events."""
-        ...
-
-    @property
-    def journal(self) -> Journal | None:
-        """Where its results are written; None for an executor without a journal."""
-        ...
-
-    @property
-    def counts(self) -> Counter[str]:
-        """Where noteworthy things are counted, by name."""
-        ...
 
 
 def shared_stream(service_url: str, task_group_id: str) -> ResultStream:

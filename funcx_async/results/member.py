@@ -1,0 +1,49 @@
+"""What a stream of results asks of each executor that it serves."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Protocol
+
+from funcx_async.client import FuncXClient
+from funcx_async.events import EventKind
+from funcx_async.journal import Journal
+from funcx_async.results.source import ResultSource
+
+
+class Member(Protocol):
+    """An executor's part in a stream: what it connects and asks with."""
+
+    @property
+    def client(self) -> FuncXClient:
+        """Asks the service."""
+        ...
+
+    @property
+    def source(self) -> ResultSource | None:
+        """Connects to the queue; None for an executor that only polls."""
+        ...
+
+    @property
+    def asks_instead(self) -> bool:
+        """Whether results are asked for while the queue cannot be reached."""
+        ...
+
+    @property
+    def reconcile_interval(self) -> float:
+        """Seconds after which an open task is looked up."""
+        ...
+
+    def note(self, kind: EventKind, subject: str, reason: str = "") -> None:
+        """Tell whoever reads events."""
+        ...
+
+    @property
+    def journal(self) -> Journal | None:
+        """Where its results are written; None for an executor without a journal."""
+        ...
+
+    @property
+    def counts(self) -> Counter[str]:
+        """Where noteworthy things are counted, by name."""
+        ...
