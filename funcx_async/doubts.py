@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from funcx_async.client import FuncXClient
-from funcx_async.core.adoption import Verdict, judge
+from funcx_async.core.adoption import Verdict, interchangeable, judge
 from funcx_async.errors import FuncXError, RequestRefused, SubmitUncertain
 from funcx_async.journal import Journal
 from funcx_async.posting import AnyBatch, AnyFuture
@@ -133,6 +133,28 @@ def _leave(doubts: Iterable[Doubt]) -> None:
         doubt.stream.answered(doubt.submit)
 
 
+def can_be_cleared(stream: ResultStream, settings: Settings) -> bool:
+    """Whether a look into the group may tell whose its tasks are: all of them are accounted for."""
+    alone = stream.task_group_id == settings.made_group
+    return alone and stream.accounted is not None and not stream.orphans
+
+
+async def name_candidates(
+    error: SubmitUncertain, batch: AnyBatch, stream: ResultStream, client: FuncXClient
+) -> SubmitUncertain:
+    """Say which tasks may be those of a batch that stays in doubt, as far as that is known.
+
+    Where settled tasks were forgotten, they could not be told from these.
+    """
+    if not stream.remembers_all:
+        return error
+    try:
+        listed = await client.list_task_group(stream.task_group_id)
+    except (FuncXError, ValueError):
+        return error
+    return _in_words(error, judge(batch.submissions, listed, knows=stream.knows, accounted=None))
+
+
 async def _look_into(
     stream: ResultStream,
     doubts: Sequence[Doubt],
@@ -154,7 +176,7 @@ async def _look_into(
     deadline = clock.time() + patience
     submissions = [entry for doubt in doubts for entry in doubt.batch.submissions]
     verdict: Verdict[AnyFuture] = Verdict()
-    looks = list(LOOKS)
+    looks = list(LOOKS if interchangeable(submissions) else LOOKS[:2])
     while looks and not verdict.complete:
         await asyncio.sleep(looks.pop(0))
         try:

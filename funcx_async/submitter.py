@@ -15,7 +15,7 @@ from dataclasses import replace
 from funcx_async.cancellation import is_cancelled
 from funcx_async.core.backoff import Backoff
 from funcx_async.core.batcher import Batch, Batcher, Route
-from funcx_async.doubts import Doubt, Doubts
+from funcx_async.doubts import Doubt, Doubts, can_be_cleared, name_candidates
 from funcx_async.errors import (
     FuncXError,
     JournalUnusable,
@@ -107,7 +107,7 @@ class Submitter:
             request.cancel()
 
     def _next_batch(self) -> AnyBatch | None:
-        """Give what may go now; nothing may before all doubts are cleared."""
+        """Give what may go now; nothing may while there are doubts that can be cleared."""
         if self._doubts:
             return None
         return self._batcher.next_batch(self._session.settings.batch_size, FuncXFuture.claim)
@@ -195,6 +195,11 @@ class Submitter:
         except SubmitUncertain as error:
             if stream is None or submit is None:
                 self._give_up(batch, error)
+            elif not can_be_cleared(stream, self._session.settings):
+                taken.complete = False
+                self._give_up(
+                    batch, await name_candidates(error, batch, stream, self._session.client)
+                )
             else:
                 doubts.append(Doubt(batch, stream, submit, error))
                 submit = None

@@ -72,13 +72,13 @@ def judge(
             return Verdict(candidates=tuple(task.task_id for task in unknown))
     candidates = tuple(task.task_id for task in unknown)
     complete = len(candidates) == newcomers == len(doubtful)
-    if not (complete and _interchangeable(doubtful)):
+    if not (complete and interchangeable(doubtful)):
         return Verdict(candidates=candidates, complete=complete)
     tickets = (submission.ticket for submission in doubtful)
     return Verdict(tuple(zip(candidates, tickets, strict=True)), candidates, complete=True)
 
 
-def _interchangeable(submissions: Sequence[Submission[K, F]]) -> bool:
+def interchangeable(submissions: Sequence[Submission[K, F]]) -> bool:
     """Whether any task may be anyone's: they run the same function on the same arguments."""
     first = submissions[0]
     return all(

@@ -118,6 +118,7 @@ class Matcher(Generic[K]):
         self._held_size = 0
         self._settled: set[str] = set()
         self._settled_before: set[str] = set()
+        self._forgetful = False
         self._accounted: int | None = 0
 
     def __len__(self) -> int:
@@ -147,6 +148,11 @@ class Matcher(Generic[K]):
     def accounted(self) -> int | None:
         """How many tasks of the group came of submits here; None if some may be unknown."""
         return self._accounted
+
+    @property
+    def remembers_all(self) -> bool:
+        """Whether no settled task was forgotten by now."""
+        return not self._forgetful
 
     def open_tasks(self) -> Iterator[tuple[str, K]]:
         """Give open tasks, the oldest first, each with its first ticket."""
@@ -276,5 +282,6 @@ class Matcher(Generic[K]):
 
     def _remember(self, task_id: str) -> None:
         if len(self._settled) >= self._remembered:
+            self._forgetful |= bool(self._settled_before)
             self._settled_before, self._settled = self._settled, set()
         self._settled.add(task_id)

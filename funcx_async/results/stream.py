@@ -224,6 +224,11 @@ class ResultStream:
         return self._matcher.accounted
 
     @property
+    def remembers_all(self) -> bool:
+        """Whether no settled task was forgotten by now."""
+        return self._matcher.remembers_all
+
+    @property
     def unanswered(self) -> int:
         """How many submits to the group are on the wire, or in doubt."""
         return self._matcher.unanswered
@@ -321,7 +326,8 @@ class ResultStream:
     def _note_orphan(self) -> None:
         self._count("orphans")
         self.orphans += 1
-        if self.orphans == SUSPICIOUS_ORPHANS:
+        # Where a submit is uncertain its results are orphans, too, though nobody else's.
+        if self.orphans == SUSPICIOUS_ORPHANS and self.accounted is not None:
             self._reconciler.missed()
             _log.warning(
                 "many results of the task group %s are for tasks that nobody here awaits: does "

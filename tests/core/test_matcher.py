@@ -234,3 +234,11 @@ def test_where_more_tasks_may_turn_up_there_is_no_account_any_more():
     matcher.answered(matcher.sending(), [("t", "ticket")])
     matcher.disown(["u"], complete=True)
     assert matcher.accounted is None
+
+
+def test_it_says_when_it_has_forgotten_tasks():
+    matcher: Matcher[str] = Matcher(remembered=2)
+    for number in range(6):
+        assert matcher.remembers_all is (number < 5)
+        matcher.expect(f"t{number}", "ticket")
+        matcher.received(result(f"t{number}"))

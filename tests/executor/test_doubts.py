@@ -100,6 +100,21 @@ async def test_a_task_that_may_yet_turn_up_is_never_taken_for_another(
     assert len(error.candidate_task_ids) == 1
 
 
+async def test_where_doubts_cannot_be_cleared_any_more_they_hold_up_nothing(
+    service, leading, quick_looks
+):
+    service.faults.refuse("submit", status=500)
+    await outcomes(leading.submit(add, 1))
+    service.faults.lose_replies("submit")
+    with service.faults.hold_replies("taskgroup") as hold:
+        lost = leading.submit(add, 2)
+        await asyncio.wait_for(hold.seen(), TIMEOUT)
+        full = [leading.submit(add, number) for number in range(leading.batch_size)]
+        assert await outcomes(*full) == list(range(1, leading.batch_size + 1))
+    (error,) = await outcomes(lost)
+    assert isinstance(error, SubmitUncertain)
+
+
 async def test_in_a_group_that_others_may_use_nothing_is_adopted(service, leading, quick_looks):
     async with service.executor(task_group_id=leading.task_group_id) as other:
         service.faults.lose_replies("submit")
