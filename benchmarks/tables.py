@@ -114,7 +114,8 @@ def stalls(results: Results) -> str:
     lines = [
         ["longest, on the wall", milli(rows.median("wall"))],
         ["longest, CPU of the loop's thread", milli(rows.median("cpu"))],
-        ["99.9 % of turns, on the wall", milli(rows.median("p999"))],
+        ["longest collection of garbage, of that", milli(rows.median("collection"))],
+        ["99 % of turns, on the wall", milli(rows.median("p99"))],
         ["half of the turns, on the wall", milli(rows.median("p50"))],
     ]
     return table(["the loop was held for", "ms"], lines)

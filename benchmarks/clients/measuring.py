@@ -51,7 +51,9 @@ class Memory:
     def read(self, tasks: int) -> dict[str, Any]:
         """What came, for so many tasks."""
         gc.collect()
-        return {"tasks": tasks, "bytes": self._held() - self._before}
+        held = self._held() - self._before
+        tracemalloc.stop()
+        return {"tasks": tasks, "bytes": held}
 
     def _held(self) -> int:
         return tracemalloc.get_traced_memory()[0] if self._traced else resident()

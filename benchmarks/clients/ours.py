@@ -26,7 +26,7 @@ from benchmarks.clients.stalls import Stalls
 from funcx_async import FuncXClient, FuncXExecutor, gather
 
 GATHER: dict[str, Callable[..., Any]] = {"gather": gather, "asyncio.gather": asyncio.gather}
-AT_ONCE = 100
+AT_ONCE = 20
 """Tasks that a considerate program submits before it lets the loop go on."""
 LARGE = 10_000_000
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import time
 from types import TracebackType
 from typing import Any, Self
@@ -19,9 +20,12 @@ class Stalls:
 
     def __init__(self) -> None:
         self._late: list[tuple[float, float]] = []
+        self._collections: list[float] = [0.0]
+        self._collecting = 0.0
         self._task: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
+        gc.callbacks.append(self._collected)
         self._task = asyncio.create_task(self._watch())
         return self
 
@@ -31,19 +35,27 @@ class Stalls:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        gc.callbacks.remove(self._collected)
         if self._task is not None:
             self._task.cancel()
 
     def report(self) -> dict[str, Any]:
-        """Seconds: the longest on the wall, the longest of CPU, and quantiles of the first."""
+        """Seconds: the longest on the wall, of CPU, of collecting garbage; quantiles of all."""
         walls = sorted(wall for wall, _ in self._late)
         return {
             "wall": walls[-1],
             "cpu": max(cpu for _, cpu in self._late),
-            "p999": walls[int(0.999 * len(walls))],
+            "collection": max(self._collections),
+            "p99": walls[int(0.99 * len(walls))],
             "p50": walls[len(walls) // 2],
             "turns": len(walls),
         }
+
+    def _collected(self, phase: str, _: dict[str, int]) -> None:
+        if phase == "start":
+            self._collecting = time.perf_counter()
+        else:
+            self._collections.append(time.perf_counter() - self._collecting)
 
     async def _watch(self) -> None:
         while True:

@@ -74,6 +74,8 @@ class NullService:
             return await self._compute(_read_compute(body))
         if path == "/v2/submit":
             return await self._classic(_read_classic(body))
+        if path == "/v2/batch_status":
+            return _json({"response": "batch", "results": _pending(msgspec.json.decode(body))})
         if path.startswith("/null/"):
             return self._order(path.removeprefix("/null/"), body)
         if path not in self._documents:
@@ -129,6 +131,11 @@ class NullService:
         elif order != "usage":
             raise ValueError(f"the null service has no order {order}")
         return _json({"cpu": time.process_time(), "tasks": self._tasks})
+
+
+def _pending(wanted: dict[str, list[str]]) -> dict[str, Any]:
+    """What is known of tasks whose results are only ever published."""
+    return {each: {"task_id": each, "status": "waiting-for-ep"} for each in wanted["task_ids"]}
 
 
 def _json(document: Any) -> bytes:
