@@ -10,8 +10,9 @@ ORACLES := .oracles
 quickstart: $(VENV)/.quickstart
 	$(BIN)/python examples/collatz.py
 
+# Four at a time, though there may be fewer cores: most tests wait for something.
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest -m "not proof and not oracle"
+	$(BIN)/python -m pytest -n 4 --dist loadfile -m "not proof and not oracle"
 	$(BIN)/python -m coverage run --source=funcx_async/core -m pytest --quiet -m "not proof" tests/core
 	$(BIN)/python -m coverage report --fail-under=100
 

@@ -21,7 +21,7 @@ from funcx_async.core.acks import Ack
 from funcx_async.local.broker import EmbeddedBroker
 from funcx_async.models import Delivery, ResultQueueAddress
 from funcx_async.results import amqp, sifter
-from funcx_async.results.amqp import PREFETCH, AmqpSource
+from funcx_async.results.amqp import AmqpSource
 from funcx_async.results.bulk import SiftedReader
 from funcx_async.results.source import Deliveries, SourceLost
 from tests import brokers
@@ -131,13 +131,16 @@ async def test_credentials_are_fetched_for_each_connection(group: Group, source:
     assert group.asked == 3
 
 
-async def test_what_is_on_the_way_is_bounded(group: Group, source: Opener):
-    await group.publish(*[b"x"] * (PREFETCH + 100))
+async def test_what_is_on_the_way_is_bounded(
+    group: Group, source: Opener, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(amqp, "PREFETCH", 50)
+    await group.publish(*[b"x"] * 70)
     async with source(group.address).open(group.id) as deliveries:
-        got = await collect(deliveries, PREFETCH)
-        assert len(got) == PREFETCH
-        await deliveries.acknowledge([Ack(PREFETCH, multiple=True)])
-        assert len(await collect(deliveries, 100)) == 100
+        got = await collect(deliveries, 50)
+        assert len(got) == 50
+        await deliveries.acknowledge([Ack(50, multiple=True)])
+        assert len(await collect(deliveries, 20)) == 20
 
 
 async def test_a_queue_that_is_missing_is_a_loss_in_words(group: Group, source: Opener):
