@@ -29,7 +29,7 @@ check: $(VENV)/.dev
 
 # The slower proofs: official packages as oracles, large runs, CPython's own tests.
 proofs: $(VENV)/.dev oracles
-	$(BIN)/python -m pytest -m "proof or oracle" --timeout=300
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "proof or oracle" --timeout=300
 
 # How fast it is, beside the official clients; half an hour. It rewrites docs/performance.md.
 bench: $(VENV)/.dev $(ORACLES)/sdk/.ready $(ORACLES)/funcx/.ready

@@ -7,7 +7,7 @@ import ssl
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -37,7 +37,7 @@ class Group:
     """A task group with a queue, and somebody who publishes to it."""
 
     id: str
-    url: str
+    url: str = field(repr=False)  # it holds the password
     channel: aio_pika.abc.AbstractChannel
     asked: int = 0
 
