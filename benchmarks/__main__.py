@@ -31,15 +31,14 @@ def main() -> None:
     parser.add_argument("experiments", nargs="*", help=f"of {', '.join(EXPERIMENTS)}; or report")
     parser.add_argument("--quick", action="store_true", help="only see that it runs")
     parser.add_argument("--keep", type=Path, help="keep all in this directory, not in the project")
-    parser.add_argument(
-        "--rounds", type=int, help="at most so often each (default: 5, long ones 3)"
-    )
+    parser.add_argument("--rounds", type=int, default=5, help="of each (default: 5)")
+    parser.add_argument("--long-rounds", type=int, default=3, help="of long ones (default: 3)")
     parser.add_argument("--embedded", action="store_true", help="even where there is a RabbitMQ")
     chosen = parser.parse_args()
     if unknown := set(chosen.experiments) - {*EXPERIMENTS, "report"}:
         parser.error(f"no such experiment: {', '.join(unknown)}")
     names = [name for name in chosen.experiments or EXPERIMENTS if name != "report"]
-    scale = QUICK if chosen.quick else Scale(rounds=chosen.rounds or 5)
+    scale = QUICK if chosen.quick else Scale(chosen.rounds, chosen.long_rounds)
     for contestant in CONTESTANTS:
         if not contestant.present:
             print(f"{contestant.name} is left out: `make oracles` makes {contestant.python}")

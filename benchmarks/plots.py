@@ -46,11 +46,10 @@ def _throughput(results: Results) -> Figure:
         rows = batches.where(contestant=name)
         sizes = sorted(rows.each("batch_size"))
         _line(over_batches, name, sizes, [rows.where(batch_size=each).rate() for each in sizes])
-    over_tasks.set(title="Throughput, batches of 128", xlabel="tasks", xscale="log")
-    over_batches.set(title="Throughput, 10,000 tasks", xlabel="batch size", xscale="log")
-    sizes = batches.each("batch_size")
-    over_batches.set_xticks(sizes, [str(size) for size in sizes], minor=False)
-    over_batches.minorticks_off()
+    over_tasks.set(title="Throughput, batches of 128", xlabel="tasks")
+    over_batches.set(title="Throughput, 10,000 tasks", xlabel="batch size")
+    _ticks(over_tasks, through.each("tasks"))
+    _ticks(over_batches, batches.each("batch_size"))
     for axes in (over_tasks, over_batches):
         axes.set(ylabel="tasks/s", ylim=(0, None))
     over_tasks.legend()
@@ -66,7 +65,8 @@ def _costs(results: Results) -> Figure:
         tasks = sorted(rows.each("tasks"))
         costs = [micro(rows.where(tasks=each).per_task("cpu_seconds")) for each in tasks]
         _line(cpu, name, tasks, costs)
-    cpu.set(title="Client CPU of a task", ylabel="µs/task", xlabel="tasks", xscale="log")
+    cpu.set(title="Client CPU of a task", ylabel="µs/task", xlabel="tasks")
+    _ticks(cpu, through.each("tasks"))
     cpu.set_ylim(0, None)
     cpu.legend()
 
@@ -77,7 +77,8 @@ def _costs(results: Results) -> Figure:
         costs = [micro(rows.where(tasks=each).per_task(key)) for each in tasks]
         _line(opened, label, tasks, costs)
     opened.set(title="funcx_async, a task over open tasks", ylabel="µs/task", xlabel="open tasks")
-    opened.set(xscale="log", ylim=(0, None))
+    opened.set_ylim(0, None)
+    _ticks(opened, tasks)
     opened.legend()
 
     _bars_of_latency(alone, results.read("latency"))
@@ -115,9 +116,17 @@ def _bars(axes: Axes, bars: dict[str, list[float | None]], labels: tuple[str, st
             [f"{height:,.3g}" if height < 100 else f"{height:,.0f}" for height in heights],
             fontsize=8,
         )
-    axes.set_xticks(list(places), list(bars), fontsize=9)
+    names = [name.replace("globus-", "globus-\n") for name in bars]
+    axes.set_xticks(list(places), names, fontsize=9)
     axes.grid(visible=False, axis="x")
     axes.legend()
+
+
+def _ticks(axes: Axes, numbers: list[int]) -> None:
+    """Name the measured numbers, instead of powers of ten, on a logarithmic axis."""
+    axes.set_xscale("log")
+    axes.set_xticks(numbers, [f"{number:,}" for number in numbers])
+    axes.minorticks_off()
 
 
 def _line(axes: Axes, name: str, x: list[int], y: list[float | None]) -> None:

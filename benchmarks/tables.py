@@ -158,7 +158,7 @@ def _profile(rows: Series) -> str:
     total = sum(row["samples"] for row in rows.rows) or 1
     head = ["", "% of CPU", "µs/task"]
     tables = []
-    for what, most in (("packages", 12), ("functions", 25)):
+    for what, most in (("entries", 10), ("packages", 12), ("functions", 20)):
         counted: dict[str, int] = {}
         for row in rows.rows:
             for name, samples in row[what]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 from collections import Counter
+from functools import cache
 from pathlib import PurePath
 from types import FrameType
 from typing import Any, Self
@@ -19,6 +20,7 @@ class Sampling:
     """
 
     def __init__(self) -> None:
+        self._entries: Counter[str] = Counter()
         self._functions: Counter[str] = Counter()
         self._packages: Counter[str] = Counter()
 
@@ -32,23 +34,39 @@ class Sampling:
         signal.signal(signal.SIGPROF, self._before)
 
     def report(self) -> dict[str, Any]:
-        """Samples by package, by function, and in all."""
+        """Samples by entry, by package, by function, and in all.
+
+        An entry is the function by which the program or the loop came into funcx_async.
+        """
         return {
             "samples": self._packages.total(),
+            "entries": self._entries.most_common(15),
             "packages": self._packages.most_common(15),
             "functions": self._functions.most_common(40),
         }
 
     def _sample(self, _: int, frame: FrameType | None) -> None:
-        if frame is not None:
-            code = frame.f_code
-            module = module_of(code.co_filename.removeprefix("<frozen ").strip("<>"))
-            self._functions[f"{module}:{code.co_qualname}"] += 1
-            self._packages[package_of(module)] += 1
+        if frame is None:
+            return
+        self._functions[name_of(frame)] += 1
+        self._packages[package_of(module_of(frame.f_code.co_filename))] += 1
+        entry = "elsewhere"
+        while frame is not None:
+            if module_of(frame.f_code.co_filename).startswith("funcx_async."):
+                entry = name_of(frame)
+            frame = frame.f_back
+        self._entries[entry] += 1
 
 
+def name_of(frame: FrameType) -> str:
+    """The module and the name of the function that a frame runs."""
+    return f"{module_of(frame.f_code.co_filename)}:{frame.f_code.co_qualname}"
+
+
+@cache
 def module_of(file: str) -> str:
     """The dotted name of a file's module, as far as its path tells."""
+    file = file.removeprefix("<frozen ").strip("<>")
     parts = PurePath(file).with_suffix("").parts
     for root in ("site-packages", "python3.11", "python3.12", "python3.13"):
         if root in parts:
@@ -56,7 +74,7 @@ def module_of(file: str) -> str:
     for package in ("funcx_async", "benchmarks"):
         if package in parts:
             return ".".join(parts[len(parts) - 1 - parts[::-1].index(package) :])
-    return file
+    return "generated code" if file == "string" else file
 
 
 def package_of(module: str) -> str:
