@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from itertools import permutations
 
+import pytest
+
+from funcx_async.core.adoption import judge
+from funcx_async.core.batcher import Submission
 from funcx_async.core.matcher import (
     NOTED_PER_HELD,
     Duplicate,
@@ -13,7 +17,7 @@ from funcx_async.core.matcher import (
     Orphaned,
     Settled,
 )
-from funcx_async.models import Result
+from funcx_async.models import ListedTask, Result
 
 
 def result(task_id: str, data: str | None = "value") -> Result:
@@ -205,7 +209,7 @@ def test_tasks_of_answered_submits_are_accounted_for():
     matcher: Matcher[str] = Matcher()
     matcher.answered(matcher.sending(), [("t", "ticket"), ("u", "another")])
     matcher.received(result("t"))
-    matcher.expect("reloaded", "ticket")
+    matcher.expect("u", "the same, reloaded")
     assert matcher.accounted == 2
     assert [matcher.knows(task_id) for task_id in ("t", "u", "v")] == [True, True, False]
 
@@ -242,3 +246,32 @@ def test_it_says_when_it_has_forgotten_tasks():
         assert matcher.remembers_all is (number < 5)
         matcher.expect(f"t{number}", "ticket")
         matcher.received(result(f"t{number}"))
+
+
+@pytest.mark.parametrize("on_the_wire", [True, False])
+def test_an_unknown_task_that_is_reloaded_ends_the_account_for_nobody_knows_whose_it_is(
+    on_the_wire,
+):
+    matcher: Matcher[str] = Matcher()
+    if on_the_wire:
+        matcher.sending()
+    matcher.expect("reloaded", "ticket")
+    assert matcher.accounted is None
+
+
+def test_a_forgotten_task_is_never_taken_for_one_that_was_lost_and_reloaded_meanwhile():
+    matcher: Matcher[str] = Matcher(remembered=1)
+    for task_id in ("forgotten", "before", "last"):
+        matcher.answered(matcher.sending(), [(task_id, "ticket")])
+        matcher.received(result(task_id))
+    matcher.sending()  # the answer is lost, and another executor reloads the group
+    matcher.expect("lost", "another ticket")
+    there = [ListedTask(name, f"{n}") for n, name in enumerate(["forgotten", "before", "last"])]
+    verdict = judge(
+        [Submission("my ticket", "f", "payload")],
+        [*there, ListedTask("lost", "9")],
+        knows=matcher.knows,
+        accounted=matcher.accounted,
+    )
+    assert verdict.adopted == ()
+    assert not verdict.complete
