@@ -26,7 +26,7 @@ NOTED_PER_HELD = 100
 """So many task ids are kept for each result that may be held; a lookup finds what is beyond."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Settled(Generic[K]):
     """``result`` is the outcome of ``tickets``."""
 
@@ -35,7 +35,7 @@ class Settled(Generic[K]):
     tag: object = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Fetch(Generic[K]):
     """The outcome of these tickets exists, but is to be fetched over REST."""
 
@@ -44,7 +44,7 @@ class Fetch(Generic[K]):
     tag: object = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Noted:
     """Too much is held: only the task id is kept, and the delivery is done with."""
 
@@ -52,7 +52,7 @@ class Noted:
     tag: object
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Duplicate:
     """The task is settled already, or given up."""
 
@@ -60,7 +60,7 @@ class Duplicate:
     tag: object
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Orphaned:
     """Nobody here awaits this task."""
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import replace
 from functools import partial
 from typing import Any, NoReturn, TypeAlias, cast
 from weakref import WeakKeyDictionary
@@ -278,7 +277,7 @@ class ResultStream:
         if delivery.high_assurance:
             result = Result(result.task_id, None)
         elif result.error_code is not None and delivery.timestamp is not None:
-            result = replace(result, completion_t=str(delivery.timestamp))
+            result = result._replace(completion_t=str(delivery.timestamp))
         self._received(result, tag)
 
     def _received(self, result: Result, tag: Tag | None = None) -> None:
