@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
-import os
-import weakref
 from collections.abc import AsyncGenerator, Callable, Mapping
 from types import TracebackType
 from typing import Any, Self, Unpack
 from uuid import UUID
 
 from funcx_async.awaiting import running_loop
+from funcx_async.binding import Binding
 from funcx_async.client import FuncXClient
 from funcx_async.configuration import Configuration
 from funcx_async.dialects import DIALECTS
-from funcx_async.errors import ExecutorClosed
 from funcx_async.events import EventReader
 from funcx_async.functions import Function, Functions, Registry
 from funcx_async.futures import FuncXFuture
@@ -24,14 +21,13 @@ from funcx_async.models import Stats
 from funcx_async.registering import Registering
 from funcx_async.reloading import reloaded
 from funcx_async.resuming import resumed
-from funcx_async.session import Session
 from funcx_async.settings import ExecutorOptions, Target, TaskOptions, checked_key
 from funcx_async.submitting import Submitting, TargetedExecutor
 
 _log = logging.getLogger(__name__)
 
 
-class FuncXExecutor(Configuration, Registering, Submitting):
+class FuncXExecutor(Configuration, Binding, Registering, Submitting):
     """Runs functions on an endpoint; ``await`` the futures.
 
     Construct it anywhere, without network or credentials; it binds to the event loop that first
@@ -74,25 +70,14 @@ class FuncXExecutor(Configuration, Registering, Submitting):
         )
         if funcx_client is not None:
             self._settings.made_group = funcx_client.task_group_id
-        self._client = funcx_client
-        self._closes_client = funcx_client is None
+        Binding.__init__(self, funcx_client)
         self._registry = Registry()
-        self._session: Session | None = None
-        self._forgotten: weakref.finalize[..., FuncXExecutor] | None = None
-        self._closed = False
 
     def __repr__(self) -> str:
         stats = self.stats
         name = f"FuncXExecutor {self.label!r}" if self.label else "FuncXExecutor"
         posts = f"{stats.batches_in_flight} batch" + ("" if stats.batches_in_flight == 1 else "es")
         return f"<{name} {stats.queued} queued, {posts} in flight, {stats.open} open>"
-
-    @property
-    def funcx_client(self) -> FuncXClient:
-        """The client that asks the service: one of its own unless one was given."""
-        if self._client is None:
-            self._client = FuncXClient()
-        return self._client
 
     @property
     def stats(self) -> Stats:
@@ -301,51 +286,3 @@ class FuncXExecutor(Configuration, Registering, Submitting):
 
     async def _room(self) -> None:
         await self.room()
-
-    def _close(self, *, cancel_futures: bool) -> Session | None:
-        """Take no more tasks; gives the session that is still to end, if there is one."""
-        self._closed = True
-        session = self._session
-        if session is None:
-            return None
-        if session.ended:
-            session.clear_away()
-            return None
-        session.close(cancel_futures=cancel_futures)
-        return session
-
-    def _bound(self) -> Session:
-        """Give the session of the running loop, making it at first use."""
-        if self._closed:
-            raise ExecutorClosed("This executor was shut down: make a new one.")
-        session = self._session
-        if session is not None and session.pid != os.getpid():
-            raise RuntimeError(
-                "This executor belongs to the process that forked this one: make a new one here."
-            )
-        loop = running_loop()
-        if session is not None and session.ended:
-            session.clear_away()
-            session = None
-        if session is None:
-            session = self._bind(loop)
-        elif loop is not None and loop is not session.loop:
-            raise RuntimeError(
-                "This executor belongs to another event loop that is still open: make one "
-                "executor for each loop."
-            )
-        return session
-
-    def _bind(self, loop: asyncio.AbstractEventLoop | None) -> Session:
-        if loop is None:
-            raise RuntimeError(
-                "FuncXExecutor binds to the event loop of its first use, and none runs in this "
-                "thread: use it in a coroutine first, or take funcx_async.blocking."
-            )
-        session = Session(self._settings, self.funcx_client, closes_client=self._closes_client)
-        if self._forgotten is not None:
-            self._forgotten.detach()
-        self._forgotten = weakref.finalize(self, session.close_from_anywhere)
-        self._forgotten.atexit = False
-        self._session = session
-        return session

@@ -75,7 +75,7 @@ LEVELS = [
     "doubts",
     "reloading resuming submitter",
     "session",
-    "registering",
+    "binding registering",
     "executor",
     "contract local",
     "blocking cli __init__",
