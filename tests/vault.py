@@ -15,6 +15,9 @@ STRIDE = 9
 SHORTEST = 7
 """A shorter word is no secret: texts have it by chance."""
 
+SHORTEST_TEXT = 16
+"""Nor is a shorter one that might stand in any sentence, such as `a token`."""
+
 PUBLIC = {"guest", "password"}
 """What everybody knows, or what any text says."""
 
@@ -36,7 +39,7 @@ class Vault:
 
     def learn(self, secret: str) -> None:
         """Know a secret from now on."""
-        if secret in self._secrets or secret in PUBLIC or len(secret) < SHORTEST:
+        if secret in self._secrets or secret in PUBLIC or _is_ordinary(secret):
             return
         self._secrets.add(secret)
         for form in forms_of(secret):
@@ -54,6 +57,11 @@ class Vault:
             if forms is not None and any(form in text for form in forms):
                 return True
         return any(form in text for form in self._short)
+
+
+def _is_ordinary(secret: str) -> bool:
+    is_text = all(letter.isalpha() or letter == " " for letter in secret)
+    return len(secret) < (SHORTEST_TEXT if is_text else SHORTEST)
 
 
 def forms_of(secret: str) -> set[str]:
