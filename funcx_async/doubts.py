@@ -122,7 +122,10 @@ class Doubts:
             tickets = [entry.ticket for entry in doubt.batch.submissions if task_ids]
             for ticket in tickets:
                 ticket.accept(task_ids[ticket], clock.time())
-            stream.answered(doubt.submit, [(task_ids[ticket], ticket) for ticket in tickets])
+            awaited = [(task_ids[ticket], ticket) for ticket in tickets if not ticket.done()]
+            given_up = [task_ids[ticket] for ticket in tickets if ticket.done()]
+            stream.disown(given_up, complete=True)
+            stream.answered(doubt.submit, awaited)
             if not task_ids:
                 self._give_up(doubt.batch, _in_words(doubt.error, verdict))
 

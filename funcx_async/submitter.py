@@ -185,8 +185,8 @@ class Submitter:
             taken = accept(batch, function_ids, receipt, self._loop.time())
             if receipt.task_group_id != group:
                 made = self._session.stream(receipt.task_group_id)
-                made.answered(made.sending(), taken.accepted)
                 made.disown(taken.unawaited, complete=taken.complete)
+                made.answered(made.sending(), taken.accepted)
                 taken = Taken()
             return receipt.task_group_id
         except ServiceUnavailable as error:
@@ -210,8 +210,8 @@ class Submitter:
             raise
         finally:
             if stream is not None and submit is not None:
-                stream.answered(submit, taken.accepted)
                 stream.disown(taken.unawaited, complete=taken.complete)
+                stream.answered(submit, taken.accepted)
         return group
 
     async def _prepare(
