@@ -1,4 +1,4 @@
-"""A ``concurrent.futures.Future`` that costs a tenth of the original.
+"""A ``concurrent.futures.Future`` without most of what the original costs.
 
 Most of an original future is its condition: a lock and a queue of sleepers that exist whether or
 not a thread ever waits. Here all futures share one lock, which is held for a few instructions at a

@@ -113,7 +113,7 @@ class Sifter:
     def _take_whole(self, stream: bytes, position: int, found: list[Delivery]) -> int:
         """Take the deliveries that are there whole, with one frame of body; gives where they end.
 
-        Most come so. It is the same as one frame at a time, at a third of the cost.
+        Most come so. It is the same as one frame at a time, only faster.
         """
         end = len(stream)
         while self._partial is None and position + 48 < end:  # no delivery is shorter
