@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import secrets
 from collections import deque
 from itertools import islice
 from typing import Final, Protocol
-from urllib.parse import urlsplit
 
 import aio_pika
-from aio_pika.abc import AbstractChannel, AbstractConnection
 
-from funcx_async.cancellation import is_cancelled
 from funcx_async.local.broker import EmbeddedBroker
+from funcx_async.local.rabbit import AT_ONCE, OUT_OF_REACH, RabbitConnection
 from funcx_async.local.refusals import Refusal
 from funcx_async.local.switches import Notice
 
@@ -27,20 +24,8 @@ QUEUE_EXPIRES: Final = 30 * 60.0
 USER_LIVES: Final = 10 * 60.0
 """Seconds that the credentials of one request are good for new connections."""
 USERS_AT_MOST: Final = 1000
-OUT_OF_REACH: Final = (
-    OSError,
-    aio_pika.exceptions.AMQPError,
-    aio_pika.exceptions.ChannelInvalidStateError,
-)
-"""What aio-pika raises when the RabbitMQ is not there, or leaves."""
 WAITING_BYTES: Final = 256 * 1024 * 1024
 """With more than so many bytes of messages waiting, it is crowded."""
-AT_ONCE: Final = 256
-"""Messages published before their confirms are awaited."""
-RECONNECT_DELAY: Final = 0.5
-"""Seconds between two attempts to reach the RabbitMQ."""
-CLOSE_TIMEOUT: Final = 5.0
-"""Seconds to say good-bye to it."""
 
 
 class Publisher(Protocol):
@@ -81,16 +66,6 @@ class Publisher(Protocol):
 def queue_of(group_id: str) -> str:
     """The name of a group's queue."""
     return QUEUE_PREFIX + group_id
-
-
-def unreachable(url: str, error: Exception) -> ConnectionError:
-    """What to raise where the RabbitMQ cannot be reached; without the password."""
-    where = urlsplit(url)
-    msg = (
-        f"no connection to the RabbitMQ at {where.hostname}:{where.port or 5672} "
-        f"({type(error).__name__}); check amqp_url, or leave it out to use the embedded broker"
-    )
-    return ConnectionError(msg)
 
 
 class EmbeddedPublisher:
@@ -156,41 +131,14 @@ class EmbeddedPublisher:
         return self._broker.url(user, password)
 
 
-class RabbitPublisher:
+class RabbitPublisher(RabbitConnection):
     """Publishes on a RabbitMQ, with confirms; what is not confirmed is published again."""
 
     def __init__(self, url: str) -> None:
-        self._url = url
+        super().__init__(url, "publisher")
         self._waiting: deque[Notice] = deque()
         self._waiting_bytes = 0
         self._progress = asyncio.Event()
-        self._wake = asyncio.Event()
-        self._connection: AbstractConnection | None = None
-        self._channel: AbstractChannel | None = None
-        self._task: asyncio.Task[None] | None = None
-
-    async def start(self) -> None:
-        """Connect.
-
-        Raises:
-            ConnectionError: the RabbitMQ cannot be reached, or refuses the login.
-        """
-        try:
-            await self._connect()
-        except OUT_OF_REACH as error:
-            raise unreachable(self._url, error) from None  # the cause may name the password
-        self._task = asyncio.create_task(self._run(), name="funcx:publisher")
-
-    async def aclose(self) -> None:
-        """Disconnect."""
-        if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
-        if self._connection is not None:
-            with contextlib.suppress(*OUT_OF_REACH):
-                async with asyncio.timeout(CLOSE_TIMEOUT):
-                    await self._connection.close()
 
     async def declare(self, group_id: str) -> None:
         """Make sure that the group's queue is there."""
@@ -229,36 +177,7 @@ class RabbitPublisher:
         """The URL that the service was given."""
         return self._url
 
-    def _open_channel(self) -> AbstractChannel:
-        if self._channel is None or self._channel.is_closed:
-            msg = "the channel to the RabbitMQ is closed"
-            raise ConnectionError(msg)
-        return self._channel
-
-    async def _connect(self) -> None:
-        if self._connection is not None:
-            await self._connection.close()
-        self._connection = await aio_pika.connect(self._url, timeout=10)
-        self._connection.close_callbacks.add(lambda *_: self._wake.set())
-        self._channel = await self._connection.channel(publisher_confirms=True)
-        self._channel.close_callbacks.add(lambda *_: self._wake.set())
-
-    async def _run(self) -> None:
-        while not is_cancelled():
-            try:
-                if self._channel is None or self._channel.is_closed:
-                    await self._connect()
-                await self._publish_what_waits()
-            except OUT_OF_REACH as error:
-                if not is_cancelled():
-                    logger.warning("The RabbitMQ is out of reach: %s", type(error).__name__)
-                    await asyncio.sleep(RECONNECT_DELAY)
-            else:
-                if not is_cancelled():
-                    await self._wake.wait()
-                    self._wake.clear()
-
-    async def _publish_what_waits(self) -> None:
+    async def _work(self) -> None:
         while self._waiting:
             batch = list(islice(self._waiting, AT_ONCE))
             outcomes = await asyncio.gather(*map(self._publish_one, batch), return_exceptions=True)

@@ -17,16 +17,9 @@ from itertools import islice, takewhile
 from typing import Any, Final
 
 import aio_pika
-from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractIncomingMessage
+from aio_pika.abc import AbstractChannel, AbstractIncomingMessage
 
-from funcx_async.cancellation import is_cancelled
-from funcx_async.local.publisher import (
-    AT_ONCE,
-    CLOSE_TIMEOUT,
-    OUT_OF_REACH,
-    RECONNECT_DELAY,
-    unreachable,
-)
+from funcx_async.local.rabbit import AT_ONCE, OUT_OF_REACH, RabbitConnection
 
 logger = logging.getLogger(__name__)
 
@@ -50,7 +43,7 @@ class Step:
     together: bool = False
 
 
-class Link:
+class Link(RabbitConnection):
     """Declares, consumes and publishes, and connects again when the connection is lost.
 
     Args:
@@ -58,38 +51,11 @@ class Link:
     """
 
     def __init__(self, url: str) -> None:
-        self._url = url
+        super().__init__(url, "agents")
         self._steps: deque[Step] = deque()
-        self._wake = asyncio.Event()
         self._messages_live: dict[str, float | None] = {}
         self._receivers: dict[str, Receive] = {}
         self._consuming: dict[str, str] = {}
-        self._connection: AbstractConnection | None = None
-        self._channel: AbstractChannel | None = None
-        self._task: asyncio.Task[None] | None = None
-
-    async def start(self) -> None:
-        """Connect.
-
-        Raises:
-            ConnectionError: the RabbitMQ cannot be reached, or refuses the login.
-        """
-        try:
-            await self._connect()
-        except OUT_OF_REACH as error:
-            raise unreachable(self._url, error) from None  # the cause may name the password
-        self._task = asyncio.create_task(self._run(), name="funcx:agents")
-
-    async def aclose(self) -> None:
-        """Disconnect; what is not done yet is left."""
-        if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
-        if self._connection is not None:
-            with contextlib.suppress(*OUT_OF_REACH):
-                async with asyncio.timeout(CLOSE_TIMEOUT):
-                    await self._connection.close()
 
     def declare(self, queue: str, *, messages_live: float | None = None) -> None:
         """Make sure that a queue is there.
@@ -157,43 +123,13 @@ class Link:
         self._wake.set()
 
     async def _connect(self) -> None:
-        if self._connection is not None:
-            await self._connection.close()
         self._consuming.clear()
-        self._connection = await aio_pika.connect(self._url, timeout=10)
-        self._connection.close_callbacks.add(lambda *_: self._wake.set())
-        self._channel = await self._connection.channel(
-            publisher_confirms=True, on_return_raises=True
-        )
-        self._channel.close_callbacks.add(lambda *_: self._wake.set())
-        await self._channel.set_qos(prefetch_count=PREFETCH)
-
-    async def _run(self) -> None:
-        while not is_cancelled():
-            try:
-                if self._channel is None or self._channel.is_closed:
-                    await self._connect()
-                for queue in self._receivers.keys() - self._consuming.keys():
-                    await self._consume(self._open_channel(), queue=queue)
-                await self._work()
-            except OUT_OF_REACH as error:
-                if not is_cancelled():
-                    logger.warning(
-                        "The RabbitMQ of the agents is out of reach: %s", type(error).__name__
-                    )
-                    await asyncio.sleep(RECONNECT_DELAY)
-            else:
-                if not is_cancelled():
-                    await self._wake.wait()
-                    self._wake.clear()
-
-    def _open_channel(self) -> AbstractChannel:
-        if self._channel is None or self._channel.is_closed:
-            msg = "the channel to the RabbitMQ is closed"
-            raise ConnectionError(msg)
-        return self._channel
+        await super()._connect()
+        await self._open_channel().set_qos(prefetch_count=PREFETCH)
 
     async def _work(self) -> None:
+        for queue in self._receivers.keys() - self._consuming.keys():
+            await self._consume(self._open_channel(), queue=queue)
         while self._steps:
             channel = self._open_channel()
             batch = list(islice(takewhile(lambda step: step.together, self._steps), AT_ONCE))
