@@ -11,8 +11,9 @@ and so do the worker processes of the local service.
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from funcx_async.lazy import attach
 
 if TYPE_CHECKING:
     from funcx_async.client import FuncXClient
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
         SubmitUncertain,
         TaskExecutionFailed,
         TaskPending,
+        TaskTimedOut,
         TooLarge,
         TooManyOpenTasks,
         VersionMismatch,
@@ -99,6 +101,7 @@ __all__ = [
     "SubmitUncertain",
     "TaskExecutionFailed",
     "TaskPending",
+    "TaskTimedOut",
     "TooLarge",
     "TooManyOpenTasks",
     "VersionMismatch",
@@ -146,6 +149,7 @@ _HOMES = {
     "SubmitUncertain": "errors",
     "TaskExecutionFailed": "errors",
     "TaskPending": "errors",
+    "TaskTimedOut": "errors",
     "TooLarge": "errors",
     "TooManyOpenTasks": "errors",
     "VersionMismatch": "errors",
@@ -156,14 +160,4 @@ _HOMES = {
     "send_by_value": "serialize",
 }
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return __all__
+__getattr__, __dir__ = attach(__name__, __all__, _HOMES)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from asyncio import _get_running_loop
 from collections.abc import Callable, Generator
+from contextlib import suppress
 from typing import Any, Protocol, TypeAlias, TypeVar
 
-from funcx_async.light import LightFuture, lock
+from funcx_async.light import LightFuture, Listeners, lock
 
 T = TypeVar("T")
 
@@ -42,11 +44,7 @@ class AwaitableFuture(LightFuture[T]):
         42
     """
 
-    __slots__ = ("_awaiters",)
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._awaiters: Awaiter | dict[Awaiter, None] | None = None  # one alone needs no dict
+    __slots__ = ()
 
     def __await__(self) -> Generator[Any, None, T]:
         self._before_waiting()
@@ -67,23 +65,20 @@ class AwaitableFuture(LightFuture[T]):
         with lock:
             finished = self.done()
             if not finished:
-                known = self._awaiters
-                if known is None:
-                    self._awaiters = watcher
-                elif isinstance(known, dict):
-                    known[watcher] = None
+                if self._listener is None:
+                    self._listener = watcher
                 else:
-                    self._awaiters = {known: None, watcher: None}
+                    self._listeners().watchers[watcher] = None
         if finished:
-            tell_of(watcher, self)
+            tell_of(watcher, self, running_loop())
 
     def unwatch(self, watcher: Awaiter) -> None:
         """Tell ``watcher`` no more; harmless if it does not watch."""
         with lock:
-            if self._awaiters is watcher:
-                self._awaiters = None
-            elif isinstance(self._awaiters, dict):
-                self._awaiters.pop(watcher, None)
+            if self._listener is watcher:
+                self._listener = None
+            elif isinstance(self._listener, Listeners):
+                self._listener.watchers.pop(watcher, None)
 
     def add_done_callback(self, fn: Callable[[Any], object]) -> None:
         """Call ``fn(future)`` once it is done, or now if it is.
@@ -97,15 +92,18 @@ class AwaitableFuture(LightFuture[T]):
     def _before_waiting(self) -> None:
         """Make sure that somebody will settle the future."""
 
-    def _invoke_callbacks(self) -> None:
-        with lock:
-            awaiters, self._awaiters = self._awaiters, None
-        if isinstance(awaiters, dict):
-            for awaiter in awaiters:
-                tell_of(awaiter, self)
-        elif awaiters is not None:
-            tell_of(awaiters, self)
-        super()._invoke_callbacks()
+    def _note_done(self, here: asyncio.AbstractEventLoop | None) -> None:
+        """Do what comes before all others are told; ``here`` is the loop of this thread."""
+
+    def _tell(self, listener: Any) -> None:
+        here = running_loop()
+        self._note_done(here)
+        if isinstance(listener, Listeners):
+            for watcher in listener.watchers:
+                tell_of(watcher, self, here)
+            super()._tell(listener)
+        elif listener is not None:
+            tell_of(listener, self, here)
 
 
 def outcome_of(future: AwaitableFuture[T]) -> T:
@@ -144,12 +142,8 @@ class OnLoop:
     __hash__ = None  # type: ignore[assignment]
 
 
-def running_loop() -> asyncio.AbstractEventLoop | None:
-    """Give the loop that runs in this thread, if one does."""
-    try:
-        return asyncio.get_running_loop()
-    except RuntimeError:
-        return None
+running_loop: Callable[[], asyncio.AbstractEventLoop | None] = _get_running_loop
+"""Gives the loop that runs in this thread, if one does; it is asked at each turn of a task."""
 
 
 def waking(waiter: asyncio.Future[None]) -> Callable[[object], None]:
@@ -162,13 +156,15 @@ def waking(waiter: asyncio.Future[None]) -> Callable[[object], None]:
     return wake
 
 
-def tell_of(awaiter: Awaiter, future: object) -> None:
-    """Say on the awaiter's loop that the future is done."""
+def tell_of(awaiter: Awaiter, future: object, here: asyncio.AbstractEventLoop | None) -> None:
+    """Say on the awaiter's loop that the future is done; ``here`` is the loop of this thread."""
+    tell: Callable[[object], None]
     if isinstance(awaiter, asyncio.Future):
         loop, tell = awaiter.get_loop(), waking(awaiter)
     else:
         loop, tell = awaiter.loop, awaiter.finished
-    if running_loop() is loop:
+    if here is loop:
         tell(future)
-    elif not loop.is_closed():
+        return
+    with suppress(RuntimeError):  # the loop is closed, perhaps just now: nobody waits there
         loop.call_soon_threadsafe(tell, future)

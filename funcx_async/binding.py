@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import weakref
 
 from funcx_async.awaiting import running_loop
 from funcx_async.client import FuncXClient
 from funcx_async.errors import ExecutorClosed
+from funcx_async.interpreter import current_pid
+from funcx_async.observed import ObservedSession
 from funcx_async.session import Session
 from funcx_async.settings import Settings
 
@@ -51,12 +52,13 @@ class Binding:
         """Give the session of the running loop, making it at first use."""
         if self._closed:
             raise ExecutorClosed("This executor was shut down: make a new one.")
-        session = self._session
-        if session is not None and session.pid != os.getpid():
+        session, loop = self._session, running_loop()
+        if session is not None and session.loop is loop and not session.ended:
+            return session
+        if session is not None and session.pid != current_pid():
             raise RuntimeError(
                 "This executor belongs to the process that forked this one: make a new one here."
             )
-        loop = running_loop()
         if session is not None and session.ended:
             session.clear_away()
             session = None
@@ -75,7 +77,12 @@ class Binding:
                 "FuncXExecutor binds to the event loop of its first use, and none runs in this "
                 "thread: use it in a coroutine first, or take funcx_async.blocking."
             )
-        session = Session(self._settings, self.funcx_client, closes_client=self._closes_client)
+        settings, client, closes = self._settings, self.funcx_client, self._closes_client
+        session = (
+            Session(settings, client, closes_client=closes)
+            if settings.telemetry is None
+            else ObservedSession(settings, client, settings.telemetry, closes_client=closes)
+        )
         if self._forgotten is not None:
             self._forgotten.detach()
         self._forgotten = weakref.finalize(self, session.close_from_anywhere)

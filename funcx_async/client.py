@@ -19,13 +19,15 @@ from funcx_async.routes.classic import ClassicRoutes
 from funcx_async.routes.endpoints import EndpointRoutes
 from funcx_async.routes.service import ServiceRoutes
 from funcx_async.serialize import FuncXSerializer
+from funcx_async.transports import web_proxy
 
 
 class FuncXClient(CallRoutes, EndpointRoutes, ServiceRoutes, ClassicRoutes):
     """An async client of the funcX web service.
 
     Construct it anywhere, without network or credentials; it binds to the event loop that first
-    uses it. Each call is one request: what may be tried again, the errors say.
+    uses it. Each call is one request: what may be tried again, the errors say. It goes through the
+    proxy that the environment names, as ``HTTPS_PROXY`` for most; ``docs/firewalls.md`` has more.
 
     Args:
         base_url: the service's root, without ``/v2``; by default that of the environment variable
@@ -52,14 +54,20 @@ class FuncXClient(CallRoutes, EndpointRoutes, ServiceRoutes, ClassicRoutes):
             dialect, else None, as today's service makes its groups itself.
 
     Raises:
-        ValueError: for an unknown environment, dialect, timeout or way to check certificates, or
-            for what is not a web service's root.
+        ValueError: for an unknown environment, dialect, timeout, proxy or way to check
+            certificates, or for what is not a web service's root.
         TypeError: for credentials of another kind.
 
     Example:
-        >>> client = FuncXClient("http://127.0.0.1:8000", auth="a token")
-        >>> client
-        <FuncXClient http://127.0.0.1:8000>
+        >>> import asyncio
+        >>> from funcx_async.local import LocalService
+        >>> async def main():
+        ...     async with LocalService(workers=1) as service:
+        ...         async with FuncXClient(service.url, auth=service.token) as client:
+        ...             status = await client.get_endpoint_status(service.endpoint_id)
+        ...             print(status.status)
+        >>> asyncio.run(main())
+        online
     """
 
     def __init__(
@@ -90,11 +98,18 @@ class FuncXClient(CallRoutes, EndpointRoutes, ServiceRoutes, ClassicRoutes):
             user_agent=self.dialect.user_agent,
             timeout=request_timeout(timeout, os.environ),
             verify=certificates(os.environ),
+            proxy=web_proxy(self.base_url) if transport is None else None,
             transport=transport,
         )
 
     def __repr__(self) -> str:
         return f"<FuncXClient {self.base_url}>"
+
+    def _repr_html_(self) -> str:
+        from funcx_async.html import Tone, card
+
+        rows = {"service": self.base_url, "task group": self.task_group_id}
+        return card("FuncXClient", f"API {self.api}", Tone.RESTING, rows)
 
     async def __aenter__(self) -> Self:
         return self

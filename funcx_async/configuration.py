@@ -9,18 +9,11 @@ from dataclasses import fields
 from typing import Any
 from uuid import UUID
 
+from funcx_async.checks import checked_batch_size, checked_port, checked_serializer
 from funcx_async.dialects import Dialect
 from funcx_async.serialize import FuncXSerializer
 from funcx_async.serialize.facade import Strategylike
-from funcx_async.settings import (
-    ExecutorOptions,
-    Settings,
-    Target,
-    TargetOptions,
-    checked_batch_size,
-    checked_port,
-    checked_serializer,
-)
+from funcx_async.settings import ExecutorOptions, Settings, Target, TargetOptions
 
 _DEPRECATED = ("batch_interval", "batch_enabled")
 _SETTINGS = {field.name for field in fields(Settings)} - {"batch_size", "made_group"}

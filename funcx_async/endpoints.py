@@ -113,7 +113,12 @@ class Endpoints:
             await self._client.within_budget(SHARE)
             metadata = await self._client.get_endpoint_metadata(endpoint_id)
         except FuncXError as error:
-            _log.debug("Nothing is known of the endpoint %s: %s", endpoint_id, error)
+            _log.debug(
+                "Nothing is known of the endpoint %s: %s",
+                endpoint_id,
+                error,
+                extra={"endpoint_id": endpoint_id, "request_id": error.request_id},
+            )
             return
         versions = EndpointVersions.told_by(metadata.raw)
         self._versions[endpoint_id] = versions
@@ -127,6 +132,7 @@ class Endpoints:
                 "both sides.",
                 endpoint_id,
                 differing,
+                extra={"endpoint_id": endpoint_id},
             )
         # What the classic dialect sends by default is what its endpoints read.
         if not versions.reads_source and self._client.dialect.code_strategy is None:
@@ -135,4 +141,5 @@ class Endpoints:
                 "sent so from now on, and need the same Python there as here.",
                 endpoint_id,
                 versions.endpoint,
+                extra={"endpoint_id": endpoint_id},
             )

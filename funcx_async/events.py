@@ -15,7 +15,14 @@ KEPT = 1_000
 
 
 class EventKind(StrEnum):
-    """What happened."""
+    """What happened.
+
+    Example:
+        >>> EventKind("endpoint-offline") is EventKind.ENDPOINT_OFFLINE
+        True
+        >>> print(EventKind.DISCONNECTED)
+        disconnected
+    """
 
     CONNECTED = "connected"
     """Results of a task group come over its queue, for the first time or again."""

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any, Self, Unpack
 from uuid import UUID
 
 from funcx_async.awaiting import running_loop
 from funcx_async.binding import Binding
+from funcx_async.checks import checked_key
 from funcx_async.client import FuncXClient
 from funcx_async.configuration import Configuration
 from funcx_async.dialects import DIALECTS
@@ -17,17 +18,18 @@ from funcx_async.events import EventReader
 from funcx_async.functions import Function, Functions, Registry
 from funcx_async.futures import FuncXFuture
 from funcx_async.hardware import hardware_report
+from funcx_async.journaled import Journaled
 from funcx_async.models import Stats
 from funcx_async.registering import Registering
 from funcx_async.reloading import reloaded
-from funcx_async.resuming import resumed
-from funcx_async.settings import ExecutorOptions, Target, TaskOptions, checked_key
+from funcx_async.settings import ExecutorOptions, Target, TaskOptions
 from funcx_async.submitting import Submitting, TargetedExecutor
+from funcx_async.terms import TERMS, Terms
 
 _log = logging.getLogger(__name__)
 
 
-class FuncXExecutor(Configuration, Binding, Registering, Submitting):
+class FuncXExecutor(Configuration, Binding, Registering, Journaled, Submitting):
     """Runs functions on an endpoint; ``await`` the futures.
 
     Construct it anywhere, without network or credentials; it binds to the event loop that first
@@ -50,8 +52,15 @@ class FuncXExecutor(Configuration, Binding, Registering, Submitting):
         TypeError: for an unknown option or one of another type.
 
     Example:
-        >>> FuncXExecutor("4b116d3c-1703-4f8f-9f6f-39921e5864df", batch_size=32)
-        <FuncXExecutor 0 queued, 0 batches in flight, 0 open>
+        >>> import asyncio
+        >>> from funcx_async.local import LocalService
+        >>> async def main():
+        ...     async with LocalService(workers=1) as service:
+        ...         client = service.client()
+        ...         async with FuncXExecutor(service.endpoint_id, funcx_client=client) as executor:
+        ...             print(await executor.submit(pow, 2, 5))
+        >>> asyncio.run(main())
+        32
     """
 
     def __init__(
@@ -78,6 +87,12 @@ class FuncXExecutor(Configuration, Binding, Registering, Submitting):
         name = f"FuncXExecutor {self.label!r}" if self.label else "FuncXExecutor"
         posts = f"{stats.batches_in_flight} batch" + ("" if stats.batches_in_flight == 1 else "es")
         return f"<{name} {stats.queued} queued, {posts} in flight, {stats.open} open>"
+
+    def _repr_html_(self) -> str:
+        from funcx_async.html import executor_card
+
+        where = {"endpoint": self.endpoint_id, "task group": self.task_group_id}
+        return executor_card(self.stats, closed=self._closed, rows={"label": self.label, **where})
 
     @property
     def stats(self) -> Stats:
@@ -136,6 +151,11 @@ class FuncXExecutor(Configuration, Binding, Registering, Submitting):
             KeyError: if something is missing in the answer; likewise.
             ExecutorClosed: after ``shutdown``.
             FuncXError: as every request; likewise.
+
+        Example::
+
+            for future in await fxe.reload_tasks(task_group_id):
+                print(future.task_id, await future)
         """
         session = self._bound()
         group = str(task_group_id) if task_group_id else self.task_group_id
@@ -146,67 +166,41 @@ class FuncXExecutor(Configuration, Binding, Registering, Submitting):
         return futures
 
     def options(self, **changes: Unpack[TaskOptions]) -> TargetedExecutor:
-        """Give a view of this executor whose tasks go elsewhere or are told something else.
+        """Give a view of this executor whose tasks have options of their own.
 
         Args:
             **changes: ``endpoint_id``, ``task_group_id``, ``resource_specification``,
-                ``user_endpoint_config``, ``result_serializers``; and ``key``, the name in the
-                journal of the one task that is submitted by the view. ``submit`` raises ValueError
-                for a key that the journal holds already.
+                ``user_endpoint_config``, ``result_serializers``: where tasks go, and what they are
+                told. ``timeout``, ``retries``, ``retry_on``: see
+                :class:`funcx_async.terms.Terms`. ``key``: the name in the journal of the one task
+                that is submitted by the view, whose ``submit`` raises ValueError for a key that
+                the journal holds already.
 
         Raises:
             TypeError: for an unknown option or one of another type.
-            ValueError: for what is not an endpoint's id; for a key without a journal, or an
-                empty one.
-        """
-        aims: dict[str, Any] = dict(changes)
-        key = checked_key(aims.pop("key")) if "key" in aims else None
-        if key is not None and self._settings.journal is None:
-            raise ValueError(
-                f"There is no journal to keep the task {key!r} in: FuncXExecutor(journal=...)."
-            )
-        return TargetedExecutor(self, self._target.changed(**aims), key)
-
-    # The journal --------------------------------------------------------------------------------
-
-    def resume(self) -> AsyncGenerator[tuple[str, FuncXFuture[Any]], None]:
-        """Give back everything that the journal holds, above all from earlier processes.
-
-        Iterate over it: each step gives a key and a future, first of what is done, then of what
-        is open. The future of a task that was done is
-        done; that of an open one is awaited again, by queue and over REST; that of a task whose
-        submit was under way when its process ended fails with SubmitUncertain. What has failed
-        for good is given back as well. Tasks stay in the journal until they are confirmed.
-
-        Raises:
-            ValueError: if there is no journal, or it keeps tasks of another service.
-            JournalUnusable: if it cannot be used.
-            ExecutorClosed: after ``shutdown``.
+            ValueError: for what is not an endpoint's id, or out of range; for a key without a
+                journal, or an empty one; for retries with a journal.
 
         Example::
 
-            async for key, future in executor.resume():
-                keep(key, await future)
-                await executor.confirm(key)
+            careful = fxe.options(timeout=600, retries=2)
+            print(await careful.submit(simulate, seed=7))
         """
-        session = self._bound()
-        return resumed(session, session.kept_journal)
-
-    async def confirm(self, *keys: str) -> None:
-        """Have the journal forget tasks: the application has dealt with them, whatever came of it.
-
-        When it returns they are gone for good, and their keys are free. A task that is still open
-        runs on, but no later process will hear of it.
-
-        Args:
-            *keys: their keys, as ``options(key=...)`` or ``future.key`` has them.
-
-        Raises:
-            KeyError: if the journal holds no such task; none is forgotten then.
-            ValueError: if there is no journal.
-            JournalUnusable: if it cannot be written.
-        """
-        await self._bound().kept_journal.confirm(keys)
+        told: dict[str, Any] = dict(changes)
+        key = checked_key(told.pop("key")) if "key" in told else None
+        terms = Terms(**{name: told.pop(name) for name in TERMS if name in told})
+        journaled = self._settings.journal is not None
+        if key is not None and not journaled:
+            raise ValueError(
+                f"There is no journal to keep the task {key!r} in: FuncXExecutor(journal=...)."
+            )
+        if terms.retries and journaled:
+            raise ValueError(
+                "An executor with a journal does not retry: `resume()` gives back what failed, to "
+                "be submitted again. Retries are for executors without one."
+            )
+        target = self._target.changed(**told)
+        return TargetedExecutor(self, target, key, terms if terms.any else None)
 
     # The end ------------------------------------------------------------------------------------
 
@@ -248,6 +242,7 @@ class FuncXExecutor(Configuration, Binding, Registering, Submitting):
                 self.label or "executor",
                 left,
                 self.task_group_id,
+                extra={"task_group_id": self.task_group_id},
             )
 
     # How it is done -----------------------------------------------------------------------------
@@ -259,6 +254,7 @@ class FuncXExecutor(Configuration, Binding, Registering, Submitting):
         args: tuple[Any, ...],
         kwargs: Mapping[str, Any],
         key: str | None = None,
+        terms: Terms | None = None,
     ) -> FuncXFuture[Any]:
         """Serialize and queue one task for ``target``; raises as :meth:`submit`."""
         session = self._bound()
@@ -268,7 +264,9 @@ class FuncXExecutor(Configuration, Binding, Registering, Submitting):
         else:
             source = session.reads_source(route.endpoint_id)
             function = self._functions(source=source).find(fn)
-        payload = self._settings.serializer.serialize_arguments(args, dict(kwargs))
+        payload = self._settings.serializer.serialize_arguments(args, kwargs)
+        if terms is not None:
+            return session.on_terms.submit(terms, route, function, payload, key)
         return session.submit(route, function, payload, key)
 
     def _functions(self, *, source: bool = True) -> Functions:

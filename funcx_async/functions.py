@@ -8,27 +8,20 @@ its globals are those of its first submit.
 from __future__ import annotations
 
 import asyncio
-import logging
-import random
 import threading
 import weakref
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from types import BuiltinFunctionType, FunctionType
-from typing import Any, TypeVar
+from typing import Any
 
 from funcx_async.client import FuncXClient
-from funcx_async.core.backoff import Backoff
-from funcx_async.errors import ServiceUnavailable
+from funcx_async.patience import patiently
 from funcx_async.registration import Registration, registration_of
 from funcx_async.serialize import FuncXSerializer
 
-T = TypeVar("T")
-
 REMEMBERED = 1_024
 """So many functions are known by their content; the least recently used is forgotten first."""
-
-_log = logging.getLogger(__name__)
 
 
 class Function:
@@ -37,21 +30,22 @@ class Function:
     Attributes:
         registration: what the service is to be told; None once it has been.
         function_id: the service's id; None until then.
+        name: its name, for people; None for one that is known by its id alone.
     """
 
-    __slots__ = ("_asking", "_registering", "function_id", "registration")
+    __slots__ = ("_asking", "_registering", "function_id", "name", "registration")
 
     def __init__(
         self, registration: Registration | None = None, function_id: str | None = None
     ) -> None:
         self.registration = registration
         self.function_id = function_id
+        self.name = None if registration is None else registration.function_name
         self._registering: asyncio.Task[str] | None = None
         self._asking = 0
 
     def __repr__(self) -> str:
-        name = self.registration.function_name if self.registration else self.function_id
-        return f"<Function {name}>"
+        return f"<Function {self.name or self.function_id}>"
 
     async def registered(self, client: FuncXClient, deadline: float) -> str:
         """Give the function id, registering if nobody has yet; one request for all who ask.
@@ -90,6 +84,27 @@ class Function:
         return self.function_id
 
 
+class _Seen:
+    """How a function object was when it was first submitted.
+
+    Its code and its defaults can be exchanged, though not changed.
+    """
+
+    __slots__ = ("_code", "_defaults", "function")
+
+    def __init__(self, fn: Any, function: Function) -> None:
+        self._code = getattr(fn, "__code__", None)
+        self._defaults = getattr(fn, "__defaults__", None)
+        self.function = function
+
+    def is_still(self, fn: Any) -> bool:
+        """Whether the object is as it was."""
+        if self._code is None:
+            return True
+        same = fn.__code__ is self._code and fn.__defaults__ is self._defaults
+        return same and not fn.__kwdefaults__
+
+
 class Functions:
     """The functions of one executor; asked from any thread.
 
@@ -102,7 +117,7 @@ class Functions:
         self._serializer = serializer
         self._container_id = container_id
         self._lock = threading.Lock()
-        self._by_object: weakref.WeakKeyDictionary[Any, Function] = weakref.WeakKeyDictionary()
+        self._by_object: weakref.WeakKeyDictionary[Any, _Seen] = weakref.WeakKeyDictionary()
         self._by_content: OrderedDict[str, Function] = OrderedDict()
 
     def find(self, fn: Callable[..., Any]) -> Function:
@@ -112,7 +127,7 @@ class Functions:
             TypeError: if ``fn`` is not callable.
             SerializationError: if it cannot travel.
         """
-        known = self._seen(fn)
+        known = self._object(fn)
         if known is not None:
             return known
         registration = self._registration(fn)
@@ -160,7 +175,7 @@ class Functions:
         """
         try:
             return await function.registered(client, deadline)
-        except BaseException:
+        except BaseException:  # cancelled as well
             self.forget(function)
             raise
 
@@ -170,8 +185,8 @@ class Functions:
             for digest, known in list(self._by_content.items()):
                 if known is function:
                     del self._by_content[digest]
-            for fn, known in list(self._by_object.items()):
-                if known is function:
+            for fn, seen in list(self._by_object.items()):
+                if seen.function is function:
                     del self._by_object[fn]
 
     def _registration(self, fn: Callable[..., Any], **options: Any) -> Registration:
@@ -179,19 +194,19 @@ class Functions:
             fn, self._serializer, **{"container_uuid": self._container_id, **options}
         )
 
-    def _seen(self, fn: Callable[..., Any]) -> Function | None:
-        with self._lock:
-            return self._object(fn)
-
     def _object(self, fn: Callable[..., Any]) -> Function | None:
-        return self._by_object.get(fn) if _is_frozen(fn) else None
+        """Give a function whose very object was here, and is as it was."""
+        if not isinstance(fn, _KNOWN_BY_OBJECT):
+            return None
+        seen = self._by_object.get(fn)
+        return seen.function if seen is not None and seen.is_still(fn) else None
 
     def _keep(self, fn: Callable[..., Any] | None, digest: str, function: Function) -> Function:
         with self._lock:
             function = self._by_content.setdefault(digest, function)
             self._by_content.move_to_end(digest)
             if fn is not None and _is_frozen(fn):
-                self._by_object[fn] = function
+                self._by_object[fn] = _Seen(fn, function)
             if len(self._by_content) > REMEMBERED:
                 self._by_content.popitem(last=False)
             return function
@@ -239,13 +254,16 @@ def _check_new(registration: Registration, known: Function | None) -> None:
 
 def _is_frozen(fn: Callable[..., Any]) -> bool:
     """Whether ``fn`` has no state of its own that could change between two submits."""
+    if not isinstance(fn, _KNOWN_BY_OBJECT):
+        return False
     if isinstance(fn, BuiltinFunctionType):
         return True
-    if not isinstance(fn, FunctionType) or fn.__closure__ or fn.__kwdefaults__:
+    if fn.__closure__ or fn.__kwdefaults__:
         return False
     return all(isinstance(default, _CONSTANT) for default in fn.__defaults__ or ())
 
 
+_KNOWN_BY_OBJECT = (FunctionType, BuiltinFunctionType)
 _CONSTANT = (type(None), bool, int, float, complex, str, bytes)
 
 
@@ -253,24 +271,3 @@ def _retrieve(registering: asyncio.Task[str]) -> None:
     """Take note of the exception: whoever asked has it, and nobody may be left who did."""
     if not registering.cancelled():
         registering.exception()
-
-
-async def patiently(call: Callable[[], Awaitable[T]], deadline: float) -> T:
-    """Make a request that may be made again, for at most ``deadline`` seconds.
-
-    Raises:
-        FuncXError: what the last try said.
-    """
-    clock = asyncio.get_running_loop()
-    until = clock.time() + deadline
-    backoff = Backoff()
-    while True:
-        try:
-            return await call()
-        except ServiceUnavailable as error:
-            chance = random.random()  # noqa: S311 - spreads the tries, hides nothing
-            delay = max(backoff.next_delay(chance), error.retry_after or 0)
-            if clock.time() + delay > until:
-                raise
-            _log.info("%s Trying again in %.1f s.", error, delay)
-            await asyncio.sleep(delay)

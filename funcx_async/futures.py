@@ -14,15 +14,17 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
-import os
 from collections.abc import Callable
 from concurrent.futures._base import CANCELLED, CANCELLED_AND_NOTIFIED, PENDING, RUNNING
-from typing import Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from funcx_async.awaiting import AwaitableFuture, OnLoop, outcome_of, running_loop, waking
+from funcx_async.awaiting import AwaitableFuture, outcome_of, running_loop, tell_of
 from funcx_async.errors import DeserializationError, FuncXError
-from funcx_async.light import lock
-from funcx_async.models import TaskStatus
+from funcx_async.interpreter import current_pid
+from funcx_async.light import Listeners, lock
+
+if TYPE_CHECKING:
+    from funcx_async.models import TaskStatus
 
 T = TypeVar("T")
 
@@ -52,8 +54,8 @@ class Origin(Protocol):
         """Fail what is open: the loop is gone."""
         ...
 
-    def done(self, future: Any) -> None:
-        """Take note that the future is settled, in whatever thread."""
+    def done(self, future: Any, here: asyncio.AbstractEventLoop | None) -> None:
+        """Take note that the future is settled, in whatever thread; ``here`` is its loop."""
         ...
 
 
@@ -80,27 +82,25 @@ class FuncXFuture(AwaitableFuture[T]):
         42
     """
 
-    __slots__ = (
-        "_claimed",
-        "_origin",
-        "_receipt_callbacks",
-        "accepted_at",
-        "key",
-        "task_id",
-    )
+    __slots__ = ("_claimed", "_origin", "accepted_at", "task_id")
+
+    key: str | None = None  # few have one: it is in the instance's dict
 
     def __init__(self, task_id: str | None = None) -> None:
         super().__init__()
         self.task_id = task_id
         self.accepted_at: float | None = None
-        self.key: str | None = None
         self._origin: Origin | None = None
         self._claimed = False
-        self._receipt_callbacks: list[Callable[[FuncXFuture[T]], object]] | None = None
 
     def __repr__(self) -> str:
         text = super().__repr__()
         return text if self.task_id is None else f"{text[:-1]} task_id={self.task_id}>"
+
+    def _repr_html_(self) -> str:
+        from funcx_async.html import future_card
+
+        return future_card(self, sent=self.sent, rows={"task": self.task_id, "key": self.key})
 
     # For those who wait ---------------------------------------------------------------------
 
@@ -132,21 +132,13 @@ class FuncXFuture(AwaitableFuture[T]):
             FuncXError: why it was not taken.
             asyncio.CancelledError: if the future was cancelled before.
         """
-        loop = asyncio.get_running_loop()
-        waiter = loop.create_future()
-        wake = OnLoop(loop, waking(waiter))
-        with lock:
-            self._receipt_callbacks = [*(self._receipt_callbacks or ()), wake]
-            taken = self.task_id is not None
-        self.add_done_callback(wake)
+        taking = Taking()
+        self.watch(taking)
         try:
-            if not taken:
-                await waiter
+            if self.task_id is None:
+                await taking.over
         finally:
-            self.remove_done_callback(wake)
-            with lock:
-                kept = [other for other in self._receipt_callbacks or () if other is not wake]
-                self._receipt_callbacks = kept or None
+            self.unwatch(taking)
         if self.task_id is None:
             outcome_of(self)
             raise RuntimeError("This future was settled by hand; it never was a task.")
@@ -158,6 +150,10 @@ class FuncXFuture(AwaitableFuture[T]):
         Raises:
             RuntimeError: if no executor made this future.
             FuncXError: what kept the service from answering, or the task from being taken.
+
+        Example::
+
+            print((await future.status()).status)
         """
         if self._origin is None:
             raise RuntimeError("No executor made this future, so there is nobody to ask.")
@@ -168,6 +164,11 @@ class FuncXFuture(AwaitableFuture[T]):
     def bind(self, origin: Origin) -> None:
         """Say which executor will settle this future."""
         self._origin = origin
+
+    @property
+    def sent(self) -> bool:
+        """Whether its task is on the wire, or was: it cannot be cancelled any more."""
+        return self._claimed or self._state != PENDING
 
     def claim(self) -> bool:
         """Keep the future from being cancelled while its task is sent; False if it was before."""
@@ -187,17 +188,15 @@ class FuncXFuture(AwaitableFuture[T]):
                 self._state = RUNNING
             self.task_id = task_id
             self.accepted_at = now
-            callbacks = self._receipt_callbacks or ()
-        if task_id is not None:
-            for callback in callbacks:
-                callback(self)
+            listener = self._listener
+        if task_id is not None and isinstance(listener, (Taking, Listeners)):
+            self._tell_of_receipt(listener)
 
     def succeed(self, payload: str) -> bool:
         """Settle with the value that ``payload`` holds; False if it is settled already."""
-        if self._origin is None:
-            raise RuntimeError("No executor made this future, so nobody can read the payload.")
+        read = self.reader()
         try:
-            value = self._origin.read(payload)
+            value = read(payload)
         except KeyboardInterrupt:
             raise
         except FuncXError as error:
@@ -211,6 +210,16 @@ class FuncXFuture(AwaitableFuture[T]):
             )
             failure.__cause__ = error
             return self.fail(failure)
+        return self.fulfil(value)
+
+    def reader(self) -> Callable[[str], Any]:
+        """Give what makes the value out of its serialized form, in whatever thread."""
+        if self._origin is None:
+            raise RuntimeError("No executor made this future, so nobody can read the payload.")
+        return self._origin.read
+
+    def fulfil(self, value: T) -> bool:
+        """Settle with a value; False if it is settled already."""
         try:
             self.set_result(value)
         except concurrent.futures.InvalidStateError:
@@ -236,7 +245,7 @@ class FuncXFuture(AwaitableFuture[T]):
                 return True
             if self._claimed or self._state != PENDING:
                 return False
-            self._become_cancelled()
+            self._state = CANCELLED
         self._after_cancelling()
         return True
 
@@ -245,19 +254,20 @@ class FuncXFuture(AwaitableFuture[T]):
         with lock:
             if self.done():
                 return False
-            self._become_cancelled()
+            self._state = CANCELLED
         self._after_cancelling()
         return True
 
-    def _invoke_callbacks(self) -> None:
+    def _note_done(self, here: asyncio.AbstractEventLoop | None) -> None:
         if self._origin is not None:
-            self._origin.done(self)
-        super()._invoke_callbacks()
+            self._origin.done(self, here)
 
-    def _become_cancelled(self) -> None:
-        self._state = CANCELLED
-        if self._made_condition is not None:
-            self._made_condition.notify_all()
+    def _tell_of_receipt(self, listener: Taking | Listeners) -> None:
+        with lock:
+            watchers = list(listener.watchers) if isinstance(listener, Listeners) else [listener]
+        for watcher in watchers:
+            if isinstance(watcher, Taking):
+                tell_of(watcher, self, running_loop())
 
     def _after_cancelling(self) -> None:
         self._invoke_callbacks()
@@ -274,7 +284,7 @@ class FuncXFuture(AwaitableFuture[T]):
                 "This future is settled by the event loop of this very thread, which would wait "
                 "for itself: use `await future` here."
             )
-        if self._origin.pid != os.getpid():
+        if self._origin.pid != current_pid():
             raise RuntimeError(
                 "This future is settled in the process that forked this one, which will not learn "
                 "of it: wait for it there."
@@ -284,3 +294,16 @@ class FuncXFuture(AwaitableFuture[T]):
         """Nobody settles a future any more once its loop is closed."""
         if self._origin is not None and self._origin.loop.is_closed() and not self.done():
             self._origin.fail_open()
+
+
+class Taking:
+    """Watches a future until the service has taken its task, or never will."""
+
+    def __init__(self) -> None:
+        self.loop = asyncio.get_running_loop()
+        self.over = self.loop.create_future()
+
+    def finished(self, future: object) -> None:
+        """Take note of it."""
+        if not self.over.done():
+            self.over.set_result(None)

@@ -4,6 +4,9 @@ Most of an original future is its condition: a lock and a queue of sleepers that
 not a thread ever waits. Here all futures share one lock, which is held for a few instructions at a
 time, and a condition upon it is made for a future only when something asks for it: a thread that
 waits, or ``concurrent.futures.wait`` and its like. It passes CPython's own tests of Future.
+
+Every attribute of a future is looked at whenever garbage is collected, twice, and there may be
+100,000 futures. So whoever wants to be told of a future shares one attribute of it.
 """
 
 from __future__ import annotations
@@ -32,6 +35,34 @@ if hasattr(os, "register_at_fork"):  # else a child could inherit it held, by no
     )
 
 
+class Listeners:
+    """Whoever wants to be told of one future, where that is more than one watcher.
+
+    Attributes:
+        watchers: who watches it, as a loop does; a subclass of the future tells them.
+        callbacks: what is to be called.
+        condition: what threads sleep on; None until one does.
+        observers: those of ``concurrent.futures.wait`` and its like.
+    """
+
+    __slots__ = ("callbacks", "condition", "observers", "watchers")
+
+    def __init__(self, watcher: object = None) -> None:
+        self.watchers: dict[Any, None] = {} if watcher is None else {watcher: None}
+        self.callbacks: list[Callable[[Any], object]] = []
+        self.condition: threading.Condition | None = None
+        self.observers: list[Any] = []
+
+    def taken(self) -> Listeners:
+        """Wake the threads that sleep, and give whom else to tell, who is told only once."""
+        if self.condition is not None:
+            self.condition.notify_all()
+        told = Listeners()
+        told.watchers, self.watchers = self.watchers, {}
+        told.callbacks, self.callbacks = self.callbacks, []
+        return told
+
+
 class LightFuture(concurrent.futures.Future[T]):
     """See the module.
 
@@ -42,31 +73,34 @@ class LightFuture(concurrent.futures.Future[T]):
         done: 42
     """
 
-    __slots__ = ("_callbacks", "_exception", "_made_condition", "_observers", "_result", "_state")
+    __slots__ = ("_exception", "_listener", "_result", "_state")
 
     def __init__(self) -> None:  # the original would make a condition
         self._state = PENDING
         self._result = None
         self._exception = None
-        self._callbacks: list[Callable[[Any], object]] | None = None
-        self._made_condition: threading.Condition | None = None
-        self._observers: list[Any] | None = None
+        self._listener: Any = None  # Listeners, or one watcher alone
 
     # The parts of the original that others reach for: made when they do -------------------------
 
     @property
     def _condition(self) -> threading.Condition:  # type: ignore[override]
         with lock:
-            if self._made_condition is None:
-                self._made_condition = threading.Condition(lock)
-            return self._made_condition
+            listeners = self._listeners()
+            if listeners.condition is None:
+                listeners.condition = threading.Condition(lock)
+            return listeners.condition
 
     @property
     def _waiters(self) -> list[Any]:  # type: ignore[override]
         with lock:
-            if self._observers is None:
-                self._observers = []
-            return self._observers
+            return self._listeners().observers
+
+    def _listeners(self) -> Listeners:
+        """Give all who listen, for one more; the lock is held."""
+        if not isinstance(self._listener, Listeners):
+            self._listener = Listeners(self._listener)
+        return self._listener
 
     # State --------------------------------------------------------------------------------------
 
@@ -95,12 +129,12 @@ class LightFuture(concurrent.futures.Future[T]):
             concurrent.futures.InvalidStateError: if it is not done.
             BaseException: what it failed with.
         """
+        if self._state == FINISHED and self._exception is None:
+            return self._result  # type: ignore[return-value]
         if self._state in _CANCELLED:
             raise concurrent.futures.CancelledError
-        if self._state != FINISHED:
-            raise concurrent.futures.InvalidStateError(f"{self!r} is not done.")
         if self._exception is None:
-            return self._result  # type: ignore[return-value]
+            raise concurrent.futures.InvalidStateError(f"{self!r} is not done.")
         try:
             raise self._exception
         finally:
@@ -133,30 +167,37 @@ class LightFuture(concurrent.futures.Future[T]):
     def set_result(self, result: T) -> None:
         """Settle with a value; ``InvalidStateError`` if it is settled already."""
         with lock:
-            self._refuse_if_done()
+            if self._state not in _UNFINISHED:
+                raise self._is_done()
             self._result = result
             self._state = FINISHED
-            for observer in self._observers or ():
-                observer.add_result(self)
-            if self._made_condition is not None:
-                self._made_condition.notify_all()
-        self._invoke_callbacks()
+            listener = self._listener
+            if isinstance(listener, Listeners):
+                for observer in listener.observers:
+                    observer.add_result(self)
+                listener = listener.taken()
+            else:
+                self._listener = None
+        self._tell(listener)
 
     def set_exception(self, exception: BaseException | None) -> None:
         """Settle with an exception; ``InvalidStateError`` if it is settled already."""
         with lock:
-            self._refuse_if_done()
+            if self._state not in _UNFINISHED:
+                raise self._is_done()
             self._exception = exception
             self._state = FINISHED
-            for observer in self._observers or ():
-                observer.add_exception(self)
-            if self._made_condition is not None:
-                self._made_condition.notify_all()
-        self._invoke_callbacks()
+            listener = self._listener
+            if isinstance(listener, Listeners):
+                for observer in listener.observers:
+                    observer.add_exception(self)
+                listener = listener.taken()
+            else:
+                self._listener = None
+        self._tell(listener)
 
-    def _refuse_if_done(self) -> None:
-        if self._state not in _UNFINISHED:
-            raise concurrent.futures.InvalidStateError(f"{self._state}: {self!r}")
+    def _is_done(self) -> Exception:
+        return concurrent.futures.InvalidStateError(f"{self._state}: {self!r}")
 
     # Callbacks ----------------------------------------------------------------------------------
 
@@ -164,30 +205,38 @@ class LightFuture(concurrent.futures.Future[T]):
         """Call ``fn(future)`` once it is done, or now if it is."""
         with lock:
             if self._state in _UNFINISHED:
-                if self._callbacks is None:
-                    self._callbacks = [fn]
-                else:
-                    self._callbacks.append(fn)
+                self._listeners().callbacks.append(fn)
                 return
         self._call(fn)
 
     def remove_done_callback(self, fn: Callable[[Any], object]) -> int:
         """Forget ``fn``, and give how many times it had been added."""
         with lock:
-            before = self._callbacks or []
-            # A new list: another thread may be walking through the old one to call it.
-            kept = [callback for callback in before if callback != fn]
-            self._callbacks = kept or None
-            return len(before) - len(kept)
+            if not isinstance(self._listener, Listeners):
+                return 0
+            before = self._listener.callbacks
+            self._listener.callbacks = [callback for callback in before if callback != fn]
+            return len(before) - len(self._listener.callbacks)
 
     def _invoke_callbacks(self) -> None:
+        """Tell whoever listens that the future is done (the original's ``cancel`` calls this)."""
         with lock:
-            callbacks, self._callbacks = self._callbacks, None
-        for callback in callbacks or ():
-            self._call(callback)
+            listener = self._listener
+            if isinstance(listener, Listeners):
+                listener = listener.taken()
+            else:
+                self._listener = None
+        self._tell(listener)
+
+    def _tell(self, listener: Any) -> None:
+        """Tell who listened, each once."""
+        if isinstance(listener, Listeners):
+            for callback in listener.callbacks:
+                self._call(callback)
 
     def _call(self, callback: Callable[[Any], object]) -> None:
         try:
             callback(self)
-        except Exception:
-            _log.exception("exception calling callback for %r", self)
+        except Exception:  # as concurrent.futures has it: the others are called
+            ids = {"task_id": getattr(self, "task_id", None)}
+            _log.exception("exception calling callback for %r", self, extra=ids)

@@ -25,7 +25,7 @@ EXECUTION_FAILED = "An error occurred during the execution of this task"
 """What official workers tell a user whose function raised."""
 
 _VERSION = b"\x01"
-_CANONICAL_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}").fullmatch
+_CANONICAL_UUID = re.compile("-".join(f"[0-9a-f]{{{n}}}" for n in (8, 4, 4, 4, 12))).fullmatch
 
 MalformedKind = Literal["empty", "version", "encoding", "json", "type", "fields", "task id"]
 
@@ -49,16 +49,24 @@ class _ErrorDetails(msgspec.Struct, gc=False):
     user_message: str
 
 
-class _ResultData(msgspec.Struct):
+class _Outcome(msgspec.Struct, gc=False):
     task_id: str
     data: str
-    details: dict[str, Any] | None = None
     error_details: _ErrorDetails | None = None
 
 
-class _Envelope(msgspec.Struct):
+class _DetailedOutcome(_Outcome):
+    details: dict[str, Any] | None = None
+
+
+class _Envelope(msgspec.Struct, gc=False):
     message_type: Literal["result"]
-    data: _ResultData
+    data: _Outcome
+
+
+class _DetailedEnvelope(msgspec.Struct):
+    message_type: Literal["result"]
+    data: _DetailedOutcome
 
 
 class _AnyEnvelope(msgspec.Struct):
@@ -66,6 +74,7 @@ class _AnyEnvelope(msgspec.Struct):
 
 
 _decode = msgspec.json.Decoder(_Envelope).decode
+_decode_detailed = msgspec.json.Decoder(_DetailedEnvelope).decode
 _decode_type = msgspec.json.Decoder(_AnyEnvelope).decode
 _encode = msgspec.json.Encoder().encode
 
@@ -85,15 +94,32 @@ def decode_result(body: bytes) -> Result:
     if body[:1] != _VERSION:
         raise _other_protocol(body)
     try:
-        data = _decode(body[1:]).data
+        data = _decode_detailed(body[1:]).data
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise _malformed(body, error) from error
     error_details = data.error_details
     return Result(
-        task_id=data.task_id if _CANONICAL_UUID(data.task_id) else _canonical(data.task_id),
-        data=data.data,
-        error_code=None if error_details is None else error_details.code,
-        details=data.details,
+        data.task_id if _CANONICAL_UUID(data.task_id) else _canonical(data.task_id),
+        data.data,
+        None if error_details is None else error_details.code,
+        None,
+        data.details,
+    )
+
+
+def decode_outcome(body: bytes) -> Result:
+    """Read a result message as :func:`decode_result` does, but pass over its ``details``."""
+    if body[:1] != _VERSION:
+        raise _other_protocol(body)
+    try:
+        data = _decode(body[1:]).data
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise _malformed(body, error) from error
+    task_id, error_details = data.task_id, data.error_details
+    return Result(
+        task_id if _CANONICAL_UUID(task_id) else _canonical(task_id),
+        data.data,
+        None if error_details is None else error_details.code,
     )
 
 

@@ -57,17 +57,23 @@ def value_of(result: Result, read: Callable[[str], Any]) -> Any:
     failure = failure_of(result)
     if failure is not None:
         raise failure
-    payload = result.data or ""
     try:
-        return read(payload)
+        return read(result.data or "")
     except KeyboardInterrupt:
         raise
     except FuncXError as error:
         error.task_id = result.task_id
         raise
     except BaseException as error:  # what is read may be any code, `sys.exit` included
-        raise DeserializationError(
-            f"Reading the result raised {type(error).__name__}: {error}",
-            payload=payload,
-            task_id=result.task_id,
-        ) from error
+        raise unreadable(result, error) from error
+
+
+def unreadable(result: Result, error: BaseException) -> DeserializationError:
+    """Give the error for a value that raised ``error`` when it was read."""
+    failure = DeserializationError(
+        f"Reading the result raised {type(error).__name__}: {error}",
+        payload=result.data or "",
+        task_id=result.task_id,
+    )
+    failure.__cause__ = error
+    return failure

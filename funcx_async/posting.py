@@ -9,7 +9,7 @@ import asyncio
 import copy
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
 from funcx_async.client import FuncXClient
@@ -50,7 +50,10 @@ async def register_functions(
 
     One try each: a function that the service has trouble with holds up no other.
     """
-    functions = tuple(dict.fromkeys(entry.function for entry in batch.submissions))
+    functions = tuple(batch.by_function())
+    known = {each: each.function_id for each in functions if each.function_id is not None}
+    if len(known) == len(functions):
+        return known, {}
     answers = await asyncio.gather(
         *(function.registered(client, 0.0) for function in functions), return_exceptions=True
     )
@@ -76,9 +79,8 @@ async def post(
         ServiceUnavailable: if it certainly took nothing and may be asked again.
         SubmitUncertain: if nobody can know whether it took it.
     """
-    payloads: dict[str, list[str]] = {}
-    for entry in batch.submissions:
-        payloads.setdefault(function_ids[entry.function], []).append(entry.payload)
+    sent = batch.by_function_id(function_ids).items()
+    payloads = {function_id: [entry.payload for entry in entries] for function_id, entries in sent}
     route = batch.route
     return await client.submit(
         route.endpoint_id,
@@ -122,17 +124,18 @@ def accept(batch: AnyBatch, function_ids: FunctionIds, receipt: Receipt, now: fl
     """
     clear, unclear = read_receipt(batch, function_ids, receipt)
     taken = Taken()
+    refusals = receipt.refusals
     for task_id, submission in clear:
-        refusal = receipt.refusals.get(task_id)
-        if refusal is not None:
-            fail_all([submission], refusal)
+        if task_id in refusals:
+            fail_all([submission], refusals[task_id])
             taken.complete = False  # whether it is in the group, the service does not say
             continue
-        submission.ticket.accept(task_id, now)
-        if submission.ticket.done():  # given up meanwhile
+        future = submission.ticket
+        future.accept(task_id, now)
+        if future.done():  # given up meanwhile
             taken.unawaited.append(task_id)
         else:
-            taken.accepted.append((task_id, submission.ticket))
+            taken.accepted.append((task_id, future))
     if unclear:
         known = {task_id for task_id, _ in clear}
         candidates = [i for ids in receipt.tasks.values() for i in ids if i not in known]
@@ -164,6 +167,18 @@ def fail_all(submissions: Iterable[AnySubmission], error: Exception) -> None:
         submission.ticket.fail(own)
 
 
+def ids_of(
+    batch: AnyBatch, task_group_id: str | None = None, request_id: str | None = None
+) -> dict[str, object]:
+    """Give the fields of a log record about a batch; see docs/telemetry.md."""
+    return {
+        "batch": batch.number,
+        "endpoint_id": batch.route.endpoint_id,
+        "task_group_id": task_group_id or batch.route.task_group_id,
+        "request_id": request_id,
+    }
+
+
 def cut(batch: AnyBatch, error: RequestRefused) -> Sequence[AnyBatch]:
     """Give the parts to send on their own, or none if no single submission can be the culprit."""
     functions = batch.by_function()
@@ -173,7 +188,7 @@ def cut(batch: AnyBatch, error: RequestRefused) -> Sequence[AnyBatch]:
     if error.status in (403, 404):
         if not about_function or len(functions) == 1:
             return []
-        return [Batch(batch.route, submissions) for submissions in functions.values()]
+        return [replace(batch, submissions=submissions) for submissions in functions.values()]
     return batch.halves() if error.status in (400, 413, 422) else []
 
 

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from typing import Any, NoReturn
 
 from funcx_async.client import FuncXClient
@@ -29,73 +28,77 @@ SHARE = 0.25
 _log = logging.getLogger(__name__)
 
 
-@dataclass(slots=True)
-class _Awaited:
-    """An endpoint with open tasks."""
-
-    look_at: float
-    open: int = 0
-
-
 class Presence:
     """See the module; used on one loop's thread.
 
     Args:
         client: asks the service.
         events: is told of endpoints that go and come.
+        waiting: says how many tasks wait for an endpoint.
     """
 
-    def __init__(self, client: FuncXClient, events: Events) -> None:
+    def __init__(self, client: FuncXClient, events: Events, waiting: Callable[[str], int]) -> None:
         self._client = client
         self._events = events
+        self._waiting = waiting
         self._loop = asyncio.get_running_loop()
-        self._awaited: dict[str, _Awaited] = {}
+        self._look_at: dict[str, float] = {}
         self._offline: set[str] = set()
         self._changed = asyncio.Event()
 
     def opened(self, endpoint_id: str) -> None:
-        """Note a task for an endpoint."""
-        awaited = self._awaited.get(endpoint_id)
-        if awaited is None:
-            self._awaited[endpoint_id] = awaited = _Awaited(self._loop.time() + SILENCE)
+        """Note that tasks wait for an endpoint."""
+        if endpoint_id not in self._look_at:
+            self._look_at[endpoint_id] = self._loop.time() + SILENCE
             self._changed.set()
-        awaited.open += 1
 
-    def settled(self, endpoint_id: str) -> None:
-        """Note that something came of one of its tasks."""
-        awaited = self._awaited.get(endpoint_id)
-        if awaited is None:  # it failed before it was queued
-            return
-        awaited.open -= 1
-        awaited.look_at = self._loop.time() + SILENCE
-        if not awaited.open:
-            del self._awaited[endpoint_id]
+    def heard(self, endpoint_id: str) -> None:
+        """Note that something came of its tasks."""
+        if endpoint_id in self._look_at:
+            self._look_at[endpoint_id] = self._loop.time() + SILENCE
+
+    def rest(self) -> None:
+        """Note that no task waits for any endpoint."""
+        self._look_at.clear()
 
     async def watch_for_ever(self) -> NoReturn:
         """Look at the endpoints that are silent."""
         while True:
-            if not self._awaited:
+            if not self._look_at:
                 self._changed.clear()
                 await self._changed.wait()
-            look_at = min((awaited.look_at for awaited in self._awaited.values()), default=0.0)
+            look_at = min(self._look_at.values(), default=0.0)
             await asyncio.sleep(max(0.0, look_at - self._loop.time()))
             now = self._loop.time()
-            for endpoint_id, awaited in tuple(self._awaited.items()):
-                if awaited.look_at <= now:
-                    awaited.look_at = now + AGAIN
-                    await self._look_at(endpoint_id, awaited)
+            for endpoint_id in [each for each, at in self._look_at.items() if at <= now]:
+                await self._look(endpoint_id)
 
-    async def _look_at(self, endpoint_id: str, awaited: _Awaited) -> None:
+    async def _look(self, endpoint_id: str) -> None:
+        waiting = self._waiting(endpoint_id)
+        if not waiting:
+            self._look_at.pop(endpoint_id, None)
+            return
+        self._look_at[endpoint_id] = self._loop.time() + AGAIN
         try:
             await self._client.within_budget(SHARE)
             status = await self._client.get_endpoint_status(endpoint_id)
         except FuncXError as error:
-            _log.debug("Whether the endpoint %s is there is not known: %s", endpoint_id, error)
+            _log.debug(
+                "Whether the endpoint %s is there is not known: %s",
+                endpoint_id,
+                error,
+                extra={"endpoint_id": endpoint_id, "request_id": error.request_id},
+            )
             return
         if status.status.lower() != "offline":
             if endpoint_id in self._offline:
                 self._offline.discard(endpoint_id)
-                _log.info("The endpoint %s is %s again.", endpoint_id, status.status)
+                _log.info(
+                    "The endpoint %s is %s again.",
+                    endpoint_id,
+                    status.status,
+                    extra={"endpoint_id": endpoint_id},
+                )
                 self._events.emit(EventKind.ENDPOINT_ONLINE, endpoint_id)
         elif endpoint_id not in self._offline:
             self._offline.add(endpoint_id)
@@ -105,7 +108,8 @@ class Presence:
                 "waiting: start it again, or ask who runs it to.",
                 endpoint_id,
                 told and f" ({told})",
-                awaited.open,
+                waiting,
+                extra={"endpoint_id": endpoint_id},
             )
             self._events.emit(EventKind.ENDPOINT_OFFLINE, endpoint_id, told)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -25,9 +26,13 @@ def progress_bar(total: int, *, wanted: bool) -> Iterator[Callable[[int], object
         yield _ignore
         return
     try:
-        from tqdm.auto import tqdm
+        with warnings.catch_warnings():
+            # In a notebook without ipywidgets the bar is a line of text, which is no trouble.
+            warnings.simplefilter("ignore")
+            from tqdm.auto import tqdm
     except ImportError as error:
         message = "progress=True needs tqdm: pip install 'funcx-async[progress]'"
         raise ImportError(message) from error
-    with tqdm(total=total, unit="task") as bar:
+    # Results come in bursts: only the average says how fast they come.
+    with tqdm(total=total, unit="task", smoothing=0) as bar:
         yield bar.update

@@ -116,14 +116,7 @@ def registration_of(
     _check_sharing(ha_endpoint_id, public, group)
     code = serializer.serialize_function(fn)
     if len(code) > MAX_PAYLOAD:
-        parts = [part for part in explain(fn).parts if part.travels == "by value"]
-        largest = max(parts, key=lambda part: part.size)
-        raise SerializationError(
-            f"The function makes {len(code):,} bytes, and the service takes at most "
-            f"{MAX_PAYLOAD:,}. The largest part is {largest.name} ({largest.kind}, "
-            f"{largest.size:,} bytes; {largest.why}). Keep large objects elsewhere and read them "
-            "in the function."
-        )
+        raise _too_large(fn, len(code))
     name = function_name or getattr(fn, "__name__", None) or type(fn).__name__
     if description is None and (inspect.isroutine(fn) or inspect.isclass(fn)):
         description = inspect.getdoc(fn)
@@ -136,6 +129,16 @@ def registration_of(
         group=group,
         ha_endpoint_id=ha_endpoint_id,
         container_uuid=container_uuid,
+    )
+
+
+def _too_large(fn: Callable[..., Any], size: int) -> SerializationError:
+    parts = [part for part in explain(fn).parts if part.travels == "by value"]
+    largest = max(parts, key=lambda part: part.size)
+    return SerializationError(
+        f"The function makes {size:,} bytes, and the service takes at most {MAX_PAYLOAD:,}. The "
+        f"largest part is {largest.name} ({largest.kind}, {largest.size:,} bytes; {largest.why}). "
+        "Keep large objects elsewhere and read them in the function."
     )
 
 

@@ -52,7 +52,7 @@ async def reloaded(session: Reloader, task_group_id: str) -> list[AnyFuture]:
         session.expect(task_id, futures[-1], stream)
     try:
         results = await stream.ask(session.client, task_ids)
-    except BaseException:
+    except BaseException:  # cancelled as well
         _give_up(session, futures)
         if not joined_before:
             await session.streams.leave(task_group_id)

@@ -1,6 +1,8 @@
 """How one request is made: to which service, as whom, how often, and what becomes of failures.
 
-Everything that touches httpx is here and in ``auth``. What the requests are is in ``routes``.
+Everything that touches httpx is here and in ``auth``. What the requests are is in ``routes``. Its
+transports are used without its client, which would look for redirects, cookies and hooks that
+there are none of here, at a quarter of the cost of a request.
 """
 
 from __future__ import annotations
@@ -20,14 +22,20 @@ from funcx_async.core.budget import RequestBudget
 from funcx_async.environments import is_loopback
 from funcx_async.errors import (
     AnswerLost,
+    FuncXError,
     RequestRefused,
     SerializationError,
     ServiceUnavailable,
     VersionMismatch,
 )
+from funcx_async.proxies import Proxy
 from funcx_async.refusals import refusal
+from funcx_async.transports import Written, proxy_refusal, web_transport
 
 A = TypeVar("A")
+
+REMEMBERED = 16
+"""So many addresses are kept as they were parsed; most requests go to very few."""
 
 _NOT_WRITTEN = (
     httpx.ConnectError,
@@ -48,6 +56,7 @@ class Rest:
         user_agent: what the client calls itself.
         timeout: seconds that one request may take; None: any time.
         verify: whether certificates are checked, or what they are checked by.
+        proxy: through which the service is reached; None: directly.
         transport: stands in for the network.
 
     Attributes:
@@ -62,6 +71,7 @@ class Rest:
         user_agent: str,
         timeout: float | None,
         verify: bool | ssl.SSLContext = True,
+        proxy: Proxy | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         self.base_url = base_url
@@ -69,10 +79,12 @@ class Rest:
         self._user_agent = user_agent
         self._timeout = timeout
         self._verify = verify
+        self._proxy = proxy
         self._transport = transport
         self.mismatch: VersionMismatch | None = None
         self._budget = None if is_loopback(base_url) else RequestBudget()
-        self._http: httpx.AsyncClient | None = None
+        self._carrier: httpx.AsyncBaseTransport | None = None
+        self._prepared: dict[tuple[str, str, bool], httpx.Request] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
 
     async def read(
@@ -97,24 +109,20 @@ class Rest:
 
         Raises:
             SerializationError: if JSON cannot carry the body.
-            RequestRefused: if the service says no.
+            RequestRefused: if the service, or a proxy on the way, says no.
             ServiceUnavailable: if it certainly did nothing.
             AnswerLost: if nobody can know what it did.
             RuntimeError: on a second event loop while the first is open.
         """
         await self._within_limits()
         content, before = _encoded(body, what), cancel_requests()
-        headers = {} if body is None else {"Content-Type": "application/json"}
-        http = self._session()
-        request = http.build_request(method, path, content=content, headers=headers)
+        carrier = self._bound()
+        request = self._request(method, path, content)
         try:
             async with asyncio.timeout(self._timeout):
-                response = await http.send(request)
+                response = await self._exchange(request, carrier)
         except _NOT_WRITTEN as error:
-            raise ServiceUnavailable(
-                f"{self.base_url} cannot be reached for {what} ({_in_words(error)}). Check the "
-                "address, the network and the proxy."
-            ) from error
+            raise self._unreached(what, request, error) from error
         except asyncio.CancelledError as error:
             if is_cancelled(before):
                 raise
@@ -124,16 +132,13 @@ class Rest:
                 raise ServiceUnavailable(
                     f"There was no token in time for {what} ({_in_words(error)})."
                 ) from error
+            written = request.extensions.get("trace")
+            if isinstance(written, Written) and not written.begun:
+                raise self._unreached(what, request, error) from error
             raise AnswerLost(f"The service did not answer {what} ({_in_words(error)}).") from error
         if response.is_success:
             return response.content
-        refused = refusal(
-            what, response.status_code, response.headers, response.content, datetime.now(UTC)
-        )
-        if self.mismatch is not None and isinstance(refused, RequestRefused):
-            refused.version_mismatch = self.mismatch
-            refused.add_note(str(self.mismatch))
-        raise refused
+        raise self._refused(what, request, response)
 
     async def within_budget(self, share: float = 1.0) -> None:
         """Wait until the hosted service allows one more request; others have no such limit.
@@ -147,9 +152,9 @@ class Rest:
 
     async def aclose(self) -> None:
         """Close the connections; the next request makes new ones."""
-        http, self._http, self._loop = self._http, None, None
-        if http is not None:
-            await http.aclose()
+        carrier, self._carrier, self._loop = self._carrier, None, None
+        if carrier is not None:
+            await carrier.aclose()
 
     async def _within_limits(self) -> None:
         if self._budget is not None:
@@ -158,26 +163,96 @@ class Rest:
             self._budget.spend(now + delay)
             await asyncio.sleep(delay)
 
-    def _session(self) -> httpx.AsyncClient:
+    def _unreached(self, what: str, request: httpx.Request, error: Exception) -> FuncXError:
+        if self._proxy is not None and isinstance(error, httpx.ProxyError):
+            return proxy_refusal(self._proxy, request.url, str(error))
+        way = "" if self._proxy is None else f" through {self._proxy}"
+        return ServiceUnavailable(
+            f"{self.base_url} cannot be reached{way} for {what} ({_in_words(error)}). Check the "
+            "address, the network and the proxy."
+        )
+
+    def _refused(self, what: str, request: httpx.Request, response: httpx.Response) -> FuncXError:
+        if self._proxy is not None and response.status_code == 407:
+            return proxy_refusal(self._proxy, request.url, f"407 {response.reason_phrase}")
+        refused = refusal(
+            what, response.status_code, response.headers, response.content, datetime.now(UTC)
+        )
+        if self.mismatch is not None and isinstance(refused, RequestRefused):
+            refused.version_mismatch = self.mismatch
+            refused.add_note(str(self.mismatch))
+        return refused
+
+    async def _exchange(
+        self, request: httpx.Request, carrier: httpx.AsyncBaseTransport
+    ) -> httpx.Response:
+        """Send a request, again if its credentials want that, and read the whole answer."""
+        steps = self._auth.async_auth_flow(request)
+        try:
+            following = await anext(steps)
+            while True:
+                response = await carrier.handle_async_request(following)
+                response.request = following
+                try:
+                    await response.aread()
+                finally:
+                    await response.aclose()
+                try:
+                    following = await steps.asend(response)
+                except StopAsyncIteration:
+                    return response
+        finally:
+            await steps.aclose()
+
+    def _request(self, method: str, path: str, content: bytes | None) -> httpx.Request:
+        """Make a request; parsing its address each time would cost a sixth of a submit."""
+        has_body = content is not None
+        like = self._prepared.get((method, path, has_body))
+        if like is None:
+            if len(self._prepared) >= REMEMBERED:
+                self._prepared.clear()
+            like = self._new_request(method, path, has_body=has_body)
+            self._prepared[method, path, has_body] = like
+        extensions = like.extensions
+        if self._proxy is not None:
+            extensions = extensions | {"trace": Written()}
+        return httpx.Request(
+            method, like.url, headers=like.headers, content=content, extensions=extensions
+        )
+
+    def _new_request(self, method: str, path: str, *, has_body: bool) -> httpx.Request:
+        # Reading and writing are within the time of the whole request, which `ask` keeps.
+        half = None if self._timeout is None else self._timeout / 2
+        timeout = httpx.Timeout(None, connect=half, pool=half)
+        request = httpx.Request(
+            method,
+            self.base_url.rstrip("/") + path,
+            headers={
+                "Accept": "application/json",
+                "Accept-Encoding": "gzip, deflate",
+                "Connection": "keep-alive",
+                "User-Agent": self._user_agent,
+                **({"Content-Type": "application/json"} if has_body else {}),
+            },
+            extensions={"timeout": timeout.as_dict()},
+        )
+        request.headers.pop("Content-Length", None)
+        return request
+
+    def _bound(self) -> httpx.AsyncBaseTransport:
+        """Give what carries the requests of the running loop."""
         loop = asyncio.get_running_loop()
-        if self._http is None or self._loop is None or self._loop.is_closed():
+        if self._carrier is None or self._loop is None or self._loop.is_closed():
             self._loop = loop
-            half = None if self._timeout is None else self._timeout / 2
-            self._http = httpx.AsyncClient(
-                base_url=self.base_url,
-                auth=self._auth,
-                timeout=httpx.Timeout(self._timeout, connect=half, pool=half),
-                verify=self._verify,
-                transport=self._transport,
-                headers={"Accept": "application/json", "User-Agent": self._user_agent},
-                trust_env=not is_loopback(self.base_url),
+            self._carrier = self._transport or web_transport(
+                self.base_url, self._proxy, self._verify
             )
         if self._loop is not loop:
             raise RuntimeError(
                 "This FuncXClient belongs to another event loop that is still open: make one "
                 "client for each loop."
             )
-        return self._http
+        return self._carrier
 
 
 def _encoded(body: object, what: str) -> bytes | None:

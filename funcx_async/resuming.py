@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Sequence
+from functools import partial
 from typing import Final, Protocol
 
 from funcx_async.core.book import Entry, Outcome, Stage
@@ -12,8 +13,9 @@ from funcx_async.journal import Journal
 from funcx_async.journal.failures import error_of
 from funcx_async.models import Result
 from funcx_async.posting import AnyFuture
-from funcx_async.results.outcome import settle
+from funcx_async.results.outcome import read_apart, settle, takes_long
 from funcx_async.results.stream import ResultStream
+from funcx_async.threads import in_thread
 
 AT_ONCE: Final = 512
 """So many outcomes are read from the journal at once, or fewer that are large."""
@@ -59,7 +61,7 @@ async def resumed(
         begin += len(outcomes)
         for entry, outcome in zip(some, outcomes, strict=False):
             if journal.holds(entry):  # else it was confirmed meanwhile
-                yield entry.key, _settled(session, entry, outcome)
+                yield entry.key, await _settled(session, entry, outcome)
     for entry in entries:
         future = awaited.get(entry.number)
         if future is not None and journal.holds(entry):
@@ -79,11 +81,13 @@ def _take_up(session: Resumer, entries: Sequence[Entry[AnyFuture]]) -> None:
         stream.look_up_open()
 
 
-def _settled(session: Resumer, entry: Entry[AnyFuture], outcome: Outcome | None) -> AnyFuture:
+async def _settled(session: Resumer, entry: Entry[AnyFuture], outcome: Outcome | None) -> AnyFuture:
     future: AnyFuture = FuncXFuture(entry.task_id)
     future.key = entry.key
     session.adopt(future)
-    if isinstance(outcome, Result):
+    if isinstance(outcome, Result) and takes_long(outcome):
+        (await in_thread(partial(read_apart, future, outcome)))()
+    elif isinstance(outcome, Result):
         settle(future, outcome)
     elif outcome is not None:
         future.fail(error_of(outcome))

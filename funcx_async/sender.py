@@ -29,6 +29,10 @@ class Sender(Protocol):
         """Where submissions are written down; None for an executor without a journal."""
         ...
 
+    def opened(self, endpoint_id: str) -> None:
+        """Take note that tasks are about to be sent to an endpoint."""
+        ...
+
     def stream(self, task_group_id: str) -> ResultStream:
         """Give the stream of a task group, joined."""
         ...

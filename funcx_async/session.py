@@ -8,40 +8,35 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-import logging
 import math
-import os
-from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from funcx_async.awaiting import running_loop
 from funcx_async.client import FuncXClient
 from funcx_async.core.batcher import Route, Submission
 from funcx_async.endpoints import Endpoints
-from funcx_async.errors import ExecutorClosed, TooManyOpenTasks
+from funcx_async.errors import ExecutorClosed
 from funcx_async.events import EventKind, Events
 from funcx_async.functions import Function
 from funcx_async.futures import FuncXFuture
-from funcx_async.interpreter import end_at_exit
+from funcx_async.interpreter import current_pid, end_at_exit
 from funcx_async.journal import Journal
 from funcx_async.models import Stats, TaskStatus
+from funcx_async.open_tasks import COUNTED, OpenTasks
 from funcx_async.posting import AnyFuture, AnySubmission
 from funcx_async.presence import Presence
 from funcx_async.results.amqp import AmqpSource
 from funcx_async.results.joined import JoinedStreams
 from funcx_async.results.source import ResultSource
 from funcx_async.results.stream import ResultStream
+from funcx_async.retrying import OnTerms
 from funcx_async.settings import Settings
 from funcx_async.submitter import Submitter
 
 _MEANWHILE = "The executor was shut down meanwhile."
-_COUNTED = ("done", "failed", "batches", "reconnects", "orphans", "duplicates", "malformed")
-
-_log = logging.getLogger(__name__)
 
 
-class Session:
+class Session(OpenTasks):
     """See the module; made on the loop's own thread.
 
     Args:
@@ -51,22 +46,19 @@ class Session:
     """
 
     def __init__(self, settings: Settings, client: FuncXClient, *, closes_client: bool) -> None:
-        self.loop = asyncio.get_running_loop()
-        self.pid = os.getpid()
+        super().__init__(settings, asyncio.get_running_loop(), _opened(settings, client))
+        self.pid = current_pid()
         self.client = client
-        self.counts: Counter[str] = Counter()
-        self.settings = settings
-        self.journal = _opened(settings, client)
         self._closes_client = closes_client
         self.events = Events()
-        self._open: dict[AnyFuture, str | None] = {}
         self.streams = JoinedStreams(self)
-        self._submitter = Submitter(self, self.loop)
+        self._submitter = self._new_submitter()
+        self.on_terms = OnTerms(self)
         self._endpoints = Endpoints(client)
-        self._presence = Presence(client, self.events)
+        self._presence = Presence(client, self.events, self.open_at)
         self._closing = False
         self._sealed = False
-        self._changed = asyncio.Event()
+        self._unled: set[str] = set()
         self._source = (
             None
             if settings.result_transport == "polling"
@@ -76,6 +68,9 @@ class Session:
             self._run(), name="funcx:executor", context=contextvars.Context()
         )
         end_at_exit(self)
+
+    def _new_submitter(self) -> Submitter:
+        return Submitter(self, self.loop)
 
     # What the executor reads --------------------------------------------------------------------
 
@@ -91,7 +86,7 @@ class Session:
             batches_in_flight=self._submitter.posts,
             open=len(self._open),
             held=self.streams.held,
-            **{name: self.counts[name] for name in _COUNTED},
+            **{name: self.counts[name] for name in COUNTED},
         )
 
     @property
@@ -104,9 +99,21 @@ class Session:
     # Submitting ---------------------------------------------------------------------------------
 
     def submit(
-        self, route: Route, function: Function, payload: str, key: str | None = None
+        self,
+        route: Route,
+        function: Function,
+        payload: str,
+        key: str | None = None,
+        future: AnyFuture | None = None,
     ) -> AnyFuture:
         """Queue a task, by this name in the journal if there is one; from any thread.
+
+        Args:
+            route: where to.
+            function: what runs.
+            payload: its serialized arguments.
+            key: the name in the journal.
+            future: awaits it; None makes one.
 
         Raises:
             ValueError: if the journal holds this key already.
@@ -114,52 +121,33 @@ class Session:
             TooManyOpenTasks: if the limit is reached.
             ExecutorClosed: if the loop was closed meanwhile.
         """
-        limit = self.settings.max_in_flight
-        if limit is not None and len(self._open) >= limit:
-            raise TooManyOpenTasks(
-                f"{len(self._open)} tasks are open, and max_in_flight is {limit}: await some of "
-                "them first, or use amap, which waits by itself."
-            )
-        future: AnyFuture = FuncXFuture()
+        self.refuse_too_many()
+        if future is None:
+            future = FuncXFuture()
         if self.journal is not None:
             self.journal.reserve(future, key, route.endpoint_id)
         self.adopt(future, route.endpoint_id)
-        submission = Submission(future, function, payload)
-        if running_loop() is self.loop:
-            self._enqueue(route, submission)
-            return future
         try:
-            self.loop.call_soon_threadsafe(self._enqueue, route, submission)
+            self._submitter.enqueue(route, Submission(future, function, payload))
         except RuntimeError:
-            self._open.pop(future, None)
+            self.remove(future)
             raise ExecutorClosed("The executor's event loop is closed.") from None
-        if self._sealed:  # the loop may have had its last turn between the two lines above
+        if self._sealed:  # the loop may have had its last turn before that
             future.fail(ExecutorClosed(_MEANWHILE))
         return future
 
-    def _enqueue(self, route: Route, submission: AnySubmission) -> None:
-        if self._sealed:  # it was on its way from another thread while the executor ended
+    def submit_again(self, route: Route, submission: AnySubmission) -> None:
+        """Queue a further try for a future that is open already; on the loop's thread."""
+        if self._sealed:
             submission.ticket.fail(ExecutorClosed(_MEANWHILE))
-        else:
-            self._endpoints.notice(route.endpoint_id)
-            self._presence.opened(route.endpoint_id)
-            self._submitter.enqueue(route, submission)
+            return
+        self.count("retried")
+        group = route.task_group_id or self.settings.made_group
+        self._submitter.enqueue(route._replace(task_group_id=group), submission)
 
     def reads_source(self, endpoint_id: str) -> bool:
         """Whether an endpoint's workers read functions as source, as far as is known by now."""
         return self._endpoints.reads_source(endpoint_id)
-
-    async def room(self) -> None:
-        """Wait until one more task may be open."""
-        limit = self.settings.max_in_flight
-        while limit is not None and len(self._open) >= limit:
-            self._changed.clear()
-            await self._changed.wait()
-
-    @property
-    def open_futures(self) -> list[AnyFuture]:
-        """All futures that are not settled."""
-        return list(self._open)
 
     def refuse_if_sealed(self) -> None:
         """Raise ExecutorClosed if nothing runs any more."""
@@ -182,7 +170,7 @@ class Session:
 
     def adopt(self, future: AnyFuture, endpoint_id: str | None = None) -> None:
         """Count a future among those of the executor, which reads its result."""
-        self._open[future] = endpoint_id
+        self.add(future, endpoint_id)
         future.bind(self)
 
     # What futures, submitter and streams ask ----------------------------------------------------
@@ -191,21 +179,11 @@ class Session:
         """Make a value out of its serialized form."""
         return self.settings.serializer.deserialize(payload)
 
-    def done(self, future: AnyFuture) -> None:
-        """Take note that a future is settled; called once for each, in any thread."""
-        endpoint_id = self._open.pop(future, None)
-        if self.journal is not None:
-            self.journal.done(future)
-        self.counts["failed" if future.failed else "done"] += 1
-        if running_loop() is self.loop:
-            self._note_settled(endpoint_id)
-        elif not self.loop.is_closed():
-            self.loop.call_soon_threadsafe(self._note_settled, endpoint_id)
-
-    def _note_settled(self, endpoint_id: str | None) -> None:
-        if endpoint_id is not None:
-            self._presence.settled(endpoint_id)
-        self._changed.set()
+    def opened(self, endpoint_id: str) -> None:
+        """Take note that tasks are about to be sent to an endpoint."""
+        if not self._sealed:  # else nobody would end what asks about the endpoint
+            self._endpoints.notice(endpoint_id)
+            self._presence.opened(endpoint_id)
 
     async def task_status(self, task_id: str) -> TaskStatus:
         """Ask the service about a task."""
@@ -242,14 +220,10 @@ class Session:
 
     def unled(self, task_group_id: str) -> bool:
         """Take note that the service forgot a group; True if it may simply make another."""
-        if self.settings.made_group != task_group_id:
-            return False
-        self.settings.made_group = None
-        return True
-
-    def count(self, what: str) -> None:
-        """Count a noteworthy thing."""
-        self.counts[what] += 1
+        if self.settings.made_group == task_group_id:
+            self.settings.made_group = None
+            self._unled.add(task_group_id)
+        return task_group_id in self._unled
 
     def note(self, kind: EventKind, subject: str, reason: str = "") -> None:
         """Tell whoever reads events."""
@@ -261,13 +235,15 @@ class Session:
         """End once all open futures are settled; those not sent yet can be cancelled."""
         self._closing = True
         if cancel_futures:
-            for future in list(self._open):
+            for future in self.open_futures:
                 future.cancel()
-        self._changed.set()
+        self.look()
 
     def close_from_anywhere(self) -> None:
         """Close, called from any thread or by the garbage collector."""
-        if not self.ended and self.pid == os.getpid():
+        if self.ended:
+            self._submitter.drop()
+        elif self.pid == current_pid():
             self.loop.call_soon_threadsafe(self.close)
 
     async def closed(self) -> None:
@@ -282,17 +258,8 @@ class Session:
     def fail_open(self) -> None:
         """Fail what is open: nobody will settle it any more."""
         self._sealed = True
-        if self._open:
-            groups = ", ".join(stream.task_group_id for stream in self.streams) or "none yet"
-            _log.info("%d task(s) go on unawaited; task groups: %s", len(self._open), groups)
-        for future in list(self._open):
-            future.fail(
-                ExecutorClosed(
-                    "The executor's event loop ended before the task did. If it was sent, it goes "
-                    "on: `reload_tasks` with its task group awaits it again.",
-                    task_id=future.task_id,
-                )
-            )
+        self.fail_all(stream.task_group_id for stream in self.streams)
+        self._submitter.drop()
 
     def clear_away(self) -> None:
         """Do what is left to be done where nothing runs any more."""
@@ -308,14 +275,17 @@ class Session:
                 )
                 watching = tasks.create_task(self._presence.watch_for_ever(), name="funcx:presence")
                 while not (self._closing and not self._open):
-                    self._changed.clear()
-                    await self._changed.wait()
+                    for endpoint_id in await self.news():
+                        self._presence.heard(endpoint_id)
+                    if not self._open:
+                        self._presence.rest()
                     await self.streams.leave_idle()
                 sending.cancel()
                 watching.cancel()
                 self._submitter.abandon()
         finally:
             self.fail_open()
+            self._freed.set()  # who waits for room is to learn of the end
             await self._leave()
             self.events.end()
 

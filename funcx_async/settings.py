@@ -3,22 +3,30 @@
 from __future__ import annotations
 
 import copy
-import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal, TypedDict, Unpack
 from uuid import UUID
 
+from funcx_async.checks import (
+    as_json,
+    check_choice,
+    check_positive,
+    checked_batch_size,
+    checked_endpoint,
+    checked_path,
+    checked_port,
+    checked_serializer,
+)
 from funcx_async.core.batcher import Route
 from funcx_async.dialects import DIALECTS, Dialect
 from funcx_async.environments import ENDPOINT_VARIABLE
+from funcx_async.observer import Observer
 from funcx_async.serialize import FuncXSerializer
 from funcx_async.serialize.facade import Strategylike, import_path
-
-LAST_PORT = 65_535
+from funcx_async.terms import RetryOn
 
 
 class ExecutorOptions(TypedDict, total=False):
@@ -37,6 +45,7 @@ class ExecutorOptions(TypedDict, total=False):
     reconcile_interval: float
     result_transport: Literal["auto", "amqp", "polling"]
     journal: str | os.PathLike[str] | None
+    telemetry: Observer | None
 
 
 class TargetOptions(TypedDict, total=False):
@@ -50,8 +59,14 @@ class TargetOptions(TypedDict, total=False):
 
 
 class TaskOptions(TargetOptions, total=False):
-    """What a view of an executor may be told; ``key`` names its task in the journal."""
+    """What a view of an executor may be told; see :class:`funcx_async.terms.Terms`.
 
+    ``key`` names its task in the journal.
+    """
+
+    timeout: float | None
+    retries: int
+    retry_on: RetryOn
     key: str
 
 
@@ -72,6 +87,8 @@ class Settings:
             up what is late (``reconcile_interval``); ``polling`` is asking alone.
         journal: the path of a file that keeps what is submitted, for the next process; None: none
             does. One executor at a time uses it.
+        telemetry: is told of tasks and batches, such as a
+            :class:`funcx_async.telemetry.Telemetry`; None: nobody is.
         made_group: the task group that the client or the service made, once it has.
 
     Raises:
@@ -88,6 +105,7 @@ class Settings:
     reconcile_interval: float = 60.0
     result_transport: Literal["auto", "amqp", "polling"] = "auto"
     journal: str | os.PathLike[str] | None = None
+    telemetry: Observer | None = None
     made_group: str | None = None
 
     def __post_init__(self) -> None:
@@ -95,13 +113,18 @@ class Settings:
         checked_serializer(self.serializer)
         checked_port(self.amqp_port)
         if self.max_in_flight is not None:
-            _check_positive("max_in_flight", self.max_in_flight, whole=True)
+            check_positive("max_in_flight", self.max_in_flight, whole=True)
         for name in ("retry_deadline", "reconcile_interval"):
-            _check_positive(name, getattr(self, name), whole=False)
-        _check_choice("on_uncertain", self.on_uncertain, ("raise", "resubmit"))
-        _check_choice("result_transport", self.result_transport, ("auto", "amqp", "polling"))
+            check_positive(name, getattr(self, name), whole=False)
+        check_choice("on_uncertain", self.on_uncertain, ("raise", "resubmit"))
+        check_choice("result_transport", self.result_transport, ("auto", "amqp", "polling"))
         if self.journal is not None:
-            self.journal = _checked_path(self.journal)
+            self.journal = checked_path(self.journal)
+        if self.telemetry is not None and not isinstance(self.telemetry, Observer):
+            raise TypeError(
+                "telemetry must be a funcx_async.telemetry.Telemetry, or something else with its "
+                f"methods, not {self.telemetry!r}."
+            )
 
 
 @dataclass(frozen=True)
@@ -132,10 +155,10 @@ class Target:
     )
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "endpoint_id", _checked_endpoint(self.endpoint_id))
+        object.__setattr__(self, "endpoint_id", checked_endpoint(self.endpoint_id))
         for name in ("resource_specification", "user_endpoint_config"):
             value = getattr(self, name)
-            _as_json(name, value)
+            as_json(name, value)
             if isinstance(value, dict):
                 # A copy that cannot be changed in place: a change would not reach the tasks.
                 object.__setattr__(self, name, MappingProxyType(copy.deepcopy(value)))
@@ -172,12 +195,13 @@ class Target:
             ValueError: if there is no endpoint.
         """
         group = self.task_group_id or made_group
-        if group not in self._routes:
-            self._routes[group] = self._route(group)
-        return self._routes[group]
+        route = self._routes.get(group)
+        if route is None:
+            route = self._routes[group] = self._route(group)
+        return route
 
     def _route(self, group: str | None) -> Route:
-        endpoint_id = self.endpoint_id or _checked_endpoint(os.environ.get(ENDPOINT_VARIABLE))
+        endpoint_id = self.endpoint_id or checked_endpoint(os.environ.get(ENDPOINT_VARIABLE))
         if endpoint_id is None:
             raise ValueError(
                 "There is no endpoint to submit to: give FuncXExecutor(endpoint_id=...), or set "
@@ -186,106 +210,7 @@ class Target:
         return Route(
             endpoint_id=endpoint_id,
             task_group_id=group,
-            resource_specification=_as_json("resource_specification", self.resource_specification),
-            user_endpoint_config=_as_json("user_endpoint_config", self.user_endpoint_config),
+            resource_specification=as_json("resource_specification", self.resource_specification),
+            user_endpoint_config=as_json("user_endpoint_config", self.user_endpoint_config),
             result_serializers=tuple(self.result_serializers or ()),
         )
-
-
-def checked_batch_size(value: Any) -> int:
-    """Give a batch size of at least 1.
-
-    Raises:
-        TypeError: for what is not an integer.
-    """
-    if not isinstance(value, int) or isinstance(value, bool):
-        raise TypeError(f"batch_size must be an integer, not {value!r}.")
-    return max(1, int(value))
-
-
-def checked_serializer(value: Any) -> FuncXSerializer:
-    """Give a serializer as it is.
-
-    Raises:
-        TypeError: for anything else.
-    """
-    if not isinstance(value, FuncXSerializer):
-        raise TypeError(f"serializer must be a FuncXSerializer, not {value!r}.")
-    return value
-
-
-def checked_port(value: Any) -> int | None:
-    """Give a port, or None for the service's choice.
-
-    Raises:
-        TypeError: for what is not an integer.
-        ValueError: for what is no port.
-    """
-    if value is None:
-        return None
-    _check_positive("amqp_port", value, whole=True)
-    if value > LAST_PORT:
-        raise ValueError(f"amqp_port must be a port, {LAST_PORT} at most, not {value!r}.")
-    return int(value)
-
-
-def _checked_endpoint(value: str | UUID | None) -> str | None:
-    if value is None:
-        return None
-    try:
-        return str(UUID(str(value)))
-    except ValueError:
-        raise ValueError(
-            f"{value!r} is not the id of an endpoint: a UUID such as "
-            "4b116d3c-1703-4f8f-9f6f-39921e5864df is."
-        ) from None
-
-
-def checked_key(key: Any) -> str:
-    """Give the name of a task in the journal.
-
-    Raises:
-        TypeError: for what is not a string.
-        ValueError: for an empty one, or one that is not text.
-    """
-    if not isinstance(key, str):
-        raise TypeError(f"The key of a task must be a string, not {key!r}.")
-    try:
-        key.encode()
-    except UnicodeEncodeError:
-        raise ValueError(f"The key of a task must be text that UTF-8 can write: {key!r}.") from None
-    if not key:
-        raise ValueError("The key of a task must not be empty.")
-    return key
-
-
-def _checked_path(journal: Any) -> Path:
-    """Give the path of a journal, wherever the process goes later."""
-    if not isinstance(journal, str | os.PathLike):
-        raise TypeError(f"journal must be the path of a file, not {journal!r}.")
-    return Path(journal).absolute()
-
-
-def _check_positive(name: str, value: Any, *, whole: bool) -> None:
-    number = isinstance(value, int if whole else int | float) and not isinstance(value, bool)
-    if not number:
-        raise TypeError(f"{name} must be {'an integer' if whole else 'a number'}, not {value!r}.")
-    if not value > 0:
-        raise ValueError(f"{name} must be greater than 0, not {value!r}.")
-
-
-def _check_choice(name: str, value: object, choices: tuple[str, ...]) -> None:
-    if value not in choices:
-        raise ValueError(f"{name} must be one of {', '.join(choices)}, not {value!r}.")
-
-
-def _as_json(name: str, value: Mapping[str, Any] | None) -> str | None:
-    """Equal texts for equal options."""
-    if value is not None and not isinstance(value, Mapping):
-        raise TypeError(f"{name} must be a dictionary, not {value!r}.")
-    if not value:
-        return None
-    try:
-        return json.dumps(dict(value), sort_keys=True, allow_nan=False)
-    except (TypeError, ValueError) as error:
-        raise TypeError(f"{name} must be made of JSON's types: {error}.") from None

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import random
+from collections import deque
 from dataclasses import replace
+from itertools import groupby
+from operator import itemgetter
 
 from funcx_async.cancellation import is_cancelled
-from funcx_async.core.backoff import Backoff
-from funcx_async.core.batcher import Batch, Batcher, Route
+from funcx_async.core.batcher import Batcher, Route
 from funcx_async.doubts import Doubt, Doubts, can_be_cleared, name_candidates
 from funcx_async.errors import (
     FuncXError,
@@ -23,7 +24,6 @@ from funcx_async.errors import (
     ServiceUnavailable,
     SubmitUncertain,
 )
-from funcx_async.events import EventKind
 from funcx_async.functions import Function
 from funcx_async.futures import FuncXFuture
 from funcx_async.models import Receipt
@@ -36,15 +36,20 @@ from funcx_async.posting import (
     accept,
     cut,
     fail_all,
+    ids_of,
     post,
     register_functions,
     write_intents,
     write_receipt,
 )
+from funcx_async.resending import Resending
 from funcx_async.sender import Sender
 
 MAX_CUTS = 16
 """So often a refused batch is cut to find the culprit: enough for one among thousands."""
+
+AT_ONCE = 2_000
+"""So many submissions are taken in at most before other callbacks get their turn."""
 
 _log = logging.getLogger(__name__)
 
@@ -60,19 +65,19 @@ class Submitter:
     def __init__(self, session: Sender, loop: asyncio.AbstractEventLoop) -> None:
         self._session = session
         self._loop = loop
+        self._arrived: deque[tuple[Route, AnySubmission]] = deque()
+        self._called = False
         self._batcher: Batcher[AnyFuture, Function] = Batcher()
-        self._backoff = Backoff()
-        self._not_before = 0.0
-        self._refused_since: float | None = None
+        self._resending = Resending(session, loop, self._batcher)
         self._wake = asyncio.Event()
         self._requests: set[asyncio.Task[None]] = set()
         self._journal = session.journal
-        self._doubts = Doubts(self._give_up, session.journal)
+        self._doubts = Doubts(self._resending.give_up, session.journal)
 
     @property
     def queued(self) -> int:
         """How many submissions wait to be sent."""
-        return len(self._batcher)
+        return len(self._arrived) + len(self._batcher)
 
     @property
     def posts(self) -> int:
@@ -80,10 +85,33 @@ class Submitter:
         return self._batcher.posts
 
     def enqueue(self, route: Route, submission: AnySubmission) -> None:
-        """Queue a submission."""
-        if self._refused_since is not None:
-            submission.wait_until = self._loop.time() + self._session.settings.retry_deadline
-        self._batcher.add(route, submission)
+        """Queue a submission; from any thread. The loop is called once for all that arrive.
+
+        Raises:
+            RuntimeError: if the loop is closed.
+        """
+        self._arrived.append((route, submission))
+        if not self._called:
+            self._called = True  # before calling: the loop may come by at once
+            try:
+                self._loop.call_soon_threadsafe(self._take_in)
+            except RuntimeError:
+                self._called = False
+                raise
+
+    def _take_in(self) -> None:
+        """Have the batcher know of what has arrived."""
+        self._called = False  # before the last look: what comes after it calls again
+        arrived, limit = self._arrived, self._resending.limit()
+        entries = [arrived.popleft() for _ in range(min(len(arrived), AT_ONCE))]
+        if arrived:
+            self._loop.call_soon(self._take_in)
+        for route, group in groupby(entries, itemgetter(0)):
+            submissions = [submission for _, submission in group]
+            for submission in submissions if limit is not None else ():
+                submission.wait_until = limit
+            self._session.opened(route.endpoint_id)
+            self._batcher.add(route, *submissions)
         self._wake.set()
 
     async def send_for_ever(self, tasks: asyncio.TaskGroup) -> None:
@@ -93,7 +121,7 @@ class Submitter:
                 await self._wake.wait()
                 self._wake.clear()
                 await self._clear_doubts()
-                await self._until_allowed()
+                await self._resending.until_allowed()
                 while batch := self._next_batch():
                     request = tasks.create_task(self._post(batch), name="funcx:post")
                     self._requests.add(request)
@@ -105,6 +133,11 @@ class Submitter:
         """End the requests that are still under way: nobody awaits what they bring."""
         for request in self._requests:
             request.cancel()
+
+    def drop(self) -> None:
+        """Let go of what is not sent: garbage collection does not see what it refers to."""
+        self._arrived = deque()
+        self._batcher.clear()
 
     def _next_batch(self) -> AnyBatch | None:
         """Give what may go now; nothing may while there are doubts that can be cleared."""
@@ -119,14 +152,6 @@ class Submitter:
             for batch, group in await self._doubts.clear(session.client, session.settings):
                 self._batcher.answered(batch, group)
 
-    async def _until_allowed(self) -> None:
-        """Leave the service alone as long as it asked for; batches grow meanwhile."""
-        rest = self._not_before - self._loop.time()
-        while rest > 0:
-            await asyncio.sleep(rest)
-            rest = self._not_before - self._loop.time()
-        await self._session.client.within_budget()
-
     async def _post(self, batch: AnyBatch) -> None:
         """Send a batch, cut where that is needed, and settle what comes of it."""
         group = batch.route.task_group_id
@@ -140,17 +165,17 @@ class Submitter:
                     group = await self._post_once(piece, group, doubts)
                 except RequestRefused as error:
                     if self._group_is_gone(piece, group, error):
-                        group = None
+                        group = self._session.settings.made_group
                         continue
                     parts = cut(piece, error) if cuts < MAX_CUTS else []
                     cuts += 1
                     pieces[:0] = parts
                     if not parts:
                         fail_all(piece.submissions, error)
-        except (Exception, asyncio.CancelledError) as error:
+        except (Exception, asyncio.CancelledError) as error:  # a slip of ours
             if is_cancelled():
                 raise  # the session fails what is open
-            _log.exception("submitting a batch")
+            _log.exception("submitting a batch", extra=ids_of(piece))
             failure = FuncXError(f"Submitting failed in an unforeseen way: {error!r}")
             failure.__cause__ = error
             fail_all([entry for piece in (piece, *pieces) for entry in piece.submissions], failure)
@@ -191,13 +216,13 @@ class Submitter:
             return receipt.task_group_id
         except ServiceUnavailable as error:
             self._withdraw(batch)
-            self._retry(batch, error)
+            self._resending.send_again(batch, error)
         except SubmitUncertain as error:
             if stream is None or submit is None:
-                self._give_up(batch, error)
+                self._resending.give_up(batch, error)
             elif not can_be_cleared(stream, self._session.settings):
                 taken.complete = False
-                self._give_up(
+                self._resending.give_up(
                     batch, await name_candidates(error, batch, stream, self._session.client)
                 )
             else:
@@ -205,7 +230,7 @@ class Submitter:
                 submit = None
         except RequestRefused:
             raise
-        except BaseException:
+        except BaseException:  # who knows what the service took
             taken.complete = False
             raise
         finally:
@@ -224,90 +249,56 @@ class Submitter:
                 await write_intents(self._journal, batch, function_ids, group)
             except JournalUnusable as error:
                 fail_all(batch.submissions, error)
-                return Batch(batch.route, ()), {}
+                return replace(batch, submissions=()), {}
         return batch, function_ids
 
     async def _request(
         self, batch: AnyBatch, function_ids: FunctionIds, group: str | None
     ) -> Receipt:
         """Send a batch, and keep the receipt; raises as ``post`` does."""
-        receipt = await post(self._session.client, batch, function_ids, group)
-        self._succeeded()
+        receipt = await self._send(batch, function_ids, group)
+        _log.debug(
+            "The service took %d task(s).",
+            len(batch),
+            extra=ids_of(batch, receipt.task_group_id, receipt.request_id),
+        )
+        self._resending.succeeded()
         if group is None:
             self._session.led(receipt.task_group_id)
         if self._journal is not None:
             await write_receipt(self._journal, batch, function_ids, receipt)
         return receipt
 
+    async def _send(self, batch: AnyBatch, function_ids: FunctionIds, group: str | None) -> Receipt:
+        """Make the request itself; raises as ``post`` does."""
+        return await post(self._session.client, batch, function_ids, group)
+
     async def _register(self, batch: AnyBatch) -> tuple[AnyBatch, dict[Function, str]]:
         """Have all functions registered; what cannot be is failed or sent later, and left out."""
         function_ids, failures = await register_functions(self._session.client, batch)
         for function, failure in failures.items():
             if isinstance(failure, ServiceUnavailable):
-                self._retry(Batch(batch.route, batch.of(function)), failure)
+                self._resending.send_again(replace(batch, submissions=batch.of(function)), failure)
             else:
                 fail_all(batch.of(function), failure)
         if not failures:
             return batch, function_ids
         kept = [entry for entry in batch.submissions if entry.function in function_ids]
-        return Batch(batch.route, kept), function_ids
-
-    def _succeeded(self) -> None:
-        """Note that the service takes batches."""
-        self._session.count("batches")
-        self._backoff.succeeded()
-        if self._refused_since is not None:
-            self._refused_since = None
-            self._batcher.limit(None)
-            self._session.note(EventKind.SERVICE_AVAILABLE, self._session.client.base_url)
-
-    def _retry(self, batch: AnyBatch, error: FuncXError) -> None:
-        """Queue again what may be sent again; the service is left alone for a while."""
-        now, deadline = self._loop.time(), self._session.settings.retry_deadline
-        if self._refused_since is None:
-            self._refused_since = now
-            self._batcher.limit(now + deadline)
-            url = self._session.client.base_url
-            self._session.note(EventKind.SERVICE_UNAVAILABLE, url, str(error))
-        asked = getattr(error, "retry_after", None) or 0.0
-        if now >= self._not_before:  # else this is the same trouble that is waited out already
-            chance = random.random()  # noqa: S311 - spreads the tries, hides nothing
-            self._not_before = now + min(self._backoff.next_delay(chance), deadline)
-        self._not_before = max(self._not_before, now + min(asked, deadline))
-        again: list[AnySubmission] = []
-        for submission in batch.submissions:
-            if submission.retry_until is None:
-                submission.retry_until = now + deadline
-            if max(self._not_before, now + asked) > submission.retry_until:
-                fail_all([submission], error)
-            else:
-                submission.ticket.release()
-                again.append(submission)
-        _log.info(
-            "%s %d task(s) are sent again in %.1f s.", error, len(again), self._not_before - now
-        )
-        self._batcher.put_back(batch.route, again)
-        fail_all(self._batcher.expire(now), error)
+        return replace(batch, submissions=kept), function_ids
 
     def _withdraw(self, batch: AnyBatch) -> None:
         """Take back that a batch was to be sent: the service certainly did not take it."""
         if self._journal is not None:
             self._journal.withdraw(submission.ticket for submission in batch.submissions)
 
-    def _give_up(self, batch: AnyBatch, error: SubmitUncertain) -> None:
-        if self._session.settings.on_uncertain == "raise":
-            fail_all(batch.submissions, error)
-            return
-        _log.warning("%s They are submitted again, as was chosen: some may run twice.", error)
-        self._retry(batch, error)
-
     def _group_is_gone(self, batch: AnyBatch, group: str | None, error: RequestRefused) -> bool:
-        """Whether the service forgot the group that it made: the batch then leads to a new one."""
+        """Whether the service forgot the group that it made: the batch then goes to a new one."""
         forgotten = error.code == "TASK_GROUP_NOT_FOUND" and group is not None
         if not (forgotten and self._session.unled(str(group))):
             return False
         self._withdraw(batch)
         for submission in batch.submissions:
             submission.ticket.release()
-        self._batcher.put_back(replace(batch.route, task_group_id=None), batch.submissions)
+        route = batch.route._replace(task_group_id=self._session.settings.made_group)
+        self._batcher.put_back(route, batch.submissions)
         return True

@@ -13,6 +13,7 @@ from funcx_async.errors import TooManyOpenTasks
 from funcx_async.functions import Function
 from funcx_async.futures import FuncXFuture
 from funcx_async.settings import Target
+from funcx_async.terms import Terms
 from funcx_async.waiting import Finished
 
 P = ParamSpec("P")
@@ -141,7 +142,7 @@ class Submitting(ABC):
                 except asyncio.CancelledError:
                     future.cancel()
                     raise
-                except Exception as error:
+                except Exception as error:  # the task's error, whatever it is
                     if not return_exceptions:
                         raise
                     yield error  # type: ignore[misc]  # asked for by return_exceptions
@@ -200,6 +201,7 @@ class Queueing(Protocol):
         args: tuple[Any, ...],
         kwargs: Mapping[str, Any],
         key: str | None = None,
+        terms: Terms | None = None,
     ) -> FuncXFuture[Any]:
         """Serialize and queue one task for ``target``, by this name in the journal."""
         ...
@@ -211,18 +213,26 @@ class Queueing(Protocol):
 class TargetedExecutor(Submitting):
     """A view of an executor whose tasks have options of their own; see ``options``."""
 
-    def __init__(self, executor: Queueing, target: Target, key: str | None = None) -> None:
+    def __init__(
+        self,
+        executor: Queueing,
+        target: Target,
+        key: str | None = None,
+        terms: Terms | None = None,
+    ) -> None:
         self._executor = executor
         self._target = target
         self._key = key
+        self._terms = terms
 
     def __repr__(self) -> str:
-        return f"<{self._target} of {self._executor!r}>"
+        terms = "" if self._terms is None else f", {self._terms}"
+        return f"<{self._target}{terms} of {self._executor!r}>"
 
     def _queue(
         self, fn: Callable[..., Any] | Function, args: tuple[Any, ...], kwargs: Mapping[str, Any]
     ) -> FuncXFuture[Any]:
-        return self._executor.queue_to(self._target, fn, args, kwargs, self._key)
+        return self._executor.queue_to(self._target, fn, args, kwargs, self._key, self._terms)
 
     async def _room(self) -> None:
         await self._executor.room()

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, Collection, Iterable
+from collections.abc import AsyncGenerator, Collection, Iterable, Iterator, Sized
 from contextlib import aclosing
+from itertools import islice
 from typing import Any, Literal, TypeVar, overload
 
-from funcx_async.awaiting import outcome_of
+from funcx_async.awaiting import Watcher, outcome_of
 from funcx_async.futures import FuncXFuture
 from funcx_async.progress import progress_bar
 
 T = TypeVar("T")
+
+STEP = 2_000
+"""So many futures are looked at before other coroutines get their turn: about a millisecond."""
 
 
 @overload
@@ -58,21 +62,26 @@ async def gather(
                 if not return_exceptions:
                     outcome_of(future)
     else:
-        await _all_of(_checked(futures), return_exceptions=return_exceptions)
-    return [_outcome_or_exception(future) for future in futures]
+        await _all_of(await _checked(futures), return_exceptions=return_exceptions)
+    outcomes: list[Any] = []
+    for some in _in_steps(futures):
+        if return_exceptions:
+            outcomes += [_outcome_or_exception(future) for future in some]
+        else:  # none has failed: that would have been raised
+            outcomes += [future.outcome() for future in some]
+        await _pause_after(some)
+    return outcomes
 
 
 async def _all_of(futures: Collection[FuncXFuture[Any]], *, return_exceptions: bool) -> None:
     """Return when all are done, or raise the first failure."""
     countdown = Countdown(len(futures), raises=not return_exceptions)
     try:
-        for future in futures:
-            future.watch(countdown)
+        await _watch(futures, countdown)
         await countdown.over()
     finally:
         if countdown.left:
-            for future in futures:
-                future.unwatch(countdown)
+            _unwatch(futures, countdown)
 
 
 async def as_completed(
@@ -95,32 +104,67 @@ async def as_completed(
         >>> asyncio.run(main())
         [42]
     """
-    awaited = _checked(futures)
+    awaited = await _checked(futures)
     finished = Finished()
     try:
         with progress_bar(len(awaited), wanted=progress) as advance:
-            for future in awaited:
-                future.watch(finished)
+            await _watch(awaited, finished)
             for _ in range(len(awaited)):
                 future = await finished.next()
                 del awaited[future]
                 advance(1)
                 yield future
     finally:
-        for future in awaited:
-            future.unwatch(finished)
+        _unwatch(awaited, finished)
 
 
-def _checked(futures: Iterable[FuncXFuture[T]]) -> dict[FuncXFuture[T], None]:
+async def _checked(futures: Iterable[FuncXFuture[T]]) -> dict[FuncXFuture[T], None]:
     """Each future once."""
-    awaited = dict.fromkeys(futures)
-    for future in awaited:
-        if not isinstance(future, FuncXFuture):
-            raise TypeError(
-                f"Only FuncXFutures can be waited for here, not {type(future).__name__}: "
-                "asyncio's own functions of the same name take any awaitable."
-            )
+    awaited: dict[FuncXFuture[T], None] = {}
+    for some in _in_steps(futures):
+        for future in some:
+            if not isinstance(future, FuncXFuture):
+                raise TypeError(
+                    f"Only FuncXFutures can be waited for here, not {type(future).__name__}: "
+                    "asyncio's own functions of the same name take any awaitable."
+                )
+        awaited |= dict.fromkeys(some)
+        await _pause_after(some)
     return awaited
+
+
+async def _watch(futures: Iterable[FuncXFuture[Any]], watcher: Watcher) -> None:
+    """Have ``watcher`` told of each future that is done."""
+    for some in _in_steps(futures):
+        for future in some:
+            future.watch(watcher)
+        await _pause_after(some)
+
+
+def _unwatch(futures: Iterable[FuncXFuture[Any]], watcher: Watcher) -> None:
+    """Have ``watcher`` told no more: of the first futures now, of the others soon."""
+    _unwatch_some(_in_steps(futures), watcher)
+
+
+def _unwatch_some(steps: Iterator[list[FuncXFuture[Any]]], watcher: Watcher) -> None:
+    some = next(steps, [])
+    for future in some:
+        future.unwatch(watcher)
+    if len(some) == STEP and not watcher.loop.is_closed():
+        watcher.loop.call_soon(_unwatch_some, steps, watcher)
+
+
+def _in_steps(futures: Iterable[FuncXFuture[T]]) -> Iterator[list[FuncXFuture[T]]]:
+    """Give futures some at a time: with very many the loop would be held too long."""
+    rest = iter(futures)
+    while some := list(islice(rest, STEP)):
+        yield some
+
+
+async def _pause_after(some: Sized) -> None:
+    """Let other coroutines have their turn, if there may be another step."""
+    if len(some) == STEP:
+        await asyncio.sleep(0)
 
 
 class Countdown:
@@ -168,6 +212,7 @@ class Finished:
     def __init__(self) -> None:
         self.loop = asyncio.get_running_loop()
         self._futures: deque[FuncXFuture[Any]] = deque()
+        self._at_once = 0
         self._waiter: asyncio.Future[None] | None = None
 
     def finished(self, future: FuncXFuture[Any]) -> None:
@@ -179,8 +224,13 @@ class Finished:
     async def next(self) -> FuncXFuture[Any]:
         """Wait for a future that is done, and hand it out."""
         if not self._futures:
+            self._at_once = 0
             self._waiter = self.loop.create_future()
             await self._waiter
+        elif self._at_once == STEP:
+            self._at_once = 0
+            await asyncio.sleep(0)
+        self._at_once += 1
         return self._futures.popleft()
 
 

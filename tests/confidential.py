@@ -26,6 +26,7 @@ import pytest
 from funcx_async import FuncXClient, FuncXError
 from funcx_async.local import LocalService
 from funcx_async.local.broker import EmbeddedBroker
+from funcx_async.proxies import Proxy
 from tests import brokers
 from tests.vault import Vault
 
@@ -55,6 +56,7 @@ class Confidential:
         self._before(
             FuncXClient, "__init__", lambda _, *url, **given: self._given(given.get("auth"))
         )
+        self._before(Proxy, "__init__", lambda _, *__, **login: self._given(login.get("password")))
         self._before(httpx.Headers, "__setitem__", self._sent)
 
     def _making(self, make: Callable[[int | None], str]) -> Callable[[int | None], str]:
@@ -149,6 +151,8 @@ class Confidential:
         for value in [*fixtures, *living]:
             with suppress(Exception):  # it may be half made, or half gone
                 self._look(repr(value), f"the repr of a {type(value).__name__}")
+                if hasattr(type(value), "_repr_html_"):
+                    self._look(value._repr_html_(), f"the card of a {type(value).__name__}")
 
     # When it is told ----------------------------------------------------------------------------
 

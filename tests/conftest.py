@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 
-from tests import brokers, confidential
+from tests import brokers, browser, confidential
+
+if TYPE_CHECKING:
+    from funcx_async.blocking import LocalService as BlockingService
+    from funcx_async.local import LocalService
 
 pytest_configure = confidential.pytest_configure
 
@@ -15,6 +21,21 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
-def pytest_report_header(config: pytest.Config) -> str:
-    """Say whether the tests run on a real RabbitMQ, too."""
-    return brokers.note()
+@pytest.fixture
+def environment(
+    service: LocalService | BlockingService, monkeypatch: pytest.MonkeyPatch
+) -> dict[str, str]:
+    """What the local service tells other programs to export; exported here as well."""
+    variables = {
+        "FUNCX_ASYNC_SERVICE_URL": service.url,
+        "FUNCX_ASYNC_TOKEN": service.token,
+        "FUNCX_ASYNC_ENDPOINT_ID": service.endpoint_id,
+    }
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    return variables
+
+
+def pytest_report_header(config: pytest.Config) -> list[str]:
+    """Say whether the tests run on a real RabbitMQ and in a real browser, too."""
+    return [brokers.note(), browser.note()]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import functools
 from collections.abc import Callable
-from typing import Any
 
 import httpx
 import pytest
@@ -15,9 +14,8 @@ from funcx_async import (
     FuncXSerializer,
     RequestRefused,
     SerializationError,
-    ServiceUnavailable,
 )
-from funcx_async.functions import REMEMBERED, Function, Functions, patiently
+from funcx_async.functions import REMEMBERED, Function, Functions
 
 TIMEOUT = 20
 
@@ -147,20 +145,6 @@ async def test_a_refusal_is_everybodys_and_the_next_who_asks_tries_again():
 def test_the_repr_names_the_function():
     assert repr(functions().find(add)) == "<Function add>"
     assert repr(Function(function_id="an-id")) == "<Function an-id>"
-
-
-async def test_patience_has_an_end():
-    tries: list[Any] = []
-
-    async def unavailable() -> None:
-        tries.append(None)
-        raise ServiceUnavailable("busy", retry_after=0.01)
-
-    with pytest.raises(ServiceUnavailable):
-        await patiently(unavailable, 0.3)
-    assert tries
-    with pytest.raises(ServiceUnavailable):
-        await asyncio.wait_for(patiently(unavailable, 0.000_1), TIMEOUT)
 
 
 BALLAST = "x" * 11_000_000

@@ -46,7 +46,7 @@ class Executor:
         for future in self.owned:
             future.fail(FuncXError("the loop is gone"))
 
-    def done(self, future: FuncXFuture[Any]) -> None:
+    def done(self, future: FuncXFuture[Any], here: object) -> None:
         self.settled.append(future)
 
 
@@ -467,3 +467,21 @@ def test_a_future_can_be_made_by_hand_with_its_task_id():
     assert FuncXFuture("a task").task_id == "a task"
     assert FuncXFuture(task_id="a task").task_id == "a task"
     assert FuncXFuture().task_id is None
+
+
+async def test_a_waiter_whose_loop_closes_at_that_very_moment_keeps_no_other_from_hearing():
+    class Closing(asyncio.SelectorEventLoop):
+        looked_at_before = True
+
+        def is_closed(self) -> bool:
+            return not self.looked_at_before and super().is_closed()
+
+    future: FuncXFuture[int] = FuncXFuture()
+    elsewhere = Closing()
+    future.watch(elsewhere.create_future())
+    elsewhere.close()
+    waiting = asyncio.create_task(asyncio.wait_for(future, 5))
+    await asyncio.sleep(0)
+    future.set_result(42)
+    assert await waiting == 42
+    elsewhere.looked_at_before = False

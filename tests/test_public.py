@@ -51,6 +51,7 @@ PUBLIC = [
     "SubmitUncertain",
     "TaskExecutionFailed",
     "TaskPending",
+    "TaskTimedOut",
     "TooLarge",
     "TooManyOpenTasks",
     "VersionMismatch",
@@ -62,20 +63,24 @@ PUBLIC = [
 ]
 
 LEVELS = [
-    "cancellation errors events hardware interpreter light logins models progress versions",
-    "awaiting",
+    "cancellation errors events hardware interpreter lazy light logins models progress versions",
+    "awaiting html terms",
     "codes core documents outcomes serialize messages futures",
-    "answers batch environments journal refusals registration waiting",
+    "observer patience",
+    "alarm answers batch checks environments journal refusals registration threads waiting",
+    "proxies",
+    "transports",
     "auth dialects runtime",
     "rest settings",
     "configuration routes",
     "client",
     "endpoints functions presence results",
     "posting sender submitting",
-    "doubts",
-    "reloading resuming submitter",
+    "doubts open_tasks resending",
+    "reloading resuming retrying submitter",
     "session",
-    "binding registering",
+    "observed",
+    "binding journaled registering",
     "executor",
     "contract local",
     "blocking cli __init__",
@@ -153,7 +158,7 @@ def test_the_core_knows_nothing_of_loops_threads_clocks_and_sockets():
 def test_importing_starts_nothing_and_needs_no_extra():
     program = textwrap.dedent("""
         import sys, threading
-        for extra in ("starlette", "uvicorn", "tqdm", "fastapi", "globus_sdk"):
+        for extra in ("starlette", "uvicorn", "tqdm", "fastapi", "globus_sdk", "opentelemetry"):
             sys.modules[extra] = None
         import funcx_async
         assert "httpx" not in sys.modules
@@ -161,3 +166,32 @@ def test_importing_starts_nothing_and_needs_no_extra():
         assert threading.active_count() == 1
     """)
     subprocess.run([sys.executable, "-c", program], check=True, timeout=30)
+
+
+@pytest.mark.parametrize(
+    ("name", "missing", "told"),
+    [
+        pytest.param(
+            "local.LocalService",
+            "uvicorn",
+            "the local service needs uvicorn, which is not installed; "
+            "run: pip install 'funcx-async[local]'",
+            id="local",
+        ),
+    ],
+)
+def test_what_an_extra_is_for_says_how_to_install_it(name: str, missing: str, told: str):
+    module, _, own = name.partition(".")
+    program = textwrap.dedent(f"""
+        import sys
+        sys.modules[{missing!r}] = None
+        import funcx_async.{module} as asked
+        try:
+            asked.{own}
+        except ImportError as error:
+            print(error)
+    """)
+    ended = subprocess.run(
+        [sys.executable, "-c", program], check=True, timeout=30, capture_output=True, text=True
+    )
+    assert ended.stdout == f"{told}\n"

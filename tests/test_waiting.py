@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from collections.abc import Awaitable
 from typing import Any
 
 import pytest
 
 from funcx_async.futures import FuncXFuture
-from funcx_async.waiting import as_completed, gather
+from funcx_async.waiting import STEP, as_completed, gather
 from tests.callbacks import callbacks_of
 
 
@@ -108,6 +109,51 @@ async def test_a_hundred_thousand_futures_are_gathered_without_a_task_each():
     for number, future in enumerate(futures):
         future.set_result(number)
     assert sum(await gathering) == sum(range(100_000))
+
+
+async def turns_during(waiting: Awaitable[object]) -> int:
+    """How many turns another coroutine gets until ``waiting`` is over."""
+    awaited = asyncio.ensure_future(waiting)
+    turns = 0
+    while not awaited.done():
+        await asyncio.sleep(0)
+        turns += 1
+    return turns
+
+
+async def test_very_many_futures_leave_others_their_turns():
+    futures = pending(10 * STEP)
+    for future in futures:
+        future.set_result(None)
+
+    async def complete() -> None:
+        assert len([future async for future in as_completed(futures)]) == len(futures)
+
+    assert await turns_during(gather(*futures)) > 3 * 10
+    assert await turns_during(complete()) > 3 * 9
+
+
+async def test_waiting_for_very_many_leaves_nothing_behind():
+    futures = pending(3 * STEP)
+    futures[0].set_result(None)
+    finished = as_completed(futures)
+    assert await anext(finished) is futures[0]
+    await finished.aclose()
+    gathering = asyncio.create_task(gather(*futures))
+    for _ in range(10):
+        await asyncio.sleep(0)
+    gathering.cancel()
+    await asyncio.wait([gathering])
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert not any(callbacks_of(future) for future in futures)
+
+
+async def test_a_failure_is_raised_before_the_last_of_very_many_is_looked_at():
+    futures = pending(3 * STEP)
+    futures[0].set_exception(ValueError("first"))
+    with pytest.raises(ValueError, match="first"):
+        await gather(*futures)
 
 
 async def test_progress_shows_a_bar(capsys: pytest.CaptureFixture[str]):

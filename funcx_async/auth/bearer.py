@@ -87,7 +87,7 @@ class GivenToken(BearerAuth):
             raise ServiceUnavailable(
                 f"The source of tokens could not get one now ({type(error).__name__})."
             ) from error
-        except Exception as error:
+        except Exception as error:  # the source is the caller's code: it may raise anything
             raise AuthenticationFailed(
                 f"The source of tokens failed ({type(error).__name__}); its own error is attached "
                 "as the cause."

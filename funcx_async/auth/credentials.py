@@ -18,9 +18,11 @@ from anyio import to_thread
 from funcx_async.auth.renewing import RenewingAuth
 from funcx_async.auth.storage import StoredToken, TokenFile, TokenKey
 from funcx_async.auth.tokens import SCOPE, Token, issued_token
-from funcx_async.environments import AUTH_URL_VARIABLE, checked_auth_url, is_loopback
+from funcx_async.environments import AUTH_URL_VARIABLE, checked_auth_url
 from funcx_async.errors import AuthenticationFailed, FuncXError, ServiceUnavailable
+from funcx_async.proxies import Proxy
 from funcx_async.refusals import retry_after
+from funcx_async.transports import proxy_refusal, web_proxy, web_transport
 
 TIMEOUT = 30.0
 """Seconds that a request for a token may take."""
@@ -102,8 +104,9 @@ class ClientCredentials(RenewingAuth):
     async def _issued(self) -> StoredToken:
         """Ask for a token."""
         now, url = self._clock(), f"{self._key.auth_url}/v2/oauth2/token"
+        proxy = self._proxy()
         try:
-            async with asyncio.timeout(TIMEOUT), self._http() as http:
+            async with asyncio.timeout(TIMEOUT), self._http(proxy) as http:
                 response = await http.post(
                     url,
                     auth=self._basic,
@@ -111,9 +114,13 @@ class ClientCredentials(RenewingAuth):
                     headers={"Accept": "application/json"},
                 )
         except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
+            if proxy is not None and isinstance(error, httpx.ProxyError):
+                raise proxy_refusal(proxy, httpx.URL(url), str(error)) from error
+            way = "" if proxy is None else f" through {proxy}"
             raise ServiceUnavailable(
-                f"{self._key.auth_url} gives no token for the client {self._key.client_id} now "
-                f"({type(error).__name__}). Check the network, the proxy and {AUTH_URL_VARIABLE}."
+                f"{self._key.auth_url} gives no token for the client {self._key.client_id} now"
+                f"{way} ({type(error).__name__}). Check the network, the proxy and "
+                f"{AUTH_URL_VARIABLE}."
             ) from error
         if response.status_code != 200:
             raise self._refusal(response)
@@ -126,9 +133,15 @@ class ClientCredentials(RenewingAuth):
             ) from error
         return StoredToken(text, now, expires_at)
 
-    def _http(self) -> httpx.AsyncClient:
-        trust_env = not is_loopback(self._key.auth_url)
-        return httpx.AsyncClient(timeout=TIMEOUT, transport=self._transport, trust_env=trust_env)
+    def _proxy(self) -> Proxy | None:
+        try:
+            return web_proxy(self._key.auth_url) if self._transport is None else None
+        except ValueError as error:
+            raise ServiceUnavailable(f"There is no way to {self._key.auth_url}: {error}") from None
+
+    def _http(self, proxy: Proxy | None) -> httpx.AsyncClient:
+        transport = self._transport or web_transport(self._key.auth_url, proxy)
+        return httpx.AsyncClient(timeout=TIMEOUT, transport=transport)
 
     def _refusal(self, response: httpx.Response) -> FuncXError:
         """Make the error for an answer other than 200."""

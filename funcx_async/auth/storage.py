@@ -96,7 +96,7 @@ class TokenFile:
         connection = sqlite3.connect(self._path, timeout=5.0)
         try:
             connection.execute(_SCHEMA)
-        except BaseException:
+        except BaseException:  # interrupted as well
             connection.close()
             raise
         return connection

@@ -23,10 +23,8 @@ class AckLedger:
 
     Example:
         >>> ledger = AckLedger()
-        >>> for tag in (1, 2, 3, 4):
-        ...     ledger.delivered(tag)
-        >>> for tag in (1, 2, 4):
-        ...     ledger.settled(tag)
+        >>> ledger.delivered(1, 2, 3, 4)
+        >>> ledger.settled(1, 2, 4)
         >>> ledger.due()
         [Ack(tag=2, multiple=True), Ack(tag=4, multiple=False)]
         >>> ledger.due()
@@ -41,15 +39,16 @@ class AckLedger:
         """How many deliveries are not acknowledged yet."""
         return len(self._unsettled) + len(self._settled)
 
-    def delivered(self, tag: int) -> None:
-        """Note a delivery; tags come in rising order."""
-        self._unsettled[tag] = None
+    def delivered(self, *tags: int) -> None:
+        """Note deliveries; tags come in rising order."""
+        self._unsettled.update(dict.fromkeys(tags))
 
-    def settled(self, tag: int) -> None:
-        """Note that a delivery has done its work; once is enough, twice is harmless."""
-        if tag in self._unsettled:
-            del self._unsettled[tag]
-            self._settled.append(tag)
+    def settled(self, *tags: int) -> None:
+        """Note that deliveries have done their work; once is enough, twice is harmless."""
+        for tag in tags:
+            if tag in self._unsettled:
+                del self._unsettled[tag]
+                self._settled.append(tag)
 
     def due(self) -> list[Ack]:
         """Give the acknowledgements that are due, each only once."""

@@ -15,7 +15,11 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Generic, TypeVar
+from itertools import groupby
+from operator import attrgetter
+from typing import Generic, NamedTuple, TypeVar
+
+import msgspec
 
 from funcx_async.models import Receipt
 
@@ -31,9 +35,11 @@ MAX_BODY = 10_000_000
 ENVELOPE = 4_000
 """Bytes of a submit's body besides its payloads, with room for its options."""
 
+SHORT = 1_000
+"""Payloads of fewer characters are not looked into: they count as if each took two bytes."""
 
-@dataclass(frozen=True, slots=True)
-class Route:
+
+class Route(NamedTuple):
     """What the submissions of one POST share; options are JSON texts, so that routes compare."""
 
     endpoint_id: str
@@ -43,9 +49,11 @@ class Route:
     result_serializers: tuple[str, ...] = ()
 
 
-@dataclass(slots=True, eq=False)
-class Submission(Generic[K, F]):
+class Submission(msgspec.Struct, Generic[K, F], eq=False, gc=False):
     """A task that the service does not know yet.
+
+    Garbage collection does not look at it, and would not see a circle of which it is a part: who
+    keeps it lets go of it at the end.
 
     Attributes:
         ticket: the caller's own name for it.
@@ -53,7 +61,7 @@ class Submission(Generic[K, F]):
         payload: the serialized arguments.
         retry_until: until when it may be sent again, on the caller's clock; None until refused.
         wait_until: until when it may wait, while the service takes nothing at all; None else.
-        size: an upper bound of its bytes in a submit's body.
+        size: an upper bound of its bytes in a submit's body; the batcher counts it.
     """
 
     ticket: K
@@ -61,27 +69,27 @@ class Submission(Generic[K, F]):
     payload: str
     retry_until: float | None = None
     wait_until: float | None = None
-    size: int = field(init=False)
+    size: int = 0
 
     def is_late(self, now: float) -> bool:
         """Whether it may not be sent any more."""
         limits = (self.retry_until, self.wait_until)
         return any(limit is not None and limit < now for limit in limits)
 
-    def __post_init__(self) -> None:
-        if len(self.payload) < 1_000:
-            self.size = 2 * len(self.payload) + 3
-        else:
-            escaped = sum(self.payload.count(character) for character in '\n"\\')
-            self.size = len(self.payload.encode()) + escaped + 3
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Batch(Generic[K, F]):
-    """Submissions of one route that go in one POST."""
+    """Submissions of one route that go in one POST.
+
+    Attributes:
+        route: what they share.
+        submissions: the submissions.
+        number: the batcher's running number of it, from 1; what is cut from it keeps it.
+    """
 
     route: Route
     submissions: Sequence[Submission[K, F]]
+    number: int = 0
 
     def __len__(self) -> int:
         return len(self.submissions)
@@ -101,8 +109,15 @@ class Batch(Generic[K, F]):
     def by_function(self) -> dict[F, list[Submission[K, F]]]:
         """Group the submissions by function, in order."""
         grouped: dict[F, list[Submission[K, F]]] = {}
-        for submission in self.submissions:
-            grouped.setdefault(submission.function, []).append(submission)
+        for function, run in groupby(self.submissions, attrgetter("function")):
+            grouped.setdefault(function, []).extend(run)
+        return grouped
+
+    def by_function_id(self, function_ids: Mapping[F, str]) -> dict[str, list[Submission[K, F]]]:
+        """Group the submissions by the ids of their functions, in order; several may share one."""
+        grouped: dict[str, list[Submission[K, F]]] = {}
+        for function, run in groupby(self.submissions, attrgetter("function")):
+            grouped.setdefault(function_ids[function], []).extend(run)
         return grouped
 
 
@@ -134,6 +149,7 @@ class Batcher(Generic[K, F]):
         self._queues: dict[Route, _Queue[K, F]] = {}
         self._queued = 0
         self._posts = 0
+        self._batches = 0
         self._leading = False
 
     def __len__(self) -> int:
@@ -145,12 +161,17 @@ class Batcher(Generic[K, F]):
         """How many batches are on the wire."""
         return self._posts
 
-    def add(self, route: Route, submission: Submission[K, F]) -> None:
-        """Queue a submission."""
-        queue = self._queues.setdefault(route, _Queue())
-        queue.submissions.append(submission)
-        queue.size += submission.size
-        self._queued += 1
+    def add(self, route: Route, *submissions: Submission[K, F]) -> None:
+        """Queue submissions, in their order."""
+        queue = self._queues.get(route)
+        if queue is None:
+            queue = self._queues[route] = _Queue()
+        for submission in submissions:
+            size = len(submission.payload)
+            submission.size = 2 * size + 3 if size < SHORT else _encoded_size(submission.payload)
+            queue.size += submission.size
+        queue.submissions += submissions
+        self._queued += len(submissions)
 
     def next_batch(self, batch_size: int, claim: Callable[[K], bool]) -> Batch[K, F] | None:
         """Give the batch to send now, or None; the caller says later that it is ``answered``."""
@@ -158,12 +179,13 @@ class Batcher(Generic[K, F]):
             return None
         while (ready := self._ready(batch_size)) is not None:
             route, queue = ready
-            batch = Batch(route, self._take(queue, batch_size, claim))
+            taken = self._take(queue, batch_size, claim)
             self._to_the_end(route, queue)
-            if batch.submissions:
+            if taken:
                 self._posts += 1
+                self._batches += 1
                 self._leading |= route.task_group_id is None
-                return batch
+                return Batch(route, taken, self._batches)
         return None
 
     def answered(self, batch: Batch[K, F], task_group_id: str | None = None) -> None:
@@ -185,6 +207,11 @@ class Batcher(Generic[K, F]):
         queue.size += sum(submission.size for submission in again)
         self._queues = {route: queue, **self._queues}
         self._queued += len(again)
+
+    def clear(self) -> None:
+        """Forget what is queued."""
+        self._queues = {}
+        self._queued = 0
 
     def limit(self, wait_until: float | None) -> None:
         """Let all that is queued wait until then at most; None lifts that."""
@@ -246,9 +273,15 @@ class Batcher(Generic[K, F]):
         """Send what waited for a task group into the one that was made."""
         for route in [route for route in self._queues if route.task_group_id is None]:
             waiting = self._queues.pop(route)
-            known = self._queues.setdefault(replace(route, task_group_id=task_group_id), _Queue())
+            led = route._replace(task_group_id=task_group_id)
+            known = self._queues.setdefault(led, _Queue())
             known.submissions.extendleft(reversed(waiting.submissions))
             known.size += waiting.size
+
+
+def _encoded_size(payload: str) -> int:
+    escaped = sum(payload.count(character) for character in '\n"\\')
+    return len(payload.encode()) + escaped + 3
 
 
 def read_receipt(
@@ -267,10 +300,7 @@ def read_receipt(
     """
     clear: list[tuple[str, Submission[K, F]]] = []
     unclear: list[Submission[K, F]] = []
-    sent: dict[str, list[Submission[K, F]]] = {}
-    for submission in batch.submissions:
-        sent.setdefault(function_ids[submission.function], []).append(submission)
-    for function_id, submissions in sent.items():
+    for function_id, submissions in batch.by_function_id(function_ids).items():
         task_ids = receipt.tasks.get(function_id, ())
         if len(set(task_ids)) == len(task_ids) == len(submissions):
             clear += zip(task_ids, submissions, strict=True)

@@ -10,11 +10,13 @@ A ticket is whatever the caller wants back for a task; the matcher never looks i
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator
 from itertools import takewhile
-from typing import Generic, TypeAlias, TypeVar
+from typing import Generic, TypeVar
 
+import msgspec
+
+from funcx_async.core.matches import Duplicate, Event, Fetch, Noted, Orphaned, Settled
 from funcx_async.models import Result
 
 K = TypeVar("K")
@@ -26,53 +28,7 @@ NOTED_PER_HELD = 100
 """So many task ids are kept for each result that may be held; a lookup finds what is beyond."""
 
 
-@dataclass(slots=True)
-class Settled(Generic[K]):
-    """``result`` is the outcome of ``tickets``."""
-
-    tickets: tuple[K, ...]
-    result: Result
-    tag: object = None
-
-
-@dataclass(slots=True)
-class Fetch(Generic[K]):
-    """The outcome of these tickets exists, but is to be fetched over REST."""
-
-    tickets: tuple[K, ...]
-    task_id: str
-    tag: object = None
-
-
-@dataclass(slots=True)
-class Noted:
-    """Too much is held: only the task id is kept, and the delivery is done with."""
-
-    task_id: str
-    tag: object
-
-
-@dataclass(slots=True)
-class Duplicate:
-    """The task is settled already, or given up."""
-
-    task_id: str
-    tag: object
-
-
-@dataclass(slots=True)
-class Orphaned:
-    """Nobody here awaits this task."""
-
-    task_id: str
-    tag: object
-
-
-Event: TypeAlias = Settled[K] | Fetch[K] | Noted | Duplicate | Orphaned
-
-
-@dataclass(slots=True)
-class _Held:
+class _Held(msgspec.Struct):
     """A result that came before its receipt; without ``result`` only its task id is kept."""
 
     result: Result | None
@@ -166,15 +122,20 @@ class Matcher(Generic[K]):
         self._unanswered[self._submits] = None
         return self._submits
 
-    def answered(self, submit: int, accepted: Iterable[tuple[str, K]] = ()) -> list[Event[K]]:
+    def answered(self, submit: int, accepted: Collection[tuple[str, K]] = ()) -> list[Event[K]]:
         """Note the answer to a submit: the tasks that were made of it, if any."""
         del self._unanswered[submit]
         events: list[Event[K]] = []
         for task_id, ticket in accepted:
-            events += self._await(task_id, ticket)
-            if self._accounted is not None:
-                self._accounted += 1
-        return events + self._orphans()
+            if task_id in self._held or task_id in self._tickets:
+                event = self._await(task_id, ticket)
+                if event is not None:
+                    events.append(event)
+            else:
+                self._tickets[task_id] = ticket
+        if self._accounted is not None:
+            self._accounted += len(accepted)
+        return events + self._orphans() if self._held else events
 
     def disown(self, task_ids: Collection[str], *, complete: bool) -> list[Event[K]]:
         """Note tasks that came of submits here, though nobody knows which is whose.
@@ -201,7 +162,8 @@ class Matcher(Generic[K]):
             # A forgotten one, somebody else's, or that of a submit here whose answer is lost: with
             # the last two known, but not accounted for, a forgotten one would pass for the lost.
             self._accounted = None
-        return self._await(task_id, ticket)
+        event = self._await(task_id, ticket)
+        return [] if event is None else [event]
 
     def forget(self, task_id: str, ticket: K) -> None:
         """Note that ``ticket`` no longer awaits this task; its result will be a duplicate."""
@@ -214,43 +176,63 @@ class Matcher(Generic[K]):
         if kept[1:]:
             self._further_tickets[task_id] = kept[1:]
 
+    def settle(self, result: Result) -> K | None:
+        """Note a result that settles one ticket, as nearly all do, and give that ticket.
+
+        Returns:
+            None where it is not so, for :meth:`received` to find out what is; nothing was noted.
+        """
+        task_id = result.task_id
+        if result.data is None or task_id in self._further_tickets:
+            return None
+        ticket = self._tickets.pop(task_id, None)
+        if ticket is not None:
+            if len(self._settled) >= self._remembered:
+                self._forget_oldest()
+            self._settled.add(task_id)
+        return ticket
+
     def received(self, result: Result, tag: object = None) -> list[Event[K]]:
         """Note a result, by whatever way it came; ``tag`` comes back in the event."""
-        if result.task_id in self._tickets:
-            return self._match(result, tag)
-        if self.knows(result.task_id):
-            return [Duplicate(result.task_id, tag)]
+        task_id = result.task_id
+        if task_id in self._tickets:
+            return [self._match(result, tag)]
+        if task_id in self._settled or task_id in self._settled_before:
+            return [Duplicate(task_id, tag)]
         if self._unanswered:
             return self._hold(result, tag)
-        return [Orphaned(result.task_id, tag)]
+        return [Orphaned(task_id, tag)]
 
     # How it is decided --------------------------------------------------------------------------
 
-    def _await(self, task_id: str, ticket: K) -> list[Event[K]]:
+    def _await(self, task_id: str, ticket: K) -> Event[K] | None:
         if task_id in self._tickets:
             self._further_tickets.setdefault(task_id, []).append(ticket)
-            return []
+            return None
         held = self._held.pop(task_id, None)
-        self._tickets[task_id] = ticket
         if held is None:
-            return []
+            self._tickets[task_id] = ticket
+            return None
         self._uncount(held)
-        if held.result is None:
-            return [Fetch((ticket,), task_id)]
-        return self._match(held.result, held.tag)
-
-    def _match(self, result: Result, tag: object) -> list[Event[K]]:
-        task_id = result.task_id
-        if result.data is None:
-            return [Fetch(self._tickets_of(task_id), task_id, tag)]
-        tickets = self._tickets_of(task_id)
-        del self._tickets[task_id]
-        self._further_tickets.pop(task_id, None)
+        result = held.result
+        if result is None or result.data is None:
+            self._tickets[task_id] = ticket
+            return Fetch((ticket,), task_id, held.tag)
         self._remember(task_id)
-        return [Settled(tickets, result, tag)]
+        return Settled((ticket,), result, held.tag)
 
-    def _tickets_of(self, task_id: str) -> tuple[K, ...]:
-        return (self._tickets[task_id], *self._further_tickets.get(task_id, ()))
+    def _match(self, result: Result, tag: object) -> Event[K]:
+        task_id = result.task_id
+        tickets: tuple[K, ...] = (self._tickets[task_id],)
+        if self._further_tickets:
+            tickets += tuple(self._further_tickets.get(task_id, ()))
+        if result.data is None:
+            return Fetch(tickets, task_id, tag)
+        del self._tickets[task_id]
+        if self._further_tickets:
+            self._further_tickets.pop(task_id, None)
+        self._remember(task_id)
+        return Settled(tickets, result, tag)
 
     def _hold(self, result: Result, tag: object) -> list[Event[K]]:
         again = self._held.get(result.task_id)
@@ -289,6 +271,9 @@ class Matcher(Generic[K]):
 
     def _remember(self, task_id: str) -> None:
         if len(self._settled) >= self._remembered:
-            self._forgetful |= bool(self._settled_before)
-            self._settled_before, self._settled = self._settled, set()
+            self._forget_oldest()
         self._settled.add(task_id)
+
+    def _forget_oldest(self) -> None:
+        self._forgetful |= bool(self._settled_before)
+        self._settled_before, self._settled = self._settled, set()

@@ -58,8 +58,8 @@ CREATE TABLE tasks (
 _STATEMENTS: Final[dict[type[Write], str]] = {
     Intend: "INSERT INTO tasks (number, key, endpoint_id, function_id, task_group_id)"
     " VALUES (?, ?, ?, ?, ?)",
-    Accept: "UPDATE tasks SET task_group_id = ?2, task_id = ?3 WHERE number = ?1",
-    Settle: "UPDATE tasks SET outcome_kind = ?2, outcome = ?3 WHERE number = ?1",
+    Accept: "UPDATE tasks SET task_group_id = ?, task_id = ? WHERE number = ?",
+    Settle: "UPDATE tasks SET outcome_kind = ?, outcome = ? WHERE number = ?",
     Remove: "DELETE FROM tasks WHERE number = ?",
 }
 
@@ -91,7 +91,7 @@ class Store:
             with self._in_words("opened"):
                 self._prepare()
                 self._belong_to(service_url, api)
-        except BaseException:
+        except BaseException:  # interrupted as well
             self._database.close()
             raise
 
@@ -150,7 +150,7 @@ class Store:
                 for kind, alike in groupby(writes, type):
                     self._database.executemany(_STATEMENTS[kind], map(_parameters, alike))
                 self._database.execute("COMMIT")
-            except BaseException:
+            except BaseException:  # all of it or nothing
                 if self._database.in_transaction:  # SQLite may have rolled back by itself
                     self._database.execute("ROLLBACK")
                 raise
@@ -253,10 +253,10 @@ def _parameters(write: Write) -> tuple[Any, ...]:
                 write.task_group_id,
             )
         case Accept():
-            return write.number, write.task_group_id, write.task_id
+            return write.task_group_id, write.task_id, write.number
         case Settle():
             kind = "result" if isinstance(write.outcome, Result) else "failure"
-            return write.number, kind, msgspec.json.encode(write.outcome)
+            return kind, msgspec.json.encode(write.outcome), write.number
         case Remove():
             return (write.number,)
 

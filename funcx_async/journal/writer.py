@@ -95,7 +95,7 @@ def _work(
         with closing(open_store()) as store:
             opened.set_result(store.entries())
             _serve(store, orders, report)
-    except BaseException as error:
+    except BaseException as error:  # nobody else hears of the end of a thread
         if opened.done():
             _log.exception("the journal's thread")
         else:
@@ -151,5 +151,5 @@ def _commit(store: Store, writes: Sequence[Write]) -> JournalUnusable | None:
 def _answer(store: Store, question: _Question) -> None:
     try:
         question.answer.set_result(store.outcomes(question.numbers))
-    except Exception as error:
+    except Exception as error:  # for whoever asked
         question.answer.set_exception(error)

@@ -1,4 +1,4 @@
-"""Deliveries over AMQP 0-9-1, by aio-pika.
+"""Deliveries over AMQP 0-9-1, by aio-pika, through the proxy that the environment names, if any.
 
 A plain connection, not aio-pika's robust one: that would come back with the old credentials and
 declare queues, while this service hands out new credentials for each connection and owns its
@@ -18,8 +18,11 @@ from yarl import URL
 
 from funcx_async.cancellation import cancel_requests, is_cancelled
 from funcx_async.core.acks import Ack
+from funcx_async.environments import is_globus
 from funcx_async.models import Delivery, ResultQueueAddress
+from funcx_async.proxies import Proxy, proxy_for
 from funcx_async.results.bulk import SiftingTransport, can_sift
+from funcx_async.results.dialling import Unreached
 from funcx_async.results.source import SourceLost
 
 _log = logging.getLogger(__name__)
@@ -34,6 +37,9 @@ HEARTBEAT = 10
 """Seconds between two signs of life from each side, where the service's address says nothing else.
 After about three without one the connection is lost; with aiormq's own choice that is three
 minutes, for which a half-open connection brings nothing."""
+
+_STANDARD_PORT = 5671
+_OTHER_PORTS = {443: 5671, 5671: 443}
 
 CLOSE_TIMEOUT = 5.0
 """Seconds to say good-bye to the broker."""
@@ -58,23 +64,21 @@ class AmqpSource:
     ) -> None:
         self._address = address
         self._port = port
-        self._in_bulk = in_bulk and can_sift()
+        self._gives_transport = can_sift()
+        self._in_bulk = in_bulk and self._gives_transport
+        self._unreached = 0
 
     @asynccontextmanager
     async def open(self, task_group_id: str) -> AsyncIterator[AmqpDeliveries]:
         """Connect and consume; see :class:`funcx_async.results.source.ResultSource`."""
         address = await self._address()
-        try:
-            url = URL(address.connection_url)
-            port = self._port()
-            url = url if port is None else url.with_port(port)
-            url = url if "heartbeat" in url.query else url.update_query(heartbeat=HEARTBEAT)
-        except ValueError:
-            raise SourceLost("the service's address of the queue is not understood") from None
+        ways = _ways(address.connection_url, self._port())
+        url = ways[self._unreached % len(ways)]
+        proxy = self._proxy(url)
         deliveries = AmqpDeliveries()
         connection = aio_pika.Connection(url)  # here, so that it is closed in whatever state
-        transport = SiftingTransport(deliveries.found)
-        if self._in_bulk:
+        transport = SiftingTransport(deliveries.found if self._in_bulk else None, proxy)
+        if self._gives_transport:
             connection.kwargs["transport_factory"] = transport
         try:
             with _losses_in_words(url):
@@ -83,13 +87,42 @@ class AmqpSource:
                     await deliveries.begin(connection, address.queue_prefix + task_group_id)
             yield deliveries
         finally:
-            if transport.reader is not None and transport.reader.met_something_strange:
+            if transport.reader is None and self._gives_transport:
+                self._unreached += 1
+            if transport.met_something_strange:
                 self._in_bulk = False
                 _log.info(
                     "the broker's stream is not understood; deliveries are read one by one from "
-                    "now on"
+                    "now on",
+                    extra={"task_group_id": task_group_id},
                 )
             await _close(connection)
+
+    def _proxy(self, url: URL) -> Proxy | None:
+        try:
+            proxy = proxy_for(str(url))
+        except ValueError as error:
+            raise SourceLost(f"{url.host}: {error}") from None
+        if proxy is not None and not self._gives_transport:
+            raise SourceLost(f"{url.host}: this version of aiormq knows no way through {proxy}")
+        return proxy
+
+
+def _ways(address: str, port: int | None) -> Sequence[URL]:
+    """Give the places to connect to, in turn: firewalls let one port through and not the other.
+
+    Globus's brokers listen on two ports; of others nobody knows.
+    """
+    try:
+        url = URL(address)
+        url = url if port is None else url.with_port(port)
+        url = url if "heartbeat" in url.query else url.update_query(heartbeat=HEARTBEAT)
+    except ValueError:
+        raise SourceLost("the service's address of the queue is not understood") from None
+    other = _OTHER_PORTS.get(url.port or _STANDARD_PORT)
+    if port is None and other and url.scheme == "amqps" and is_globus(f"https://{url.host}"):
+        return (url, url.with_port(other))
+    return (url,)
 
 
 class AmqpDeliveries:
@@ -183,7 +216,7 @@ def _losses_in_words(url: URL | None = None) -> Iterator[None]:
     before = cancel_requests()
     try:
         yield
-    except (asyncio.CancelledError, Exception) as error:
+    except (asyncio.CancelledError, Exception) as error:  # aio-pika lets out many
         if not is_cancelled(before):
             host = "" if url is None else f"{url.host}: "
             raise SourceLost(host + _in_words(error, url)) from None
@@ -193,6 +226,8 @@ def _losses_in_words(url: URL | None = None) -> Iterator[None]:
 
 def _in_words(error: BaseException, url: URL | None = None) -> str:
     """Say what happened, without the password."""
+    if isinstance(error, Unreached):
+        return str(error)
     text = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
     if url is not None and url.password:
         text = text.replace(url.password, "***")

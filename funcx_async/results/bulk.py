@@ -17,6 +17,8 @@ import aiormq
 from yarl import URL
 
 from funcx_async.models import Delivery
+from funcx_async.proxies import Proxy
+from funcx_async.results.dialling import connect
 from funcx_async.results.sifter import Sifter
 
 _HEARTBEAT: Final = bytes.fromhex("08 0000 00000000 ce")
@@ -70,15 +72,27 @@ class SiftedReader(asyncio.StreamReader):
 
 
 class SiftingTransport(aiormq.TransportFactory):
-    """Makes connections from whose streams deliveries are taken out.
+    """Makes connections from whose streams deliveries are taken out, through a proxy or without.
 
     Args:
-        take: is called with deliveries as they are found.
+        take: is called with deliveries as they are found; None: they are left in the stream.
+        proxy: through which the broker is reached; None: directly.
+
+    Attributes:
+        reader: the stream, once the broker was reached; None before.
     """
 
-    def __init__(self, take: Callable[[Sequence[Delivery]], None]) -> None:
+    def __init__(
+        self, take: Callable[[Sequence[Delivery]], None] | None, proxy: Proxy | None = None
+    ) -> None:
         self._take = take
-        self.reader: SiftedReader | None = None
+        self._proxy = proxy
+        self.reader: asyncio.StreamReader | None = None
+
+    @property
+    def met_something_strange(self) -> bool:
+        """Whether there was something in the stream that looked like no delivery should."""
+        return isinstance(self.reader, SiftedReader) and self.reader.met_something_strange
 
     async def create(
         self, url: URL, **options: Any
@@ -86,17 +100,25 @@ class SiftingTransport(aiormq.TransportFactory):
         """Connect (aiormq calls this)."""
         contexts: _ContextProvider | None = options.pop("ssl_context_provider", None)
         secure = url.scheme == "amqps" and contexts is not None
+        context = await contexts.get_context() if secure and contexts else None
         loop = asyncio.get_running_loop()
-        self.reader = reader = SiftedReader(self._take, loop.time)
+        reader = self._new_reader(loop)
         protocol = asyncio.StreamReaderProtocol(reader, loop=loop)
-        transport, _ = await loop.create_connection(
-            lambda: protocol,
-            url.host or "localhost",
+        transport = await connect(
+            protocol,
+            url.raw_host or "localhost",
             url.port or 0,
-            ssl=await contexts.get_context() if secure and contexts else None,
-            **options,
+            context=context,
+            proxy=self._proxy,
+            options=options,
         )
+        self.reader = reader
         return reader, asyncio.StreamWriter(transport, protocol, reader, loop)
+
+    def _new_reader(self, loop: asyncio.AbstractEventLoop) -> asyncio.StreamReader:
+        if self._take is None:
+            return asyncio.StreamReader(limit=_LIMIT, loop=loop)
+        return SiftedReader(self._take, loop.time)
 
 
 def can_sift() -> bool:

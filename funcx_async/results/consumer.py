@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from time import perf_counter
 from typing import NoReturn, TypeAlias
 
 from funcx_async.cancellation import is_cancelled
@@ -20,8 +21,14 @@ from funcx_async.events import EventKind
 from funcx_async.models import Delivery
 from funcx_async.results.source import Deliveries, ResultSource, SourceLost
 
-BURST = 200
-"""So many deliveries are taken before other coroutines get their turn."""
+AT_ONCE = 16
+"""So many deliveries are taken between two looks at the clock."""
+
+TURN = 0.005
+"""Seconds for which deliveries are taken before other coroutines get their turn."""
+
+RECEIPT_TURNS = 4
+"""So many turns of the loop an answer takes from the socket through httpx to its receipt."""
 
 TRIES_BEFORE_POLLING = 3
 """So often in a row the queue cannot be reached before the service is asked instead."""
@@ -29,6 +36,10 @@ TRIES_BEFORE_POLLING = 3
 PATIENCE = 3.0
 """Seconds without the queue until the service is asked instead, though no try has failed yet:
 packets that are dropped on the way make a try as long as its time limit."""
+
+ACK_PAUSE = 0.01
+"""Seconds from one acknowledgement to the next: each costs as much as settling a dozen results, and
+the prefetch is good for more deliveries than a client settles in this time."""
 
 Tag: TypeAlias = tuple[AckLedger, int]
 """Names a delivery: the ledger of its channel, and its number there."""
@@ -46,11 +57,13 @@ class Consumer:
     Args:
         task_group_id: whose results.
         source: gives what to connect with; None where results shall only be asked for.
-        take: is called with each delivery and its tag.
+        take: is called with deliveries and the ledger that they are in, in which their own tags
+            name them.
         reconnected: is called when deliveries come again after a loss.
         unreachable: is called when the queue cannot be reached, some time after a loss.
         note: is told what happens, and why.
         asks_instead: gives whether the service is to be asked while the queue cannot be reached.
+        awaits_receipts: gives whether submits are on the wire.
         patience: seconds without the queue that count as several failures to reach it.
     """
 
@@ -59,20 +72,23 @@ class Consumer:
         task_group_id: str,
         *,
         source: Callable[[], ResultSource | None],
-        take: Callable[[Delivery, Tag], None],
+        take: Callable[[Sequence[Delivery], AckLedger], None],
         reconnected: Callable[[], None],
         unreachable: Callable[[], None],
         note: Callable[[EventKind, str], None] = _nobody,
         asks_instead: Callable[[], bool] = lambda: True,
+        awaits_receipts: Callable[[], bool] = lambda: False,
         patience: float = PATIENCE,
     ) -> None:
         self.task_group_id = task_group_id
+        self._ids = {"task_group_id": task_group_id}
         self._source = source
         self._take = take
         self._reconnected = reconnected
         self._unreachable = unreachable
         self._note = note
         self._asks_instead = asks_instead
+        self._awaits_receipts = awaits_receipts
         self._patience = patience
         self._out_of_patience: asyncio.TimerHandle | None = None
         self._backoff = Backoff()
@@ -114,6 +130,11 @@ class Consumer:
         ledger.settled(number)
         self._acks_due.set()
 
+    def all_done_with(self, ledger: AckLedger, numbers: Sequence[int]) -> None:
+        """Have deliveries of one channel acknowledged; harmless if it is gone."""
+        ledger.settled(*numbers)
+        self._acks_due.set()
+
     async def consume_for_ever(self) -> NoReturn:
         """Connect, take deliveries, and connect again."""
         try:
@@ -139,8 +160,10 @@ class Consumer:
             return "something underneath was cancelled"
         except (SourceLost, FuncXError) as error:
             return str(error)
-        except Exception as error:
-            _log.exception("reading results of the task group %s", self.task_group_id)
+        except Exception as error:  # a slip of ours: it connects again
+            _log.exception(
+                "reading results of the task group %s", self.task_group_id, extra=self._ids
+            )
             return type(error).__name__
 
     async def acknowledge_for_ever(self) -> NoReturn:
@@ -148,6 +171,7 @@ class Consumer:
         while True:
             await self._acks_due.wait()
             await self.flush()
+            await asyncio.sleep(ACK_PAUSE)
 
     async def flush(self) -> None:
         """Send the acknowledgements that are due."""
@@ -158,27 +182,40 @@ class Consumer:
             async with self._flushing:  # acknowledgements go in the order in which they fall due
                 await self._deliveries.acknowledge(self._ledger.due())
         except SourceLost as error:  # whoever reads deliveries hears of it too
-            _log.debug("acknowledging: %s", error)
-        except Exception:
-            _log.exception("acknowledging results of the task group %s", self.task_group_id)
+            _log.debug("acknowledging: %s", error, extra=self._ids)
+        except Exception:  # likewise: they come again
+            _log.exception(
+                "acknowledging results of the task group %s", self.task_group_id, extra=self._ids
+            )
 
     async def _consume(self, source: ResultSource) -> NoReturn:
         async with source.open(self.task_group_id) as deliveries:
             self._found(deliveries)
             while True:
                 burst = await deliveries.next_burst()
-                for begin in range(0, len(burst), BURST):
-                    for delivery in burst[begin : begin + BURST]:
-                        self._take_one(delivery)
-                    await asyncio.sleep(0)
+                await self._give_way_to_receipts()
+                turn_ends = perf_counter() + TURN
+                for start in range(0, len(burst), AT_ONCE):
+                    self._take_some(burst[start : start + AT_ONCE])
+                    if perf_counter() > turn_ends:
+                        await asyncio.sleep(0)
+                        turn_ends = perf_counter() + TURN
+                await asyncio.sleep(0)
 
-    def _take_one(self, delivery: Delivery) -> None:
+    async def _give_way_to_receipts(self) -> None:
+        """Let answers that are here be read: results that overtake theirs cost twice the work."""
+        for _ in range(RECEIPT_TURNS):
+            if not self._awaits_receipts():
+                return
+            await asyncio.sleep(0)
+
+    def _take_some(self, deliveries: Sequence[Delivery]) -> None:
         if self._parted:
             return
-        self._ledger.delivered(delivery.tag)
-        if delivery.redelivered:
+        self._ledger.delivered(*[delivery.tag for delivery in deliveries])
+        if any([delivery.redelivered for delivery in deliveries]):  # noqa: C419 - a list is faster
             self.last_redelivery = asyncio.get_running_loop().time()
-        self._take(delivery, (self._ledger, delivery.tag))
+        self._take(deliveries, self._ledger)
 
     def _found(self, deliveries: Deliveries) -> None:
         self._deliveries, self._ledger = deliveries, AckLedger()
@@ -189,7 +226,9 @@ class Consumer:
         if self._failures or self._given_up:
             self._failures, self._given_up = 0, False
             self.last_redelivery = asyncio.get_running_loop().time()
-            _log.info("results of the task group %s come again", self.task_group_id)
+            _log.info(
+                "results of the task group %s come again", self.task_group_id, extra=self._ids
+            )
             self._reconnected()
 
     def _lost(self, reason: str) -> None:
@@ -199,7 +238,13 @@ class Consumer:
         if self._failures == 1 and not self._given_up:
             self._note(EventKind.DISCONNECTED, reason)
         level = logging.INFO if self._failures == 1 else logging.DEBUG
-        _log.log(level, "no results of the task group %s come: %s", self.task_group_id, reason)
+        _log.log(
+            level,
+            "no results of the task group %s come: %s",
+            self.task_group_id,
+            reason,
+            extra=self._ids,
+        )
         if self._failures >= TRIES_BEFORE_POLLING:
             self._give_up(reason)
 
@@ -233,6 +278,7 @@ class Consumer:
             self.task_group_id,
             reason,
             instead,
+            extra=self._ids,
         )
         if self._asks_instead():
             self._note(EventKind.POLLING, reason)

@@ -32,7 +32,7 @@ class JoinedStreams:
     @property
     def held(self) -> int:
         """How many results wait for the receipt of their submit."""
-        return sum(stream.held for stream in self._streams.values())
+        return sum(stream.held for stream in self)
 
     def join(self, task_group_id: str) -> ResultStream:
         """Give the stream of a task group, joined."""

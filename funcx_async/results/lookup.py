@@ -52,7 +52,7 @@ class Lookup:
             others = [task_id for task_id in task_ids if task_id not in known]
             async for some in self.finished(client, others, unknown_is_lost=unknown_is_lost):
                 results += some
-        except BaseException:
+        except BaseException:  # cancelled as well: it is not told twice
             if client.dialect.reading_consumes:
                 self._kept.update((result.task_id, result) for result in results)
             raise

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import Protocol
 
 from funcx_async.client import FuncXClient
@@ -43,7 +42,6 @@ class Member(Protocol):
         """Where its results are written; None for an executor without a journal."""
         ...
 
-    @property
-    def counts(self) -> Counter[str]:
-        """Where noteworthy things are counted, by name."""
+    def count(self, what: str) -> None:
+        """Count a noteworthy thing."""
         ...

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Collection, Iterable
 from contextlib import suppress
 from typing import NoReturn, Protocol
 
@@ -58,6 +58,7 @@ class Reconciler:
         self._open_tasks = open_tasks
         self._look_up = look_up
         self._pace = Backoff(first=POLL_FIRST, longest=POLL_INTERVAL)
+        self._ids = {"task_group_id": consumer.task_group_id}
         self._rest: asyncio.Timeout | None = None
         self._due = asyncio.Event()
         self._missed = False
@@ -89,6 +90,11 @@ class Reconciler:
         self._due.set()
         return before
 
+    @property
+    def fetches(self) -> Collection[str]:
+        """The tasks whose results are to be looked up, at any time."""
+        return self._to_fetch.keys()
+
     def fetched(self, task_id: str) -> Tag | None:
         """Note that a task is settled, and give the delivery that waited for it."""
         return self._to_fetch.pop(task_id, None)
@@ -105,11 +111,12 @@ class Reconciler:
             except asyncio.CancelledError:
                 if is_cancelled():
                     raise
-                _log.info("looking up open tasks was cancelled underneath")
+                _log.info("looking up open tasks was cancelled underneath", extra=self._ids)
             except FuncXError as error:
-                _log.info("open tasks cannot be looked up now: %s", error)
-            except Exception:
-                _log.exception("looking up open tasks")
+                ids = {**self._ids, "request_id": error.request_id}
+                _log.info("open tasks cannot be looked up now: %s", error, extra=ids)
+            except Exception:  # a slip of ours: it looks again later
+                _log.exception("looking up open tasks", extra=self._ids)
             if missed:
                 self.missed()
             await asyncio.sleep(self._pace.next_delay(0.5))

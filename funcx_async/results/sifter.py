@@ -52,6 +52,28 @@ class _Partial:
     body: list[bytes] = field(default_factory=list)
 
 
+class _Shape:
+    """The bytes that a delivery has in common with the one before, around those that differ.
+
+    Args:
+        head: those before the delivery tag.
+        middle: those between the mark of a redelivery and the body's size.
+        tail: those between that size and the size of the body's frame, properties included.
+        read: what was read out of those properties.
+
+    Attributes:
+        layout: reads these bytes, and what is between them.
+    """
+
+    __slots__ = ("head", "layout", "middle", "read", "tail")
+
+    def __init__(
+        self, head: bytes, middle: bytes, tail: bytes, read: tuple[int | None, bool]
+    ) -> None:
+        self.head, self.middle, self.tail, self.read = head, middle, tail, read
+        self.layout = struct.Struct(f">{len(head)}sQB{len(middle)}sQ{len(tail)}sI")
+
+
 class Sifter:
     """See the module.
 
@@ -71,6 +93,7 @@ class Sifter:
         self._strange = False
         self._last_properties = b""
         self._last_read: tuple[int | None, bool] = (None, False)
+        self._shape: _Shape | None = None
 
     @property
     def met_something_strange(self) -> bool:
@@ -87,7 +110,10 @@ class Sifter:
         position = kept = 0
         try:
             while True:
-                after = self._take_whole(stream, position, deliveries)
+                after = position
+                if self._partial is None:
+                    after = self._take_alike(stream, position, deliveries)
+                    after = self._take_whole(stream, after, deliveries)
                 taken = after > position
                 if not taken:
                     after, taken = self._take_frame(stream, position, deliveries)
@@ -110,35 +136,66 @@ class Sifter:
         rest, self._rest, self._ended = self._rest, b"", True
         return rest
 
+    def _take_alike(self, stream: bytes, position: int, found: list[Delivery]) -> int:
+        """Take the deliveries that look like the one before; gives where they end.
+
+        Nearly all of a consumer do: what differs is read, and the bytes around it are compared.
+        """
+        shape = self._shape
+        if shape is None:
+            return position
+        head, middle, tail = shape.head, shape.middle, shape.tail
+        unpack, until_body = shape.layout.unpack_from, shape.layout.size
+        timestamp, high_assurance = shape.read
+        end = len(stream) - until_body
+        while position <= end:
+            begin, tag, redelivered, between, length, before, size = unpack(stream, position)
+            if begin != head or between != middle or before != tail or size != length:
+                break
+            body = position + until_body
+            after: int = body + size
+            if after >= len(stream) or stream[after] != _FRAME_END:
+                break
+            text = stream[body:after]
+            found.append(Delivery(tag, text, timestamp, high_assurance, redelivered & 1 == 1))
+            position = after + 1
+        return position
+
     def _take_whole(self, stream: bytes, position: int, found: list[Delivery]) -> int:
-        """Take the deliveries that are there whole, with one frame of body; gives where they end.
+        """Take a delivery that is there whole, with one frame of body; gives where it ends.
 
         Most come so. It is the same as one frame at a time, only faster.
         """
         end = len(stream)
-        while self._partial is None and position + 48 < end:  # no delivery is shorter
-            kind, channel, size, method = _ANNOUNCED.unpack_from(stream, position)
-            header = position + size + _AROUND
-            if method != _DELIVER or kind != _METHOD or header + 24 > end:
-                break
-            kind, same, size, _, length = _HEADED.unpack_from(stream, header)
-            body = header + size + _AROUND
-            if kind != _CONTENT_HEADER or same != channel or body + _AROUND > end:
-                break
-            kind, same, size = _FRAME.unpack_from(stream, body)
-            after = body + size + _AROUND
-            if kind != _CONTENT_BODY or same != channel or size != length or after > end:
-                break
-            if not stream[header - 1] == stream[body - 1] == stream[after - 1] == _FRAME_END:
-                break
-            at = position + 12 + stream[position + 11]  # behind the consumer's tag
-            if at + 9 >= header or not self._understands(stream[header + 19 : body - 1]):
-                break
-            tag, redelivered = _TAG.unpack_from(stream, at)
-            text = stream[body + 7 : after - 1]
-            found.append(Delivery(tag, text, *self._last_read, redelivered & 1 == 1))
-            position = after
-        return position
+        if position + 48 >= end:  # no delivery is shorter
+            return position
+        kind, channel, size, method = _ANNOUNCED.unpack_from(stream, position)
+        header = position + size + _AROUND
+        if method != _DELIVER or kind != _METHOD or header + 24 > end:
+            return position
+        kind, same, size, _, length = _HEADED.unpack_from(stream, header)
+        body = header + size + _AROUND
+        if kind != _CONTENT_HEADER or same != channel or body + _AROUND > end:
+            return position
+        kind, same, size = _FRAME.unpack_from(stream, body)
+        after: int = body + size + _AROUND
+        if kind != _CONTENT_BODY or same != channel or size != length or after > end:
+            return position
+        if not stream[header - 1] == stream[body - 1] == stream[after - 1] == _FRAME_END:
+            return position
+        at = position + 12 + stream[position + 11]  # behind the consumer's tag
+        if at + 9 >= header or not self._understands(stream[header + 19 : body - 1]):
+            return position
+        tag, redelivered = _TAG.unpack_from(stream, at)
+        text = stream[body + 7 : after - 1]
+        found.append(Delivery(tag, text, *self._last_read, redelivered & 1 == 1))
+        self._shape = _Shape(
+            stream[position:at],
+            stream[at + 9 : header + 11],
+            stream[header + 19 : body + 3],
+            self._last_read,
+        )
+        return after
 
     def _take_frame(self, stream: bytes, position: int, found: list[Delivery]) -> tuple[int, bool]:
         """Look at one frame; gives where it ends, if it is whole, and whether it is a delivery's.

@@ -209,7 +209,8 @@ class CallRoutes(FunctionRoutes, TaskRoutes):
         Example::
 
             task_id = await client.get_worker_hardware_details(endpoint_id)
-            ...  # when it has ended
+            while (await client.get_task(task_id)).pending:
+                await asyncio.sleep(1)
             print(await client.get_result(task_id))
         """
         function_id = await self.register_function(hardware_report)

@@ -67,11 +67,12 @@ class ServiceRoutes(Routes):
             await self.version_check()
         except VersionMismatch as error:
             _log.warning("%s", error)
-        except BaseException as error:
+        except FuncXError as error:
             self._version_checked = False
-            if not isinstance(error, FuncXError):
-                raise
             _log.debug("The service does not tell which versions it takes: %s", error)
+        except BaseException:  # cancelled as well: nothing was checked
+            self._version_checked = False
+            raise
 
     def _check(self, name: str, version: str, minimum: object) -> None:
         if not isinstance(minimum, str) or not is_older(version, minimum):

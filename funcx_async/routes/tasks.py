@@ -87,7 +87,12 @@ class TaskRoutes(Routes):
                 request_id=error.request_id,
             ) from error
         if receipt.warning:
-            _log.warning("The service says of %s: %s", what, receipt.warning)
+            ids = {
+                "endpoint_id": order.endpoint_id,
+                "task_group_id": receipt.task_group_id,
+                "request_id": receipt.request_id,
+            }
+            _log.warning("The service says of %s: %s", what, receipt.warning, extra=ids)
         return receipt
 
     async def get_task(self, task_id: str | UUID) -> TaskStatus:
@@ -131,7 +136,7 @@ class TaskRoutes(Routes):
         try:
             for begin in range(0, len(others), CHUNK):
                 statuses |= await self._statuses(others[begin : begin + CHUNK])
-        except BaseException:
+        except BaseException:  # cancelled as well: it is not told twice
             if self.dialect.reading_consumes:
                 self._unclaimed |= {i: each for i, each in statuses.items() if each.result}
             raise

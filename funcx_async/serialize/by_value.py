@@ -37,33 +37,16 @@ from dill import _dill
 from funcx_async.serialize import classes
 from funcx_async.serialize.diagnosis import CannotTravel
 from funcx_async.serialize.expressions import Call, Namespace, Referable
+from funcx_async.serialize.functions import check_imports, state_of
 from funcx_async.serialize.imports import NotImportable, importable
-from funcx_async.serialize.names import Chain, globals_read, modules_imported, submodules_read
-from funcx_async.serialize.origin import found_by_name, is_ours, worker_has, worker_lacks
+from funcx_async.serialize.names import Chain, globals_read, submodules_read
+from funcx_async.serialize.origin import found_by_name, is_ours, worker_has
 
 PROTOCOL = 4
 """What Python 3.8 and later read, and dill's own choice up to 3.13."""
 
 LOCK = type(threading.Lock())
 RLOCK = type(threading.RLock())
-
-
-def dump_by_value(value: object) -> bytes:
-    """Pickle anything for a reader that has dill, and not one's own modules.
-
-    Args:
-        value: any object.
-
-    Returns:
-        A pickle that ``dill.loads`` reads.
-
-    Raises:
-        CannotTravel: a module or enumeration that cannot be taken apart, or a held lock.
-        Exception: whatever the object's own reduction, pickle or dill raises.
-    """
-    file = io.BytesIO()
-    ByValuePickler(file).dump(value)
-    return file.getvalue()
 
 
 _Pickler: Any = dill.Pickler  # dill has no types
@@ -129,7 +112,7 @@ class ByValuePickler(_Pickler):  # type: ignore[misc]  # likewise
 
     def _save_function(self, function: FunctionType) -> None:
         code = function.__code__
-        _check_imports(function)
+        check_imports(function)
         namespace = self._namespace_of(function.__globals__)
         cells = function.__closure__ or ()
         for cell in cells:
@@ -143,7 +126,7 @@ class ByValuePickler(_Pickler):  # type: ignore[misc]  # likewise
         )
         for cell in cells:
             self._fill_cell(cell)
-        for name, value in _state_of(function).items():
+        for name, value in state_of(function).items():
             self._run(setattr, function, name, value)
         if isinstance(namespace, Namespace):
             self._send_globals(namespace, function)
@@ -311,31 +294,3 @@ class ByValuePickler(_Pickler):  # type: ignore[misc]  # likewise
 
 _MISSING = object()
 _DEEPEST = 10
-
-
-def _check_imports(function: FunctionType) -> None:
-    """Refuse a function that would fail on the worker, before it is sent there."""
-    for name in sorted(filter(worker_lacks, modules_imported(function.__code__))):
-        raise CannotTravel(
-            f"{function.__qualname__} imports your module {name} when it runs, and the worker does "
-            "not have it; import it at the top of the file, so that what is used of it travels "
-            f"along, or say send_by_reference({name!r}) if the workers do have it"
-        )
-
-
-def _state_of(function: FunctionType) -> dict[str, Any]:
-    """What the code of a function does not tell of it."""
-    code = function.__code__
-    documented = code.co_consts[0] if code.co_consts else None
-    state: dict[str, Any] = {}
-    if function.__doc__ != (documented if isinstance(documented, str) else None):
-        state["__doc__"] = function.__doc__
-    if function.__qualname__ != code.co_qualname:
-        state["__qualname__"] = function.__qualname__
-    if function.__defaults__:
-        state["__defaults__"] = function.__defaults__
-    if function.__kwdefaults__:
-        state["__kwdefaults__"] = function.__kwdefaults__
-    if function.__annotations__:
-        state["__annotations__"] = classes.portable_annotations(function.__annotations__)
-    return {**state, **vars(function)}

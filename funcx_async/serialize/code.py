@@ -7,7 +7,7 @@ import linecache
 import pickle
 import textwrap
 from base64 import decodebytes
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from types import CodeType
 from typing import Any
 
@@ -15,7 +15,6 @@ import dill.source
 
 from funcx_async.errors import SerializationError
 from funcx_async.serialize import pickled
-from funcx_async.serialize.by_value import dump_by_value
 from funcx_async.serialize.strategy import SerializationStrategy
 
 
@@ -24,6 +23,13 @@ class DillCode(SerializationStrategy):
 
     Functions that the worker cannot be expected to have travel by value, with what they use.
     The worker must run the same minor version of Python.
+
+    Example:
+        >>> def double(x):
+        ...     return 2 * x
+        >>> payload = DillCode().serialize(double)
+        >>> DillCode().deserialize(payload)(21)
+        42
     """
 
     identifier = "01\n"
@@ -31,7 +37,7 @@ class DillCode(SerializationStrategy):
 
     def encode(self, value: Any) -> str:
         """Pickle the function by value, or by name where the worker has it."""
-        return pickled.to_text(dump_by_value(value))
+        return pickled.to_text(pickled.dump_by_value(value))
 
     def decode(self, text: str) -> Any:
         """Unpickle the function."""
@@ -39,7 +45,12 @@ class DillCode(SerializationStrategy):
 
 
 class PickleCode(SerializationStrategy):
-    """A plain pickle of very old functions; it can only be read."""
+    r"""A plain pickle of very old functions; it can only be read.
+
+    Example:
+        >>> PickleCode().deserialize("02\ngASVEQAAAAAAAACMBG1hdGiUjARjZWlslJOULg==\n")(2.5)
+        3
+    """
 
     identifier = "02\n"
     for_code = True
@@ -54,7 +65,14 @@ class PickleCode(SerializationStrategy):
 
 
 class DillCodeTextInspect(SerializationStrategy):
-    """Name and source text, as :mod:`inspect` finds it, in a pickle. Deprecated upstream."""
+    """Name and source text, as :mod:`inspect` finds it, in a pickle. Deprecated upstream.
+
+    Example:
+        >>> from string import capwords
+        >>> payload = DillCodeTextInspect().serialize(capwords)
+        >>> DillCodeTextInspect().deserialize(payload)("await a supercomputer")
+        'Await A Supercomputer'
+    """
 
     identifier = "03\n"
     for_code = True
@@ -69,7 +87,14 @@ class DillCodeTextInspect(SerializationStrategy):
 
 
 class DillCodeSource(SerializationStrategy):
-    """Name and source text, as dill finds it, in a pickle. What classic workers prefer."""
+    """Name and source text, as dill finds it, in a pickle. What classic workers prefer.
+
+    Example:
+        >>> from string import capwords
+        >>> payload = DillCodeSource().serialize(capwords)
+        >>> DillCodeSource().deserialize(payload)("await a supercomputer")
+        'Await A Supercomputer'
+    """
 
     identifier = "04\n"
     for_code = True
@@ -87,6 +112,12 @@ class PureSourceTextInspect(SerializationStrategy):
     """Name and source text, as :mod:`inspect` finds it. Independent of Python's version.
 
     The function must not use anything from outside itself.
+
+    Example:
+        >>> from string import capwords
+        >>> payload = PureSourceTextInspect().serialize(capwords)
+        >>> PureSourceTextInspect().deserialize(payload)("await a supercomputer")
+        'Await A Supercomputer'
     """
 
     identifier = "st\n"
@@ -106,6 +137,12 @@ class PureSourceDill(SerializationStrategy):
     """Name and source text, as dill finds it. Independent of Python's version.
 
     The function must not use anything from outside itself.
+
+    Example:
+        >>> from string import capwords
+        >>> payload = PureSourceDill().serialize(capwords)
+        >>> PureSourceDill().deserialize(payload)("await a supercomputer")
+        'Await A Supercomputer'
     """
 
     identifier = "sd\n"
@@ -119,6 +156,20 @@ class PureSourceDill(SerializationStrategy):
         """Run the source and take the function from it."""
         name, _, source = text.partition(":")
         return _define(name, source)
+
+
+UNCOMBINED: Mapping[str, SerializationStrategy] = {
+    strategy.identifier: strategy
+    for strategy in (
+        DillCode(),
+        PickleCode(),
+        DillCodeTextInspect(),
+        DillCodeSource(),
+        PureSourceTextInspect(),
+        PureSourceDill(),
+    )
+}
+"""Every strategy for code that writes it in one way, by its identifier."""
 
 
 def _define(name: str, source: str) -> Any:

@@ -7,11 +7,9 @@ from typing import Any
 
 from funcx_async.serialize import pickled
 from funcx_async.serialize.code import (
+    UNCOMBINED,
     DillCode,
     DillCodeSource,
-    DillCodeTextInspect,
-    PickleCode,
-    PureSourceDill,
     PureSourceTextInspect,
 )
 from funcx_async.serialize.framing import pack_buffers, unpack_buffers
@@ -22,24 +20,19 @@ from funcx_async.serialize.strategy import (
     first_that_reads,
 )
 
-_KNOWN: dict[str, SerializationStrategy] = {
-    strategy.identifier: strategy
-    for strategy in (
-        DillCode(),
-        PickleCode(),
-        DillCodeTextInspect(),
-        DillCodeSource(),
-        PureSourceTextInspect(),
-        PureSourceDill(),
-    )
-}
-
 
 class CombinedCode(SerializationStrategy):
     """Source in a pickle, and the compiled function behind it: what classic workers read.
 
     Parts are divided by colons, which source text has too; so only the two base64 parts are
     written, and only base64 parts can be read. Source is only there where it is complete.
+
+    Example:
+        >>> def double(x):
+        ...     return 2 * x
+        >>> payload = CombinedCode().serialize(double)
+        >>> CombinedCode().deserialize(payload)(21)
+        42
     """
 
     identifier = "10\n"
@@ -59,7 +52,7 @@ class CombinedCode(SerializationStrategy):
         pieces = text.split(":")
         pairs = zip(pieces[::2], pieces[1::2], strict=False)
         return first_that_reads(
-            [(_KNOWN[head], head + body) for head, body in pairs if head in _KNOWN]
+            [(UNCOMBINED[head], head + body) for head, body in pairs if head in UNCOMBINED]
         )
 
 
@@ -68,7 +61,14 @@ class AllCodeStrategies(SerializationStrategy):
 
     The reader takes the first part that it can read. Source runs on any version of Python; the
     compiled part behind it needs the same one, and is all there is of functions whose text would
-    not say all of them (see :mod:`funcx_async.serialize.source`).
+    not say all of them (see docs/serialization.md).
+
+    Example:
+        >>> def double(x):
+        ...     return 2 * x
+        >>> payload = AllCodeStrategies().serialize(double)
+        >>> AllCodeStrategies().deserialize(payload)(21)
+        42
     """
 
     identifier = "12\n"
@@ -85,7 +85,9 @@ class AllCodeStrategies(SerializationStrategy):
     def decode(self, text: str) -> Any:
         """Read the first part that can be read."""
         parts = [(part[:IDENTIFIER_LENGTH], part) for part in unpack_buffers(text)]
-        return first_that_reads([(_KNOWN[head], part) for head, part in parts if head in _KNOWN])
+        return first_that_reads(
+            [(UNCOMBINED[head], part) for head, part in parts if head in UNCOMBINED]
+        )
 
 
 def lone_part(payload: str) -> str:

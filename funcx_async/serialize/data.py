@@ -16,9 +16,13 @@ from funcx_async.serialize.strategy import (
 
 
 class DillDataBase64(SerializationStrategy):
-    """A pickle as base64: the default, for nearly every object, between like Pythons.
+    r"""A pickle as base64: the default, for nearly every object, between like Pythons.
 
     Classes of the running script and of one's own modules travel by value.
+
+    Example:
+        >>> DillDataBase64().serialize([1])
+        '00\ngASVBgAAAAAAAABdlEsBYS4=\n'
     """
 
     identifier = "00\n"
@@ -34,7 +38,12 @@ class DillDataBase64(SerializationStrategy):
 
 
 class JSONData(SerializationStrategy):
-    """JSON: readable by any Python and safe to read; tuples become lists, keys strings."""
+    r"""JSON: readable by any Python and safe to read; tuples become lists, keys strings.
+
+    Example:
+        >>> JSONData().serialize({"sizes": (1, 2)})
+        '11\n{"sizes": [1, 2]}'
+    """
 
     identifier = "11\n"
     for_code = False
@@ -52,6 +61,10 @@ class AllDataStrategies(SerializationStrategy):
     """JSON and pickle in one, as far as each can be had; the reader takes JSON if it is there.
 
     So values may change on the way: a nested tuple arrives as a list.
+
+    Example:
+        >>> AllDataStrategies().deserialize(AllDataStrategies().serialize({"sizes": (1, 2)}))
+        {'sizes': [1, 2]}
     """
 
     identifier = "13\n"

@@ -49,6 +49,11 @@ class Explanation:
         no_source: why there is none, or None.
         parts: the compiled function first, then what it uses.
         arguments: the size of each argument.
+
+    Example:
+        >>> explanation = explain(pow, 2, exp=5)
+        >>> explanation.function_name, len(explanation.arguments)
+        ('pow', 2)
     """
 
     function_name: str

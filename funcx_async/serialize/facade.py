@@ -7,14 +7,7 @@ from typing import Any
 
 from funcx_async.errors import DeserializationError
 from funcx_async.serialize import framing
-from funcx_async.serialize.code import (
-    DillCode,
-    DillCodeSource,
-    DillCodeTextInspect,
-    PickleCode,
-    PureSourceDill,
-    PureSourceTextInspect,
-)
+from funcx_async.serialize.code import UNCOMBINED, DillCode, PickleCode
 from funcx_async.serialize.combined import AllCodeStrategies, CombinedCode, lone_part
 from funcx_async.serialize.data import AllDataStrategies, DillDataBase64, JSONData
 from funcx_async.serialize.sizes import Sized, largest_arguments, sizes_of_arguments, too_large
@@ -24,17 +17,12 @@ from funcx_async.serialize.wrappers import runnable
 STRATEGIES: Mapping[str, SerializationStrategy] = {
     strategy.identifier: strategy
     for strategy in (
-        DillDataBase64(),
-        DillCode(),
-        PickleCode(),
-        DillCodeTextInspect(),
-        DillCodeSource(),
+        *UNCOMBINED.values(),
         CombinedCode(),
-        JSONData(),
         AllCodeStrategies(),
+        DillDataBase64(),
+        JSONData(),
         AllDataStrategies(),
-        PureSourceTextInspect(),
-        PureSourceDill(),
     )
 }
 """Every strategy by its identifier."""
@@ -91,7 +79,7 @@ class FuncXSerializer:
         self._code = _for(True, AllCodeStrategies if strategy_code is None else strategy_code)
         self._lone_parts = strategy_code is None
         self._data = _for(False, DillDataBase64 if strategy_data is None else strategy_data)
-        self._no_kwargs = self._data.serialize({})
+        self._no_kwargs = framing.pack_buffers([self._data.serialize({})])
         self._allowed = list(allowed_deserializers or ())
         self._readable = _readable(self._allowed) if self._allowed else STRATEGIES
 
@@ -165,8 +153,12 @@ class FuncXSerializer:
             '28\n00\ngASVBQAAAAAAAABLAYWULg==\n12\n00\ngAR9lC4=\n'
         """
         positional = self._data.serialize(tuple(args), name="args")
-        named = self._data.serialize(dict(kwargs), name="kwargs") if kwargs else self._no_kwargs
-        packed = framing.pack_buffers([positional, named])
+        named = (
+            framing.pack_buffers([self._data.serialize(dict(kwargs), name="kwargs")])
+            if kwargs
+            else self._no_kwargs
+        )
+        packed = f"{len(positional)}\n{positional}{named}"
         if len(packed) > MAX_PAYLOAD:
             raise too_large(len(packed), MAX_PAYLOAD, largest_arguments(args, kwargs, self._size))
         return packed
@@ -213,7 +205,12 @@ class FuncXSerializer:
 
     @staticmethod
     def pack_buffers(buffers: list[str]) -> str:
-        """Join serialized texts; see :func:`funcx_async.serialize.framing.pack_buffers`."""
+        """Join serialized texts; see :func:`funcx_async.serialize.framing.pack_buffers`.
+
+        Example:
+            >>> FuncXSerializer.unpack_buffers(FuncXSerializer.pack_buffers(["a", "b"]))
+            ['a', 'b']
+        """
         return framing.pack_buffers(buffers)
 
     @staticmethod

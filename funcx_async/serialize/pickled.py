@@ -6,6 +6,7 @@ import base64
 import binascii
 import io
 import pickle
+import re
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
@@ -13,12 +14,16 @@ from typing import Any, NoReturn
 
 import dill
 
-from funcx_async.serialize import classes
-from funcx_async.serialize.by_value import PROTOCOL, dump_by_value
+from funcx_async.serialize import classes, large
+from funcx_async.serialize.by_value import PROTOCOL, ByValuePickler
 from funcx_async.serialize.plain import is_plain
 
 _LINE = 57
 """So many bytes make a full line of base64."""
+
+_MAY_NAME = re.compile(rb"[ci\x93\x82\x83\x84PQ]").search
+"""Finds what could be the opcode of a class, a function or something persistent. A pickle without
+one of these bytes is made of plain values, and means the same to every unpickler."""
 
 
 def dump(value: object) -> bytes:
@@ -28,6 +33,24 @@ def dump(value: object) -> bytes:
         Exception: whatever pickling it raises.
     """
     return pickle.dumps(value, PROTOCOL) if is_plain(value) else dump_by_value(value)
+
+
+def dump_by_value(value: object) -> bytes:
+    """Pickle anything for a reader that has dill, and not one's own modules.
+
+    Args:
+        value: any object.
+
+    Returns:
+        A pickle that ``dill.loads`` reads.
+
+    Raises:
+        CannotTravel: a module or enumeration that cannot be taken apart, or a held lock.
+        Exception: whatever the object's own reduction, pickle or dill raises.
+    """
+    file = io.BytesIO()
+    ByValuePickler(file).dump(value)
+    return file.getvalue()
 
 
 def to_text(pickled: bytes) -> str:
@@ -43,11 +66,19 @@ def load_text(text: str) -> Any:
     Raises:
         Exception: whatever reading it raises; a pickle may run any code.
     """
-    pickled = base64.decodebytes(text.encode("ascii"))
+    if len(text) >= large.LARGE:
+        return _unpickled(large.decode(text), large.Steps)
+    pickled = binascii.a2b_base64(text)
+    if _MAY_NAME(pickled) is None:
+        return pickle.loads(pickled)
+    return _unpickled(pickled, io.BytesIO)
+
+
+def _unpickled(pickled: bytes, opened: Callable[[bytes], Any]) -> Any:
     try:
-        return _NamelessUnpickler(io.BytesIO(pickled)).load()
+        return _NamelessUnpickler(opened(pickled)).load()
     except Exception:  # dill reads it, or says what is wrong
-        return _Unpickler(io.BytesIO(pickled)).load()
+        return _Unpickler(opened(pickled)).load()
 
 
 class _NamelessUnpickler(pickle.Unpickler):

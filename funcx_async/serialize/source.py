@@ -120,6 +120,11 @@ class _Assembly:
         self._writes = False
 
     def of(self, function: FunctionType) -> Source:
+        """Write the function, and then what it uses, and what that uses.
+
+        Raises:
+            Incomplete: the text would not say all of it.
+        """
         name = self._define(function, "_function")
         while self._pending:
             self._add_what_is_read(self._pending.pop())

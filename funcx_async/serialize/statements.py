@@ -177,8 +177,17 @@ def same_code(one: CodeType, other: CodeType) -> bool:
     return (
         all(getattr(one, name) == getattr(other, name) for name in _COMPARED)
         and (one.co_flags ^ other.co_flags) & ~_SAME_ANYWAY == 0
-        and same_constant(one.co_consts, other.co_consts)
+        and same_constant(_constants(one), _constants(other))
     )
+
+
+def _constants(code: CodeType) -> tuple[Any, ...]:
+    """Without the line it stands in, which the body of a class has among them from 3.13 on."""
+    constants, line = code.co_consts, code.co_firstlineno
+    if "__firstlineno__" not in code.co_names or line not in constants:
+        return constants
+    at = constants.index(line)
+    return constants[:at] + constants[at + 1 :]
 
 
 def same_constant(one: Any, other: Any) -> bool:

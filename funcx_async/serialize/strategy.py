@@ -46,7 +46,7 @@ class SerializationStrategy(ABC):
             return self.identifier + self.encode(value)
         except SerializationError:  # it says all that there is to say
             raise
-        except Exception as error:
+        except Exception as error:  # an object may reduce itself as it likes
             raise unsendable(value, name, self.encode, error) from error
 
     def deserialize(self, payload: str) -> Any:
@@ -69,12 +69,18 @@ class SerializationStrategy(ABC):
             )
         try:
             return self.decode(payload[IDENTIFIER_LENGTH:])
-        except Exception as error:
+        except Exception as error:  # a pickle may run any code
             raise unreadable(payload, type(self).__name__, error) from error
 
     @abstractmethod
     def encode(self, value: Any) -> str:
-        """Write an object without the identifier; may raise anything."""
+        """Write an object without the identifier; may raise anything.
+
+        Example:
+            >>> from funcx_async.serialize import JSONData
+            >>> JSONData().encode([1, None])
+            '[1, null]'
+        """
 
     @abstractmethod
     def decode(self, text: str) -> Any:
@@ -119,7 +125,7 @@ def all_that_write(strategies: list[SerializationStrategy], value: Any) -> list[
     for strategy in strategies:
         try:
             written.append(strategy.identifier + strategy.encode(value))
-        except Exception as error:
+        except Exception as error:  # it is a reason, whatever it is
             reasons.append(f"by {type(strategy).__name__}: {describe(error)}")
     if not written:
         raise CannotTravel("; ".join(reasons))

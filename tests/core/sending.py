@@ -211,7 +211,7 @@ class SendingMachine(RuleBasedStateMachine):
             and post.stream.group == self.made_group
         ):
             self.made_group = None
-            self.queue_again(replace(post.batch.route, task_group_id=None), submissions)
+            self.queue_again(post.batch.route._replace(task_group_id=None), submissions)
         else:
             for submission in submissions:
                 submission.ticket.settle(REFUSED)
@@ -246,7 +246,7 @@ class SendingMachine(RuleBasedStateMachine):
             post.stream.on_the_wire -= set(post.task_ids)
         elif group is not None:  # what waited for a group follows into it
             self.queued = [
-                (replace(route, task_group_id=route.task_group_id or group), entry)
+                (route._replace(task_group_id=route.task_group_id or group), entry)
                 for route, entry in self.queued
             ]
 

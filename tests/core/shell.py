@@ -11,16 +11,8 @@ from dataclasses import dataclass
 
 from funcx_async.core.acks import AckLedger
 from funcx_async.core.batcher import Batch
-from funcx_async.core.matcher import (
-    HELD_OVERHEAD,
-    Duplicate,
-    Event,
-    Fetch,
-    Matcher,
-    Noted,
-    Orphaned,
-    Settled,
-)
+from funcx_async.core.matcher import HELD_OVERHEAD, Matcher
+from funcx_async.core.matches import Duplicate, Event, Fetch, Noted, Orphaned, Settled
 from funcx_async.models import Receipt, Result
 from tests.core.toy import Queue, Task, Ticket
 
@@ -76,7 +68,11 @@ class Stream:
         tag = (self.ledger, self.queue.tag)
         self.undecided.add(tag)
         self.newest[result.task_id] = tag
-        self.do(self.matcher.received(result, tag))
+        ticket = self.matcher.settle(result)  # the short way first, as the stream does
+        if ticket is None:
+            self.do(self.matcher.received(result, tag))
+        else:
+            self.do([Settled((ticket,), result, tag)])
 
     def look_up(self, tasks: Iterable[Task]) -> None:
         for task in tasks:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
 from funcx_async.core.batcher import ENVELOPE, Batch, Batcher, Route, Submission, read_receipt
@@ -45,6 +43,14 @@ def test_a_batch_has_no_more_than_the_batch_size():
     assert len(batcher) == 3
 
 
+def test_batches_are_numbered_and_what_is_cut_from_one_keeps_its_number():
+    batcher = queued(GROUP, range(6))
+    batches = [batcher.next_batch(2, anybody) for _ in range(3)]
+    assert [batch.number for batch in batches if batch is not None] == [1, 2, 3]
+    assert batches[1] is not None
+    assert [half.number for half in batches[1].halves()] == [2, 2]
+
+
 def test_while_a_post_is_on_the_wire_batches_grow_and_only_a_full_one_follows():
     batcher = queued(GROUP, range(2))
     first = batcher.next_batch(2, anybody)
@@ -75,7 +81,7 @@ def test_no_more_than_so_many_posts_are_on_the_wire():
 
 
 def test_routes_do_not_mix_and_take_turns():
-    other = replace(GROUP, endpoint_id="another endpoint")
+    other = GROUP._replace(endpoint_id="another endpoint")
     batcher = queued(GROUP, range(4))
     batcher.add(other, Submission(10, "f", "payload"))
     batcher.add(other, Submission(11, "f", "payload"))
@@ -100,7 +106,7 @@ def test_the_first_batch_without_a_task_group_goes_alone_and_the_rest_follows_in
 def test_what_waited_for_the_group_goes_before_what_knew_it():
     batcher = queued(LEADERLESS, range(3))
     leader = batcher.next_batch(1, anybody)
-    batcher.add(replace(LEADERLESS, task_group_id="made"), Submission(9, "f", "payload"))
+    batcher.add(LEADERLESS._replace(task_group_id="made"), Submission(9, "f", "payload"))
     assert leader is not None
     batcher.answered(leader, "made")
     assert tickets(batcher.next_batch(128, anybody)) == [1, 2, 9]
@@ -142,7 +148,7 @@ def test_what_is_put_back_goes_first():
     batcher = queued(GROUP, range(3))
     first = batcher.next_batch(2, anybody)
     assert first is not None
-    batcher.add(replace(GROUP, endpoint_id="another"), Submission(9, "f", "payload"))
+    batcher.add(GROUP._replace(endpoint_id="another"), Submission(9, "f", "payload"))
     batcher.answered(first)
     batcher.put_back(first.route, first.submissions)
     assert tickets(batcher.next_batch(128, anybody)) == [0, 1, 2]
@@ -194,7 +200,9 @@ def test_a_submission_beyond_the_limit_goes_alone():
 )
 def test_the_size_of_a_submission_is_an_upper_bound(payload: str):
     encoded = len(payload.encode()) + sum(payload.count(character) for character in '\n"\\') + 3
-    assert Submission(0, "f", payload).size >= encoded
+    submission = Submission(0, "f", payload)
+    Batcher[int, str]().add(GROUP, submission)
+    assert submission.size >= encoded
 
 
 def test_a_limit_holds_for_what_is_queued_and_not_for_what_comes_later():
@@ -230,6 +238,15 @@ def test_a_queue_whose_submissions_all_expired_is_gone():
 
 def batch_of(*functions: str) -> Batch[int, str]:
     return Batch(GROUP, [Submission(ticket, f, "") for ticket, f in enumerate(functions)])
+
+
+def test_what_is_forgotten_is_not_sent():
+    batcher = queued(GROUP, range(3))
+    batcher.clear()
+    assert len(batcher) == 0
+    assert batcher.next_batch(128, anybody) is None
+    batcher.add(GROUP, Submission(3, "f", "payload"))
+    assert tickets(batcher.next_batch(128, anybody)) == [3]
 
 
 def test_a_batch_is_cut_in_two_halves():

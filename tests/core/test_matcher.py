@@ -8,15 +8,8 @@ import pytest
 
 from funcx_async.core.adoption import judge
 from funcx_async.core.batcher import Submission
-from funcx_async.core.matcher import (
-    NOTED_PER_HELD,
-    Duplicate,
-    Fetch,
-    Matcher,
-    Noted,
-    Orphaned,
-    Settled,
-)
+from funcx_async.core.matcher import NOTED_PER_HELD, Matcher
+from funcx_async.core.matches import Duplicate, Fetch, Noted, Orphaned, Settled
 from funcx_async.models import ListedTask, Result
 
 
@@ -29,6 +22,31 @@ def test_a_result_for_an_open_task_settles_it():
     matcher.expect("t", "ticket")
     assert matcher.received(result("t"), 7) == [Settled(("ticket",), result("t"), 7)]
     assert len(matcher) == 0
+
+
+def test_the_usual_result_settles_its_one_ticket_by_the_short_way_and_once():
+    matcher: Matcher[str] = Matcher()
+    matcher.expect("t", "ticket")
+    assert matcher.settle(result("t")) == "ticket"
+    assert len(matcher) == 0
+    assert matcher.settle(result("t")) is None
+    assert matcher.received(result("t"), 7) == [Duplicate("t", 7)]
+
+
+def test_what_is_not_the_usual_result_is_left_to_the_long_way_and_nothing_is_noted():
+    matcher: Matcher[str] = Matcher()
+    submit = matcher.sending()
+    for task_id in ("notice", "shared", "shared"):
+        matcher.expect(task_id, "ticket")
+    for other in (result("notice", None), result("shared"), result("unknown")):
+        assert matcher.settle(other) is None
+    assert (len(matcher), matcher.held) == (2, 0)
+    assert matcher.received(result("notice", None), 1) == [Fetch(("ticket",), "notice", 1)]
+    assert matcher.received(result("shared"), 2) == [
+        Settled(("ticket", "ticket"), result("shared"), 2)
+    ]
+    assert matcher.received(result("unknown"), 3) == []
+    assert matcher.answered(submit) == [Orphaned("unknown", 3)]
 
 
 def test_a_result_may_overtake_its_submit_reply():
@@ -165,6 +183,14 @@ def test_two_executors_may_await_one_task():
     assert matcher.received(result("t", None), 1) == [Fetch(("one", "two"), "t", 1)]
     assert matcher.received(result("t"), 2) == [Settled(("one", "two"), result("t"), 2)]
     assert len(matcher) == 0
+
+
+def test_a_task_that_is_awaited_already_may_be_that_of_a_submit():
+    matcher: Matcher[str] = Matcher()
+    submit = matcher.sending()
+    matcher.expect("t", "reloaded")
+    assert matcher.answered(submit, [("t", "submitted")]) == []
+    assert matcher.received(result("t")) == [Settled(("reloaded", "submitted"), result("t"))]
 
 
 def test_a_forgotten_task_is_no_longer_open_and_its_result_a_duplicate():

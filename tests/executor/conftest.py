@@ -23,16 +23,3 @@ async def executor(service: LocalService) -> AsyncIterator[FuncXExecutor]:
     yield opened
     async with asyncio.timeout(20):
         await opened.shutdown(cancel_futures=True)
-
-
-@pytest.fixture
-def environment(service: LocalService, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
-    """What the local service tells other programs to export; exported here as well."""
-    variables = {
-        "FUNCX_ASYNC_SERVICE_URL": service.url,
-        "FUNCX_ASYNC_TOKEN": service.token,
-        "FUNCX_ASYNC_ENDPOINT_ID": service.endpoint_id,
-    }
-    for name, value in variables.items():
-        monkeypatch.setenv(name, value)
-    return variables

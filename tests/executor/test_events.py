@@ -179,7 +179,7 @@ async def test_an_endpoint_that_comes_back_is_told(monkeypatch):
     endpoint, events = Endpoint(), Events()
     transport = httpx.MockTransport(endpoint)
     client = FuncXClient("http://127.0.0.1:9", auth="t", transport=transport)
-    watched, reader = Presence(client, events), events.reader()
+    watched, reader = Presence(client, events, {"ep": 3}.__getitem__), events.reader()
     watching = asyncio.create_task(watched.watch_for_ever())
     watched.opened("ep")
     endpoint.document = {"status": "offline", "logs": [{"last": "yesterday"}], "details": None}
@@ -190,8 +190,6 @@ async def test_an_endpoint_that_comes_back_is_told(monkeypatch):
         await asyncio.wait_for(endpoint.asked.acquire(), TIMEOUT)
     endpoint.document = {"status": "online"}
     await following(reader, EventKind.ENDPOINT_ONLINE)
-    watched.settled("ep")
-    watched.settled("ep")
     watching.cancel()
     await client.aclose()
 
@@ -201,10 +199,9 @@ async def test_an_endpoint_whose_tasks_are_settled_is_left_alone(monkeypatch):
     endpoint, events = Endpoint(), Events()
     transport = httpx.MockTransport(endpoint)
     client = FuncXClient("http://127.0.0.1:9", auth="t", transport=transport)
-    watched = Presence(client, events)
+    watched = Presence(client, events, {"quiet": 0, "ep": 1}.__getitem__)
     watching = asyncio.create_task(watched.watch_for_ever())
     watched.opened("quiet")
-    watched.settled("quiet")
     watched.opened("ep")
     await asyncio.wait_for(endpoint.asked.acquire(), TIMEOUT)
     assert endpoint.asked.locked(), "one was asked about"

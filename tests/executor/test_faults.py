@@ -126,6 +126,19 @@ async def test_a_group_that_the_service_forgot_is_made_anew(service, executor):
     assert executor.task_group_id not in (None, before)
 
 
+async def test_batches_that_were_on_their_way_to_a_forgotten_group_go_to_the_new_one(service):
+    async with service.executor(batch_size=2) as executor:
+        await sums(executor, 1)
+        service.faults.refuse("submit", status=404, code="TASK_GROUP_NOT_FOUND", times=2)
+        with service.faults.hold_replies("submit") as hold:
+            futures = [executor.submit(add, number) for number in range(4)]
+            await asyncio.wait_for(hold.seen(2), TIMEOUT)
+        assert await asyncio.wait_for(gather(*futures), TIMEOUT) == [1, 2, 3, 4]
+        made = executor.task_group_id
+        listed = await executor.funcx_client.get_task_group(made)
+        assert len(listed) == 4
+
+
 async def test_a_refused_batch_fails_alone_and_with_the_services_words(service, executor):
     service.faults.refuse("submit", status=409, code="RESOURCE_CONFLICT", reason="not now")
     first = executor.submit(add, 1)

@@ -20,6 +20,17 @@ from tests.executor.tasks import add, size_of
 TIMEOUT = 20
 
 
+def run(program: str, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(program)],
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT,
+        check=False,
+    )
+
+
 # Binding ------------------------------------------------------------------------------------------
 
 
@@ -219,15 +230,7 @@ async def test_open_futures_fail_when_the_loop_was_closed_over_them(service, env
         print(type(future.exception()).__name__)
     """
     with service.faults.endpoint_offline():
-        ended = await asyncio.to_thread(
-            subprocess.run,
-            [sys.executable, "-c", textwrap.dedent(program)],
-            env=os.environ | environment,
-            capture_output=True,
-            text=True,
-            timeout=TIMEOUT,
-            check=False,
-        )
+        ended = await asyncio.to_thread(run, program, environment)
     assert ended.stdout == "ExecutorClosed\n", ended.stderr
 
 
@@ -241,6 +244,43 @@ async def test_a_forgotten_executor_ends_by_itself_once_nothing_is_open(service:
     assert gone() is None
     assert await future == 2
     await asyncio.wait_for(asyncio.gather(*ours), TIMEOUT)
+
+
+async def test_an_executor_that_ends_with_tasks_unsent_leaves_them_to_garbage_collection(
+    service: LocalService,
+):
+    executor = service.executor()
+    await executor.submit(add, 1)
+    queued = [executor.submit(add, number) for number in range(5)]
+    await executor.shutdown(cancel_futures=True)
+    assert all(future.cancelled() for future in queued)
+    gone = [weakref.ref(future) for future in queued]
+    del executor, queued
+    gc.collect()
+    assert [reference() for reference in gone] == [None] * 5
+
+
+def test_so_does_one_whose_loop_is_closed_over_them(environment: dict[str, str]):
+    """As is one that nobody shuts down either."""
+    program = """
+        import asyncio, gc, warnings, weakref
+        from funcx_async import FuncXExecutor
+
+        warnings.simplefilter("ignore")  # a loop that is closed like this leaves things open
+        loop = asyncio.new_event_loop()
+        executor = FuncXExecutor()
+
+        async def submit():
+            return executor.submit(pow, 2, 3)
+
+        gone = weakref.ref(loop.run_until_complete(submit()))
+        loop.close()
+        del executor, loop
+        gc.collect()
+        print(gone())
+    """
+    ended = run(program, environment)
+    assert ended.stdout == "None\n", ended.stderr
 
 
 async def test_nothing_is_left_behind(service: LocalService):
@@ -294,15 +334,7 @@ async def test_a_program_that_ends_with_open_futures_ends_at_once_and_quietly(se
         asyncio.run(main())
     """
     with service.faults.endpoint_offline():
-        ended = await asyncio.to_thread(
-            subprocess.run,
-            [sys.executable, "-c", textwrap.dedent(program)],
-            env=os.environ | environment,
-            capture_output=True,
-            text=True,
-            timeout=TIMEOUT,
-            check=False,
-        )
+        ended = await asyncio.to_thread(run, program, environment)
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, "leaving\n", "")
 
 

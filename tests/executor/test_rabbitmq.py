@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from operator import mul
 
 import pytest
 
@@ -25,10 +26,10 @@ async def service(request: pytest.FixtureRequest) -> AsyncIterator[LocalService]
 async def test_results_errors_and_large_results(service, executor):
     futures = [executor.submit(add, number) for number in range(200)]
     failing = executor.submit(fail, "x")
-    large = executor.submit(str.upper, "x" * 2_000_000)
+    large = executor.submit(mul, "x", 7_000_000)  # in base64 nearly the service's 10 MB
     async with asyncio.timeout(TIMEOUT):
         assert await gather(*futures) == list(range(1, 201))
-        assert await large == "X" * 2_000_000
+        assert await large == "x" * 7_000_000
         with pytest.raises(TaskExecutionFailed):
             await failing
 

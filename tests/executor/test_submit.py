@@ -13,6 +13,7 @@ from funcx_async import (
     TaskExecutionFailed,
     TooManyOpenTasks,
     gather,
+    submitter,
 )
 from funcx_async.local import LocalService
 from tests.executor.tasks import add, collect, fail, later, size_of
@@ -64,6 +65,13 @@ async def test_submissions_of_one_moment_go_in_one_batch(executor):
     futures = [executor.submit(add, number) for number in range(50)]
     assert await gather(*futures) == [number + 1 for number in range(50)]
     assert executor.stats.batches == 1
+
+
+async def test_very_many_submissions_are_taken_in_a_part_at_a_time(executor, monkeypatch):
+    monkeypatch.setattr(submitter, "AT_ONCE", 3)
+    futures = [executor.submit(add, number) for number in range(10)]
+    assert await asyncio.wait_for(gather(*futures), 20) == list(range(1, 11))
+    assert executor.stats.batches > 1, "the first part went ahead"
 
 
 async def test_no_batch_is_larger_than_the_batch_size(service: LocalService):

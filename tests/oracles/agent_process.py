@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from funcx_async.local import LocalService
+from tests.oracles.interpreters import interpreter
 
 NAME = "mine"
 PERIOD = 5
@@ -22,13 +23,9 @@ DOCUMENT = Path(__file__).parents[2] / "docs" / "endpoints.md"
 
 def bin_directory() -> Path:
     """Where the agent is installed."""
-    default = Path(__file__).parents[2] / ".oracles" / "endpoint" / "bin"
-    path = Path(os.environ.get("FUNCX_ASYNC_ORACLE_ENDPOINT", default))
+    path = Path(interpreter("endpoint")).parent
     if not (path / "globus-compute-endpoint").exists():
-        pytest.fail(
-            f"{path} has no globus-compute-endpoint; run `make oracles`, or name the directory of "
-            "its command in FUNCX_ASYNC_ORACLE_ENDPOINT"
-        )
+        pytest.fail(f"{path} has no globus-compute-endpoint: `make oracles` makes one")
     return path
 
 

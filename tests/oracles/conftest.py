@@ -1,23 +1,26 @@
-"""Where the official packages are."""
+"""Where the official packages are, and where the local service sends results."""
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
-
 import pytest
 
-HERE = Path(__file__).parent
+from tests.brokers import require, with_rabbitmq
+from tests.oracles.interpreters import interpreter
 
 
 @pytest.fixture
 def official_python() -> str:
     """The interpreter that has the official SDK."""
-    default = HERE.parents[1] / ".oracles" / "sdk" / "bin" / "python"
-    path = Path(os.environ.get("FUNCX_ASYNC_ORACLE_SDK", default))
-    if not path.exists():
-        pytest.fail(
-            f"{path} is not there; make a virtual environment with globus-compute-sdk in "
-            ".oracles/sdk, or name its interpreter in FUNCX_ASYNC_ORACLE_SDK"
-        )
-    return str(path)
+    return interpreter("sdk")
+
+
+@pytest.fixture
+def funcx_python() -> str:
+    """The interpreter that has ``funcx``."""
+    return interpreter("funcx")
+
+
+@pytest.fixture(params=with_rabbitmq("embedded"))
+def amqp_url(request: pytest.FixtureRequest) -> str | None:
+    """Where the service sends results."""
+    return require() if request.param == "rabbitmq" else None

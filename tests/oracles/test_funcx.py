@@ -6,75 +6,30 @@ Its dill writes code objects only up to Python 3.10; from 3.11 on, it sends sour
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import json
-import os
-from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from funcx_async import FuncXSerializer, TaskExecutionFailed, gather
 from funcx_async.local import LocalService
-from tests.brokers import require, with_rabbitmq
 from tests.executor.tasks import add
+from tests.oracles.programs import LIMIT, last_words, running, says
 
 pytestmark = [pytest.mark.oracle, pytest.mark.timeout(180)]
 
-HERE = Path(__file__).parent
-LIMIT = 120.0
 
-
-@pytest.fixture
-def funcx_python() -> str:
-    """The interpreter that has ``funcx``."""
-    default = HERE.parents[1] / ".oracles" / "funcx" / "bin" / "python"
-    path = Path(os.environ.get("FUNCX_ASYNC_ORACLE_FUNCX", default))
-    if not path.exists():
-        pytest.fail(
-            f"{path} is not there; `make oracles` makes it, or name an interpreter that has "
-            "funcx 1.0.13 in FUNCX_ASYNC_ORACLE_FUNCX"
-        )
-    return str(path)
-
-
-@pytest.fixture(params=with_rabbitmq("embedded"))
-def amqp_url(request: pytest.FixtureRequest) -> str | None:
-    """Where the service sends results."""
-    return require() if request.param == "rabbitmq" else None
-
-
-@contextlib.asynccontextmanager
-async def session(
+def session(
     python: str, service: LocalService, home: Path, *arguments: str
-) -> AsyncIterator[asyncio.subprocess.Process]:
+) -> AbstractAsyncContextManager[asyncio.subprocess.Process]:
     """The original's program, running."""
-    process = await asyncio.create_subprocess_exec(
-        *(python, str(HERE / "funcx_session.py"), *arguments),
-        stdout=asyncio.subprocess.PIPE,
-        env={
-            "HOME": str(home),
-            "LOCAL_URL": service.url,
-            "LOCAL_TOKEN": service.token,
-            "LOCAL_ENDPOINT": service.endpoint_id,
-            "PATH": os.environ["PATH"],
-        },
-    )
-    try:
-        yield process
-    finally:
-        if process.returncode is None:
-            process.kill()
-        await process.communicate()
-
-
-async def last_words(process: asyncio.subprocess.Process) -> dict[str, Any]:
-    """What the program saw, once it has ended."""
-    out, _ = await asyncio.wait_for(process.communicate(), LIMIT)
-    assert process.returncode == 0, "funcx failed; standard error says how"
-    document: dict[str, Any] = json.loads(out)
-    return document
+    environment = {
+        "HOME": str(home),
+        "LOCAL_URL": service.url,
+        "LOCAL_TOKEN": service.token,
+        "LOCAL_ENDPOINT": service.endpoint_id,
+    }
+    return running(python, "funcx_session.py", *arguments, environment=environment)
 
 
 async def test_the_original_executor_works_and_we_reload_its_tasks(
@@ -114,9 +69,7 @@ async def test_the_original_executor_reloads_our_tasks(
                 service.endpoint_id, {function_id: [arguments]}, task_group_id=group
             )
             async with session(funcx_python, service, tmp_path, "reload", group) as process:
-                assert process.stdout is not None
-                line = await asyncio.wait_for(process.stdout.readline(), LIMIT)
-                assert line == b"reloaded\n"
+                await says(process, "reloaded")
                 offline.release()
                 seen = await last_words(process)
         assert seen == {"values": [1, 2, 3, 4, 5], "unfinished": 3}

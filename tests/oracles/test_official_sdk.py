@@ -7,62 +7,30 @@ port of our service. So our service is its HTTP proxy, and answers itself.
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import json
-import os
-from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from funcx_async.local import LocalService
-from tests.brokers import require, with_rabbitmq
 from tests.local.dialogue import payload, rest_of
 from tests.local.restarts import Gate, Restarted, pass_through
+from tests.oracles.programs import last_words, running, says
 
 pytestmark = [pytest.mark.oracle, pytest.mark.timeout(180)]
 
-HERE = Path(__file__).parent
-LIMIT = 120.0
 
-
-@pytest.fixture(params=with_rabbitmq("embedded"))
-def amqp_url(request: pytest.FixtureRequest) -> str | None:
-    """Where the service sends results."""
-    return require() if request.param == "rabbitmq" else None
-
-
-@contextlib.asynccontextmanager
-async def official_session(
+def official_session(
     python: str, service: LocalService | Restarted, home: Path, *arguments: str
-) -> AsyncIterator[asyncio.subprocess.Process]:
+) -> AbstractAsyncContextManager[asyncio.subprocess.Process]:
     """The official SDK's program, running."""
-    process = await asyncio.create_subprocess_exec(
-        *(python, str(HERE / "official_session.py"), *arguments),
-        stdout=asyncio.subprocess.PIPE,
-        env={
-            "HTTP_PROXY": service.url,
-            "HOME": str(home),
-            "LOCAL_TOKEN": service.token,
-            "LOCAL_ENDPOINT": service.endpoint_id,
-            "PATH": os.environ["PATH"],
-        },
-    )
-    try:
-        yield process
-    finally:
-        if process.returncode is None:
-            process.kill()
-        await process.communicate()
-
-
-async def last_words(process: asyncio.subprocess.Process) -> dict[str, Any]:
-    """What the program saw, once it has ended."""
-    out, _ = await asyncio.wait_for(process.communicate(), LIMIT)
-    assert process.returncode == 0, "the official SDK failed; standard error says how"
-    document: dict[str, Any] = json.loads(out)
-    return document
+    environment = {
+        "HOME": str(home),
+        "HTTP_PROXY": service.url,
+        "LOCAL_TOKEN": service.token,
+        "LOCAL_ENDPOINT": service.endpoint_id,
+    }
+    return running(python, "official_session.py", *arguments, environment=environment)
 
 
 async def test_the_official_executor_works_on_the_local_service(
@@ -83,9 +51,7 @@ async def test_the_official_executor_works_on_the_local_service(
             await rest.submit(function_id, payload(-7), task_group_id=seen["group"])
             again = ("reload", seen["group"])
             async with official_session(official_python, service, tmp_path, *again) as process:
-                assert process.stdout is not None
-                line = await asyncio.wait_for(process.stdout.readline(), LIMIT)
-                assert line == b"reloaded\n"
+                await says(process, "reloaded")
                 offline.release()
                 seen = await last_words(process)
         assert seen == {"reloaded": 304, "values": 301, "unfinished": 7, "afterwards": 2}
@@ -108,9 +74,7 @@ async def test_the_official_executor_reloads_its_tasks_after_the_service_was_kil
         await service.start()
         again = ("reload", group)
         async with official_session(official_python, service, tmp_path, *again) as process:
-            assert process.stdout is not None
-            line = await asyncio.wait_for(process.stdout.readline(), LIMIT)
-            assert line == b"reloaded\n"
+            await says(process, "reloaded")
             await gate.reached()
             await gate.open()
             seen = await last_words(process)

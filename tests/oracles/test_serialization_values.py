@@ -24,7 +24,7 @@ from funcx_async.serialize import (
     pack_buffers,
     unpack_buffers,
 )
-from tests.oracles.test_serialization_worker import oracle
+from tests.oracles.interpreters import interpreter
 
 pytestmark = [pytest.mark.oracle, pytest.mark.proof, pytest.mark.timeout(300)]
 
@@ -95,7 +95,7 @@ def ours(strategy: SerializationStrategy, value: Any) -> str | None:
 def answers(lines: list[str]) -> list[dict[str, Any]]:
     program = Path(__file__).parent / "official_serializer.py"
     ended = subprocess.run(
-        [oracle("sdk", "FUNCX_ASYNC_ORACLE_SDK"), "-I", str(program)],
+        [interpreter("sdk"), "-I", str(program)],
         input="\n".join(lines) + "\n",
         capture_output=True,
         text=True,

@@ -19,6 +19,7 @@ import pytest
 from funcx_async.messages import decode_result
 from funcx_async.serialize import FuncXSerializer, unpack_buffers
 from tests.oracles.blocks import ARGUMENTS, BLOCKS, COUNT, DUMP, expected
+from tests.oracles.interpreters import interpreter
 from tests.serialize.test_places import converse, environment
 
 pytestmark = [pytest.mark.oracle, pytest.mark.timeout(300)]
@@ -29,16 +30,6 @@ PATHS = os.pathsep.join([str(ROOT), *(entry for entry in sys.path if "site-packa
 serializer = FuncXSerializer()
 
 Place = Callable[[Path], list[str]]
-
-
-def oracle(name: str, variable: str) -> str:
-    """The interpreter of an environment of official packages."""
-    path = Path(os.environ.get(variable, ROOT / ".oracles" / name / "bin" / "python"))
-    if not path.exists():
-        pytest.fail(
-            f"{path} is not there: run `make oracles`, or name an interpreter in {variable}"
-        )
-    return str(path)
 
 
 @functools.cache
@@ -118,7 +109,7 @@ def from_cells(program: str) -> Place:
         answer = folder / "answer.json"
         cells = [f"path = {str(answer)!r}", *BLOCKS, DUMP]
         ended = subprocess.run(
-            [oracle("notebook", "FUNCX_ASYNC_ORACLE_NOTEBOOK"), "-c", program],
+            [interpreter("notebook"), "-c", program],
             input=json.dumps(cells),
             env={
                 **os.environ,
@@ -144,7 +135,7 @@ def run_officially(written: list[str], folder: Path) -> list[str]:
     ]
     ended = subprocess.run(
         [
-            oracle("endpoint", "FUNCX_ASYNC_ORACLE_ENDPOINT"),
+            interpreter("endpoint"),
             *("-I", str(HERE / "official_worker.py"), str(folder)),
         ],
         input="\n".join(tasks) + "\n",

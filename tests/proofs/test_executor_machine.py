@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +20,18 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
-from funcx_async import FuncXExecutor, FuncXFuture, RequestRefused, SubmitUncertain, doubts
-from funcx_async.local import LocalService
-from funcx_async.local.switches import Hold
+from funcx_async import (
+    FuncXExecutor,
+    FuncXFuture,
+    RequestRefused,
+    SubmitUncertain,
+    TaskExecutionFailed,
+    TaskTimedOut,
+    doubts,
+    retrying,
+)
+from funcx_async.core.backoff import Backoff
+from funcx_async.local import Hold, LocalService
 
 pytestmark = [pytest.mark.proof, pytest.mark.timeout(280)]
 
@@ -41,6 +51,31 @@ def note_run(path: str, number: int) -> int:
     return number
 
 
+def fail_at_first(path: str, number: int, failures: int) -> int:
+    """Leave a line as well, and raise so many times before all is well."""
+    from pathlib import Path
+
+    note_run(path, number)
+    if Path(path).read_text().split().count(str(number)) <= failures:
+        raise ValueError("not yet")
+    return number
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What the model knows of a task.
+
+    Attributes:
+        number: its number, which it is to give.
+        runs: how often it may run.
+        errors: what it may fail with, whatever becomes of others.
+    """
+
+    number: int
+    runs: int = 1
+    errors: frozenset[type[Exception]] = field(default=frozenset())
+
+
 class World:
     """What all examples share: a loop, and the file that tells of runs."""
 
@@ -55,6 +90,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     World.runs.touch()
     with pytest.MonkeyPatch.context() as patch, asyncio.Runner() as World.runner:
         patch.setattr(doubts, "LOOKS", (0.0, 0.1))
+        patch.setattr(retrying, "Backoff", lambda: Backoff(first=0.2))
         yield
 
 
@@ -70,7 +106,8 @@ class ExecutorMachine(RuleBasedStateMachine):
         self.executor: FuncXExecutor = self.service.executor(
             batch_size=batch_size, reconcile_interval=0.5, retry_deadline=20
         )
-        self.futures: dict[FuncXFuture[int], int] = {}
+        self.futures: dict[FuncXFuture[int], Expected] = {}
+        self.saved: set[FuncXFuture[int]] = set()
         self.settled: Counter[FuncXFuture[int]] = Counter()
         self.cancelled: set[FuncXFuture[int]] = set()
         self.given_up: set[FuncXFuture[int]] = set()
@@ -98,12 +135,43 @@ class ExecutorMachine(RuleBasedStateMachine):
                     future = await asyncio.to_thread(self.executor.submit, *arguments)
                 else:
                     future = self.executor.submit(*arguments)
-                self.expect(future, World.submitted)
+                self.expect(future, Expected(World.submitted))
 
         self.run(submit())
 
-    def expect(self, future: FuncXFuture[int], number: int) -> None:
-        self.futures[future] = number
+    @rule(
+        timeout=st.sampled_from([0.02, 0.3, None]),
+        retries=st.integers(0, 2),
+        failures=st.integers(0, 2),
+        from_thread=st.booleans(),
+    )
+    def submit_on_terms(
+        self, timeout: float | None, retries: int, failures: int, from_thread: bool
+    ) -> None:
+        """Submit a task with a time limit, or further tries, which fails at first."""
+        World.submitted += 1
+        terms = {"retry_on": Exception} if retries else {}
+        view = self.executor.options(timeout=timeout, retries=retries, **terms)
+        arguments = (fail_at_first, str(World.runs), World.submitted, failures)
+        errors: set[type[Exception]] = set()
+        if timeout is not None:
+            errors.add(TaskTimedOut)
+        if failures:
+            errors.add(TaskExecutionFailed)
+
+        async def submit() -> None:
+            if from_thread and self.futures:
+                future = await asyncio.to_thread(view.submit, *arguments)
+            else:
+                future = view.submit(*arguments)
+            self.expect(future, Expected(World.submitted, 1 + retries, frozenset(errors)))
+            if timeout is None and 0 < failures <= retries:
+                self.saved.add(future)
+
+        self.run(submit())
+
+    def expect(self, future: FuncXFuture[int], expected: Expected) -> None:
+        self.futures[future] = expected
         future.add_done_callback(lambda _: self.settled.update([future]))
 
     @rule(number=st.integers(0, 99))
@@ -148,12 +216,12 @@ class ExecutorMachine(RuleBasedStateMachine):
         async def reload() -> None:
             before = [future for future in self.futures if not future.done()]
             self.given_up.update(before)
-            numbers = {future.task_id: number for future, number in self.futures.items()}
+            known = {future.task_id: expected for future, expected in self.futures.items()}
             again = await self.executor.reload_tasks()
             for future in again:
-                number = numbers.get(future.task_id)
-                if number is not None:
-                    self.expect(future, number)
+                expected = known.get(future.task_id)
+                if expected is not None:
+                    self.expect(future, expected)
 
         self.run(reload())
 
@@ -221,18 +289,20 @@ class ExecutorMachine(RuleBasedStateMachine):
         finally:
             self.run(self.service.aclose())
         runs = Counter(map(int, World.runs.read_text().split()))
-        for future, number in self.futures.items():
+        for future, expected in self.futures.items():
             assert self.settled[future] == 1, "it settles exactly once"
-            assert runs[number] <= 1, "it ran twice"
+            assert runs[expected.number] <= expected.runs, "it ran too often"
             if future in self.cancelled:
                 assert future.cancelled()
-                assert not runs[number], "a cancelled task ran"
+                assert runs[expected.number] < expected.runs, "a cancelled task ran"
             elif future.cancelled():
                 assert future in self.given_up or self.way == CANCEL_WHAT_IS_QUEUED
             elif (error := future.exception(0)) is not None:
-                assert isinstance(error, tuple(self.allowed)), error
+                assert isinstance(error, tuple(self.allowed | expected.errors)), error
+                assert future not in self.saved or self.allowed, "its further tries were enough"
             else:
-                assert future.result(0) == number
+                assert future.result(0) == expected.number
+        assert self.executor.stats.open == 0
 
     async def end(self) -> None:
         """Shut down in the way that was chosen, and wait for all futures."""

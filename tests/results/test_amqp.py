@@ -6,7 +6,6 @@ import asyncio
 import ssl
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
@@ -15,7 +14,6 @@ from pathlib import Path
 import aio_pika
 import pytest
 import trustme
-from yarl import URL
 
 from funcx_async.core.acks import Ack
 from funcx_async.local.broker import EmbeddedBroker
@@ -25,6 +23,7 @@ from funcx_async.results.amqp import AmqpSource
 from funcx_async.results.bulk import SiftedReader
 from funcx_async.results.source import Deliveries, SourceLost
 from tests import brokers
+from tests.connect_proxy import place_of, tls_before
 from tests.results.streams import message
 
 TIMEOUT = 20
@@ -268,7 +267,7 @@ async def test_through_tls_as_well(tmp_path: Path, source: Opener):
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     authority.issue_cert("127.0.0.1").configure_cert(context)
     authority.cert_pem.write_to_path(tmp_path / "authority.pem")
-    async with EmbeddedBroker() as broker, tls_before(broker, context) as port:
+    async with EmbeddedBroker() as broker, tls_before(place_of(broker), context) as port:
         broker.add_user("u", "p")
         broker.declare_queue(PREFIX + "g")
         for number in range(50):
@@ -281,29 +280,6 @@ async def test_through_tls_as_well(tmp_path: Path, source: Opener):
         async with source(address).open("g") as deliveries:
             got = await collect(deliveries, 50)
         assert [delivery.body for delivery in got] == [bytes([n]) * 10_000 for n in range(50)]
-
-
-@asynccontextmanager
-async def tls_before(broker: EmbeddedBroker, context: ssl.SSLContext) -> AsyncIterator[int]:
-    """A port where TLS ends, and what comes out goes to the broker."""
-    where = URL(broker.url("u", "p"))
-    pumps: set[asyncio.Task[None]] = set()
-
-    async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with suppress(ConnectionError):
-            while received := await reader.read(65_536):
-                writer.write(received)
-                await writer.drain()
-        writer.close()
-
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        inner_reader, inner_writer = await asyncio.open_connection(where.host, where.port)
-        for one, other in ((reader, inner_writer), (inner_reader, writer)):
-            pumps.add(asyncio.create_task(pump(one, other)))
-
-    async with await asyncio.start_server(serve, "127.0.0.1", 0, ssl=context) as server:
-        yield server.sockets[0].getsockname()[1]
-        await asyncio.gather(*pumps)
 
 
 async def test_a_broker_whose_stream_is_strange_is_read_one_by_one_from_then_on(

@@ -9,52 +9,14 @@ from typing import Any, Self
 
 import pytest
 
-from funcx_async.core.acks import Ack
+from funcx_async.core.acks import Ack, AckLedger
 from funcx_async.errors import ServiceUnavailable
 from funcx_async.models import Delivery
-from funcx_async.results.consumer import TRIES_BEFORE_POLLING, Consumer, Tag
+from funcx_async.results.consumer import RECEIPT_TURNS, TRIES_BEFORE_POLLING, Consumer, Tag
 from funcx_async.results.source import Deliveries, ResultSource, SourceLost
+from tests.results.sources import Connection, Source
 
 TIMEOUT = 20
-
-
-class Connection:
-    """Deliveries that a test hands in, and acknowledgements that it looks at."""
-
-    def __init__(self) -> None:
-        self.bursts: asyncio.Queue[list[Delivery] | Exception] = asyncio.Queue()
-        self.acks: asyncio.Queue[Ack] = asyncio.Queue()
-        self.broken: Exception | None = None
-
-    async def next_burst(self) -> Sequence[Delivery]:
-        burst = await self.bursts.get()
-        if isinstance(burst, Exception):
-            raise burst
-        return burst
-
-    async def acknowledge(self, acks: Sequence[Ack]) -> None:
-        if self.broken is not None:
-            raise self.broken
-        for ack in acks:
-            self.acks.put_nowait(ack)
-
-
-class Source:
-    """Opens connections, or fails to."""
-
-    def __init__(self) -> None:
-        self.failures: list[Exception] = []
-        self.opened: asyncio.Queue[Connection] = asyncio.Queue()
-        self.tries = 0
-
-    @asynccontextmanager
-    async def open(self, task_group_id: str) -> AsyncIterator[Deliveries]:
-        self.tries += 1
-        if self.failures:
-            raise self.failures.pop(0)
-        connection = Connection()
-        self.opened.put_nowait(connection)
-        yield connection
 
 
 class Taker:
@@ -67,7 +29,7 @@ class Taker:
         self.consumer = Consumer(
             "group",
             source=lambda: source,
-            take=lambda delivery, tag: self.taken.put_nowait((delivery, tag)),
+            take=self._keep,
             reconnected=self.reconnected.set,
             unreachable=self.unreachable.set,
             **options,
@@ -84,6 +46,10 @@ class Taker:
         for task in self._tasks:
             task.cancel()
         await asyncio.wait(self._tasks)
+
+    def _keep(self, deliveries: Sequence[Delivery], ledger: AckLedger) -> None:
+        for delivery in deliveries:
+            self.taken.put_nowait((delivery, (ledger, delivery.tag)))
 
     async def take(self) -> tuple[Delivery, Tag]:
         return await asyncio.wait_for(self.taken.get(), TIMEOUT)
@@ -115,6 +81,36 @@ async def test_deliveries_are_taken_and_acknowledged_once_done_with():
         assert await connection.acks.get() == Ack(2, multiple=False)
         taker.consumer.done_with(first_tag)
         assert await connection.acks.get() == Ack(1, multiple=True)
+
+
+async def test_an_answer_that_is_here_too_is_read_before_results():
+    unanswered, events = {1}, []
+    source = Source()
+    async with Taker(source, awaits_receipts=lambda: bool(unanswered)) as taker:
+        taker.consumer.want(wanted=True)
+        connection = await got(source.opened)
+
+        async def read_answer() -> None:
+            for _ in range(RECEIPT_TURNS - 1):
+                await asyncio.sleep(0)
+            events.append("answer")
+            unanswered.clear()
+
+        connection.bursts.put_nowait([Delivery(1, b"a")])
+        answer = asyncio.create_task(read_answer())
+        await taker.take()
+        events.append("result")
+        await answer
+        assert events == ["answer", "result"]
+
+
+async def test_results_do_not_wait_for_an_answer_that_is_not_here():
+    source = Source()
+    async with Taker(source, awaits_receipts=lambda: True) as taker:
+        taker.consumer.want(wanted=True)
+        connection = await got(source.opened)
+        connection.bursts.put_nowait([Delivery(1, b"a")])
+        await taker.take()
 
 
 async def test_it_connects_again_and_a_tag_of_the_old_connection_is_void():

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,6 +18,7 @@ from funcx_async.serialize import (
     PureSourceTextInspect,
 )
 from funcx_async.serialize.facade import STRATEGIES
+from tests.oracles.interpreters import interpreter
 from tests.serialize import application as app
 from tests.serialize.bare_worker import BareWorker, started
 from tests.serialize.test_by_value import CASES
@@ -58,19 +58,9 @@ print(json.dumps([written, code]))
 """
 
 
-def official_python() -> str:
-    path = Path(os.environ.get("FUNCX_ASYNC_ORACLE_SDK", ROOT / ".oracles/sdk/bin/python"))
-    if not path.exists():
-        pytest.fail(
-            f"no interpreter with globus-compute-sdk 4.19 at {path}: make oracles, or name one in "
-            "FUNCX_ASYNC_ORACLE_SDK"
-        )
-    return str(path)
-
-
 @pytest.fixture(scope="module")
 def official() -> Iterator[BareWorker]:
-    with started([official_python(), "-I", "-c", READER]) as reader:
+    with started([interpreter("sdk"), "-I", "-c", READER]) as reader:
         yield reader
 
 
@@ -106,7 +96,7 @@ def test_the_official_reader_runs_wrapped_callables_under_their_names(official: 
 
 def test_we_read_what_the_official_package_writes() -> None:
     answer = subprocess.run(
-        [official_python(), "-I", "-c", WRITER], capture_output=True, text=True, check=True
+        [interpreter("sdk"), "-I", "-c", WRITER], capture_output=True, text=True, check=True
     )
     written, code = json.loads(answer.stdout)
     serializer = FuncXSerializer()

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from typing import assert_type
 
-from funcx_async import FuncXExecutor, FuncXFuture, as_completed, gather
+from funcx_async import (
+    FuncXExecutor,
+    FuncXFuture,
+    ResultExpired,
+    SubmitUncertain,
+    TaskExecutionFailed,
+    as_completed,
+    gather,
+)
 
 
 def add(a: int, b: int = 1) -> int:
@@ -31,5 +39,22 @@ async def main(executor: FuncXExecutor) -> None:
     assert_type(executor.options(resource_specification={"n": 1}).submit(add, 1), FuncXFuture[int])
     assert_type(await future.submitted(), str)
 
+    careful = executor.options(timeout=5, retries=2, retry_on=(SubmitUncertain, ResultExpired))
+    assert_type(careful.submit(add, 1, b=2), FuncXFuture[int])
+    assert_type(await careful.submit(later, "x"), str)
+    async for result in careful.amap(add, [1, 2]):
+        assert_type(result, int)
+    executor.options(timeout=None, retries=1, retry_on=lambda error: error.task_id is None)
+    executor.options(retries=1, retry_on=TaskExecutionFailed)
+
     executor.submit(add, "one")  # type: ignore[call-overload]
     executor.submit(add, c=1)  # type: ignore[call-overload]
+    careful.submit(add, "one")  # type: ignore[call-overload]
+    careful.submit(add, 1, 2, 3)  # type: ignore[call-overload]
+    careful.submit(add, c=1)  # type: ignore[call-overload]
+    careful.submit(later, 5)  # type: ignore[call-overload]
+    executor.options(timeout="soon")  # type: ignore[arg-type]
+    executor.options(retries="often")  # type: ignore[arg-type]
+    executor.options(retries=1, retry_on=5)  # type: ignore[arg-type]
+    executor.options(retries=1, retry_on=int)  # type: ignore[arg-type]
+    executor.options(time=5)  # type: ignore[call-arg]

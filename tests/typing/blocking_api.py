@@ -28,6 +28,11 @@ def main(executor: FuncXExecutor, client: FuncXClient) -> None:
     with LocalService(workers=1) as service, service.executor() as local:
         assert_type(local.submit(add, 1), FuncXFuture[int])
 
+    careful = executor.options(timeout=5, retries=2)
+    assert_type(careful.submit(add, 1), FuncXFuture[int])
+
+    careful.submit(add, "one")  # type: ignore[call-overload]
+    executor.options(timeout="soon")  # type: ignore[arg-type]
     executor.submit(add, "one")  # type: ignore[call-overload]
     executor.batch_size = "one"  # type: ignore[assignment]
     client.get_task(5)  # type: ignore[arg-type]

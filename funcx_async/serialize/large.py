@@ -1,0 +1,71 @@
+"""Reading large payloads in steps, between which other threads get their turn.
+
+A C function that takes long holds up every other thread, an event loop's as well, though it be
+called in a thread of its own. So it is given its work in pieces, by functions in Python.
+"""
+
+from __future__ import annotations
+
+import binascii
+import io
+from typing import Final
+
+LARGE: Final = 256 * 1024
+"""Characters, or bytes, that take about a millisecond to read: less is not worth a thread."""
+
+STEP: Final = 8_192 * 77
+"""Characters of base64 in one piece: whole lines, as they usually are, and whole groups of four."""
+
+
+def decode(text: str, *, step: int = STEP) -> bytes:
+    """Read base64, as ``binascii.a2b_base64`` does.
+
+    Args:
+        text: the base64.
+        step: how many characters are read at once; a multiple of four.
+
+    Raises:
+        ValueError: it is not base64, or not ASCII.
+    """
+    pieces: list[bytes] = []
+    for begin in range(0, len(text), step):
+        piece = text[begin : begin + step]
+        try:
+            pieces.append(binascii.a2b_base64(piece))
+        except binascii.Error:
+            return binascii.a2b_base64(text)
+        # Not so many if something else is in between: a piece may then begin inside of a group.
+        last = begin + step >= len(text)
+        if not last and 4 * len(pieces[-1]) != 3 * (len(piece) - piece.count("\n")):
+            return binascii.a2b_base64(text)
+    return b"".join(pieces)
+
+
+class Steps:
+    """A file of bytes for an unpickler, which comes back here for each step.
+
+    Args:
+        content: what is in the file.
+    """
+
+    def __init__(self, content: bytes) -> None:
+        self._file = io.BytesIO(content)
+
+    def read(self, size: int = -1) -> bytes:
+        """Give the next ``size`` bytes."""
+        return self._file.read(size)
+
+    def readline(self) -> bytes:
+        """Give what is up to the next end of a line."""
+        return self._file.readline()
+
+    def readinto(self, buffer: bytearray) -> int:
+        """Fill ``buffer``, and give how many bytes there were for it."""
+        return self._file.readinto(buffer)
+
+    def peek(self, size: int) -> bytes:
+        """Give the next bytes without passing over them."""
+        position = self._file.tell()
+        found = self._file.read(size)
+        self._file.seek(position)
+        return found
