@@ -11,25 +11,16 @@ A program written for the ``funcx`` package only has to import from here instead
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from funcx_async.blocking.client import FuncXClient
 from funcx_async.blocking.executor import FuncXExecutor
 from funcx_async.futures import FuncXFuture
+from funcx_async.lazy import attach
 
 if TYPE_CHECKING:
     from funcx_async.blocking.service import LocalService
 
 __all__ = ["FuncXClient", "FuncXExecutor", "FuncXFuture", "LocalService"]
 
-
-def __getattr__(name: str) -> Any:
-    if name != "LocalService":
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from funcx_async.blocking.service import LocalService
-
-    return LocalService
-
-
-def __dir__() -> list[str]:
-    return __all__
+__getattr__, __dir__ = attach(__name__, __all__, {"LocalService": "service"})

@@ -23,8 +23,11 @@ class FuncXClient:
             blocking objects.
 
     Example:
-        >>> FuncXClient("http://127.0.0.1:8000", auth="a token")
-        <FuncXClient http://127.0.0.1:8000>
+        >>> from funcx_async.blocking import LocalService
+        >>> with LocalService(workers=1) as service:
+        ...     with FuncXClient(service.url, auth=service.token) as client:
+        ...         print(client.get_endpoint_status(service.endpoint_id).status)
+        online
     """
 
     @constructed_as(AsyncFuncXClient)
@@ -40,6 +43,9 @@ class FuncXClient:
 
     def __repr__(self) -> str:
         return repr(self.asynchronous)
+
+    def _repr_html_(self) -> str:
+        return self.asynchronous._repr_html_()
 
     def __enter__(self) -> Self:
         return self

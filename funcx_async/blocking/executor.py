@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
-import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Unpack
@@ -18,6 +17,7 @@ from funcx_async.executor import FuncXExecutor as AsyncFuncXExecutor
 from funcx_async.functions import Function
 from funcx_async.futures import FuncXFuture
 from funcx_async.hardware import hardware_report
+from funcx_async.interpreter import current_pid
 from funcx_async.models import Stats
 from funcx_async.serialize import FuncXSerializer
 from funcx_async.serialize.facade import Strategylike
@@ -56,8 +56,11 @@ class FuncXExecutor(Submitting, concurrent.futures.Executor):
         TypeError: for an unknown option or one of another type.
 
     Example:
-        >>> FuncXExecutor("4b116d3c-1703-4f8f-9f6f-39921e5864df", batch_size=32)
-        <FuncXExecutor 0 queued, 0 batches in flight, 0 open>
+        >>> from funcx_async.blocking import LocalService
+        >>> with LocalService(workers=1) as service:
+        ...     with FuncXExecutor(service.endpoint_id, funcx_client=service.client()) as executor:
+        ...         print(executor.submit(pow, 2, 5).result())
+        32
     """
 
     def __init__(
@@ -102,6 +105,9 @@ class FuncXExecutor(Submitting, concurrent.futures.Executor):
 
     def __repr__(self) -> str:
         return repr(self.asynchronous)
+
+    def _repr_html_(self) -> str:
+        return self.asynchronous._repr_html_()
 
     @property
     def funcx_client(self) -> FuncXClient:
@@ -225,7 +231,7 @@ class PortalExecutor(AsyncFuncXExecutor):
         """Take no more tasks; gives the session that is still to end, if there is one."""
         self._closed = True
         session = self._session
-        if session is None or session.pid != os.getpid():
+        if session is None or session.pid != current_pid():
             return None  # nothing runs that would have to end
         return portal().do(self._close, cancel_futures=cancel_futures)
 
@@ -239,7 +245,7 @@ class PortalExecutor(AsyncFuncXExecutor):
 
     def _bound(self) -> Session:
         session = self._session
-        if session is None or session.ended or self._closed or session.pid != os.getpid():
+        if session is None or session.ended or self._closed or session.pid != current_pid():
             session = portal().do(super()._bound)  # raises, or binds: there, one at a time
             if self._closed:  # by another thread, which saw nothing to close
                 portal().do(session.close)

@@ -119,7 +119,7 @@ async def _step(generator: AsyncGenerator[T, None]) -> tuple[T, ...]:
 def _run(started: Future[tuple[BlockingPortal, asyncio.AbstractEventLoop]]) -> None:
     try:
         asyncio.run(_serve(started))
-    except BaseException as error:
+    except BaseException as error:  # for whoever waits for the start
         if started.done():
             raise
         started.set_exception(error)

@@ -9,6 +9,7 @@ from typing import Any, Self
 from funcx_async.blocking.client import FuncXClient
 from funcx_async.blocking.derived import blocking, constructed_as
 from funcx_async.blocking.executor import FuncXExecutor
+from funcx_async.blocking.faults import Faults
 from funcx_async.blocking.portal import portal
 from funcx_async.local import LocalService as AsyncLocalService
 
@@ -21,21 +22,29 @@ class LocalService:
     Args:
         **options: as :class:`funcx_async.local.LocalService` takes them.
 
-    Example::
+    Attributes:
+        asynchronous: the service itself, on the loop behind all blocking objects.
+        faults: makes things go wrong on purpose, see :class:`funcx_async.blocking.faults.Faults`.
 
-        with LocalService() as service, service.executor() as executor:
-            print(executor.submit(pow, 2, 5).result())
+    Example:
+        >>> with LocalService(workers=1) as service, service.executor() as executor:
+        ...     print(executor.submit(pow, 2, 5).result())
+        32
     """
 
     @constructed_as(AsyncLocalService)
     def __init__(self, **options: Any) -> None:
         self.asynchronous = AsyncLocalService(**options)
+        self.faults = Faults(self.asynchronous.faults)
         self._clients = ExitStack()
 
     start = blocking(AsyncLocalService.start)
 
     def __repr__(self) -> str:
         return repr(self.asynchronous)
+
+    def _repr_html_(self) -> str:
+        return self.asynchronous._repr_html_()
 
     @property
     def url(self) -> str:
@@ -46,6 +55,11 @@ class LocalService:
     def token(self) -> str:
         """The bearer token that clients must send."""
         return self.asynchronous.token
+
+    @property
+    def status_url(self) -> str:
+        """The page that shows what the service does; with a key to read it, and no more."""
+        return self.asynchronous.status_url
 
     @property
     def endpoint_id(self) -> str:

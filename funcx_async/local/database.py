@@ -37,10 +37,13 @@ def open_database(database: str | Path) -> sqlite3.Connection:
     if str(database) != IN_MEMORY:
         _make(database)
     with _in_words(database):
-        connection = sqlite3.connect(database, timeout=PATIENCE, isolation_level=None)
+        # One thread at a time runs the loop, though not always the same: see funcx_async.repl.
+        connection = sqlite3.connect(
+            database, timeout=PATIENCE, isolation_level=None, check_same_thread=False
+        )
         try:
             _prepare(connection, database)
-        except BaseException:
+        except BaseException:  # interrupted as well
             connection.close()
             raise
     return connection

@@ -7,12 +7,13 @@ import logging
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, Protocol
 
-from funcx_async.local.outcomes import read_outcome, without_details
+from funcx_async.local.outcomes import Notice, read_outcome, without_details
 from funcx_async.local.publisher import Publisher
 from funcx_async.local.records import NO_WISHES, Job, Task, Wishes
 from funcx_async.local.refusals import Refusal
+from funcx_async.local.status.history import History
 from funcx_async.local.store import Store
-from funcx_async.local.switches import Notice, Switches
+from funcx_async.local.switches import Switches
 from funcx_async.local.workers import Pool
 
 logger = logging.getLogger(__name__)
@@ -37,9 +38,14 @@ class Runner(Protocol):
 
 
 class Dispatch:
-    """Takes tasks, has them run, and sends their results out."""
+    """Takes tasks, has them run, and sends their results out.
+
+    Attributes:
+        history: what happened lately.
+    """
 
     def __init__(self, store: Store, publisher: Publisher, switches: Switches) -> None:
+        self.history = History()
         self._store = store
         self._publisher = publisher
         self._switches = switches
@@ -64,6 +70,7 @@ class Dispatch:
             await self._publisher.declare(group_id)
             self._queued.add(group_id)
         for endpoint_id, jobs in self._store.open_jobs().items():
+            self.history.resumed(len(jobs))
             if endpoint_id in self._runners:
                 self._runners[endpoint_id].add(jobs)
         self._forget_old()
@@ -110,11 +117,12 @@ class Dispatch:
             result_serializers=result_serializers,
             wishes=wishes,
         )
+        batch = self.history.taken(group_id, endpoint_id, tuple(tasks), len(flat))
         taken: dict[str, list[str]] = {function: [] for function in tasks}
         jobs = []
         for task_id, (function, _) in zip(ids, flat, strict=True):
             taken[function].append(task_id)
-            jobs.append(Job(task_id, group_id, function, options=wishes.options))
+            jobs.append(Job(task_id, group_id, function, options=wishes.options, batch=batch))
         self._begin(endpoint_id, jobs)
         return group_id, taken
 
@@ -144,8 +152,10 @@ class Dispatch:
                 some, group_id=group_id, endpoint_id=endpoint_id, classic=True
             )
             taken[endpoint_id] = ids
+            functions = tuple(dict.fromkeys(function for function, _ in some))
+            batch = self.history.taken(group_id, endpoint_id, functions, len(some))
             jobs = [
-                Job(task_id, group_id, function, classic=True)
+                Job(task_id, group_id, function, classic=True, batch=batch)
                 for task_id, (function, _) in zip(ids, some, strict=True)
             ]
             self._begin(endpoint_id, jobs)
@@ -167,6 +177,7 @@ class Dispatch:
         settled_at = self._store.settle(job.task_id, message, failed=failed)
         if settled_at is None:
             return
+        self.history.settled(job.batch, settled_at, failed=failed)
         if job.group_id in self._queued:
             body = without_details(message) if job.classic else message
             notice = Notice(job.group_id, body, int(settled_at))

@@ -9,9 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from funcx_async.local.holds import Hold
+from funcx_async.local.outcomes import Notice
 from funcx_async.local.publisher import queue_of
 from funcx_async.local.refusals import Refusal
-from funcx_async.local.switches import Hold, Notice, Reply, Switches
+from funcx_async.local.switches import Reply, Switches
 
 if TYPE_CHECKING:
     from funcx_async.local.broker import EmbeddedBroker
@@ -27,12 +29,15 @@ class Faults:
     ``containers`` and ``whitelist``; another one is a ValueError. Faults of requests may be set
     before the service is started; the others need it running and raise RuntimeError otherwise.
 
-    Example::
-
-        async with LocalService() as service, service.executor() as fxe:
-            service.faults.refuse("submit", status=503, times=2, retry_after=1)
-            assert await fxe.submit(pow, 2, 5) == 32
-            assert service.faults.count("submit") == 3
+    Example:
+        >>> from funcx_async.local import LocalService
+        >>> import asyncio
+        >>> async def main():
+        ...     async with LocalService(workers=1) as service, service.executor() as executor:
+        ...         service.faults.refuse("submit", status=503, times=1, retry_after=0)
+        ...         print(await executor.submit(pow, 2, 5), service.faults.count("submit"))
+        >>> asyncio.run(main())
+        32 2
     """
 
     def __init__(self, switches: Switches, parts: Callable[[], Parts]) -> None:
@@ -179,10 +184,26 @@ class Faults:
         self._parts().pool.pause()
         return self._switches.go_offline()
 
+    # Afterwards
+
+    def reset(self) -> None:
+        """Forget every fault that is set, release what is held, and count from 0 again.
+
+        What a fault has done stays done: a queue that was deleted is gone.
+
+        Raises:
+            RuntimeError: the service is not running.
+        """
+        broker = self._parts().broker
+        self._switches.reset()
+        if broker is not None:
+            broker.refuse_logins(0)
+            broker.resume()
+
     # What happened
 
     def count(self, what: str) -> int:
-        """How often it happened since the service was made.
+        """How often it happened since the service was made, or since the last :meth:`reset`.
 
         Args:
             what: a route (its requests, refused ones included), or ``accepted`` (tasks taken),

@@ -121,6 +121,7 @@ def accepting_absolute_targets(app: ASGIApp) -> ASGIApp:
     """
 
     async def serve(scope: Scope, receive: Receive, send: Send) -> None:
+        """Take the host out of the target."""
         raw: bytes = scope.get("raw_path", b"")
         if raw.startswith((b"http://", b"https://")):
             path = urlsplit(raw.decode("ascii")).path or "/"

@@ -1,10 +1,10 @@
-"""Result messages, as an endpoint writes them."""
+"""Result messages, as an endpoint writes them, and as they go to a queue."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from funcx_async.messages import EXECUTION_FAILED, encode_result
@@ -95,3 +95,13 @@ def without_outcome(message: bytes) -> bytes:
     document = json.loads(message[1:])
     document["data"].update(data="", error_details=None)
     return b"\x01" + json.dumps(document, separators=(",", ":")).encode("ascii")
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """One message on its way to the result queue of a task group."""
+
+    group_id: str
+    body: bytes
+    timestamp: int | None = None
+    headers: dict[str, Any] = field(default_factory=dict)

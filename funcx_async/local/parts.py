@@ -1,48 +1,36 @@
-"""The parts of a running service, put together and taken apart in order."""
+"""What a running service is made of."""
 
 from __future__ import annotations
 
-from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Final
 
 from funcx_async.local.agents.agents import Agents
 from funcx_async.local.broker import EmbeddedBroker
-from funcx_async.local.database import IN_MEMORY
 from funcx_async.local.dispatch import Dispatch
 from funcx_async.local.listener import Listener
-from funcx_async.local.publisher import EmbeddedPublisher, Publisher, RabbitPublisher
+from funcx_async.local.publisher import Publisher
 from funcx_async.local.store import Store
 from funcx_async.local.switches import Switches
-from funcx_async.local.web import Web
 from funcx_async.local.workers import Pool
-from funcx_async.serialize import FuncXSerializer
-
-HELLO_WORLD: Final = "b0a5d1a0-2b22-4381-b899-ba73321e41e0"
-"""The public function that every service has."""
-HELLO_WORLD_SOURCE: Final = 'def hello_world():\n    return "Hello World!"\n'
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """How a service is to be started."""
-
-    workers: int
-    amqp_url: str | None
-    host: str
-    port: int
-    token: str | None
-    database: str | Path
-    agents: bool = False
-
-    def __repr__(self) -> str:
-        return f"Plan(workers={self.workers}, host={self.host!r}, port={self.port})"
 
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What a running service is made of."""
+    """The parts of a running service.
+
+    Attributes:
+        store: what the service remembers.
+        broker: where results go, if it is the embedded one.
+        publisher: puts them there.
+        pool: runs the tasks of the service's own endpoint.
+        dispatch: takes tasks, and has them run.
+        agents: run the tasks of other endpoints; None if the service takes none.
+        listener: serves HTTP.
+        switches: what is to go wrong.
+        endpoint_id: the service's own endpoint.
+        token: the bearer token that clients must send.
+        status_key: what the status page shows instead of the token.
+    """
 
     store: Store
     broker: EmbeddedBroker | None
@@ -51,78 +39,7 @@ class Parts:
     dispatch: Dispatch
     agents: Agents | None
     listener: Listener
+    switches: Switches
     endpoint_id: str
     token: str = field(repr=False)
-
-
-async def assemble(plan: Plan, switches: Switches, stack: AsyncExitStack) -> Parts:
-    """Start every part, and leave on the stack how to close it.
-
-    Raises:
-        ConnectionError: the RabbitMQ cannot be reached.
-        OSError: the port is taken, or the database cannot be read and written.
-        RuntimeError: worker processes do not start, or another service uses the database.
-        ValueError: the database is another program's, of another version, or damaged.
-    """
-    store = Store(plan.database)
-    stack.callback(store.close)
-    endpoint_id = _prepare(store)
-    token = plan.token or store.token()
-
-    broker: EmbeddedBroker | None = None
-    publisher: Publisher
-    if plan.amqp_url is None:
-        broker = EmbeddedBroker(host=plan.host)
-        publisher = EmbeddedPublisher(broker)
-    else:
-        publisher = RabbitPublisher(plan.amqp_url)
-    stack.push_async_callback(publisher.aclose)
-    await publisher.start()
-
-    dispatch = Dispatch(store, publisher, switches)
-    stack.callback(dispatch.close)
-    pool = Pool(plan.workers, work=store.work, settled=dispatch.settled, endpoint_id=endpoint_id)
-    stack.push_async_callback(pool.aclose)
-    await pool.start()
-    if switches.offline:
-        pool.pause()
-    switches.back_online = pool.resume
-    dispatch.attach(endpoint_id, pool)
-    agents = None
-    if plan.agents and plan.amqp_url is not None:
-        forgetful = str(plan.database) == IN_MEMORY
-        agents = Agents(
-            store, dispatch, plan.amqp_url, forgetful=forgetful, note=switches.tally.add
-        )
-        stack.push_async_callback(agents.aclose)
-        await agents.start()
-    await dispatch.start(pool)
-
-    listener = Listener(plan.host, plan.port)
-    stack.push_async_callback(listener.aclose)
-    web = Web(
-        store=store,
-        dispatch=dispatch,
-        pool=pool,
-        publisher=publisher,
-        switches=switches,
-        agents=agents,
-        token=token,
-        cut=listener.cut,
-    )
-    await listener.start(web.app)
-    stack.callback(switches.release_all)
-    return Parts(store, broker, publisher, pool, dispatch, agents, listener, endpoint_id, token)
-
-
-def _prepare(store: Store) -> str:
-    """Put into a new database what every service has; the id of its endpoint."""
-    pack = FuncXSerializer().pack_buffers
-    store.add_function(
-        "hello_world",
-        pack([f"st\nhello_world:{HELLO_WORLD_SOURCE}"]),
-        function_id=HELLO_WORLD,
-        description="Says hello to the world",
-    )
-    own = [endpoint.id for endpoint in store.endpoints() if endpoint.registration is None]
-    return own[0] if own else store.add_endpoint("local workers")
+    status_key: str = field(repr=False)

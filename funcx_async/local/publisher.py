@@ -12,9 +12,9 @@ from typing import Final, Protocol
 import aio_pika
 
 from funcx_async.local.broker import EmbeddedBroker
+from funcx_async.local.outcomes import Notice
 from funcx_async.local.rabbit import AT_ONCE, OUT_OF_REACH, RabbitConnection
 from funcx_async.local.refusals import Refusal
-from funcx_async.local.switches import Notice
 
 logger = logging.getLogger(__name__)
 
@@ -119,6 +119,7 @@ class EmbeddedPublisher:
         self._users.append(user)
 
         def expire() -> None:
+            """Let the user in no more; connections that it has open live on."""
             self._timers.discard(timer)
             if user in self._users:
                 self._users.remove(user)

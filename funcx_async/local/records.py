@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from funcx_async.local.status.history import Batch
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,13 +56,23 @@ NO_WISHES: Final = Wishes()
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A task on its way to where it runs."""
+    """A task on its way to where it runs.
+
+    Attributes:
+        task_id: the task's id.
+        group_id: the task group that it belongs to.
+        function_id: the function that it runs.
+        classic: whether it came in the classic dialect.
+        options: the user endpoint configuration as JSON.
+        batch: what it came in, for the status page; None: before this service was started.
+    """
 
     task_id: str
     group_id: str
     function_id: str
     classic: bool = False
     options: str = "{}"
+    batch: Batch | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
+from email.utils import formatdate
 from typing import Any, NamedTuple
 
 import msgspec
@@ -28,9 +29,13 @@ class PlainRoute(NamedTuple):
 
 
 class Document(Response):
-    """A JSON answer."""
+    """A JSON answer, which tells the service's time."""
 
     media_type = "application/json"
+
+    def init_headers(self, headers: Mapping[str, str] | None = None) -> None:
+        """Set the headers, and the date, which the server that is left out would set."""
+        super().init_headers({"Date": formatdate(usegmt=True), **(headers or {})})
 
     def render(self, content: Any) -> bytes:
         """The bytes of the body."""

@@ -14,9 +14,10 @@ from typing import Any, Self
 from funcx_async.client import FuncXClient
 from funcx_async.executor import FuncXExecutor
 from funcx_async.local.agents.login import variables_for_agents
+from funcx_async.local.assembly import Plan, assemble
 from funcx_async.local.database import IN_MEMORY
 from funcx_async.local.faults import Faults
-from funcx_async.local.parts import Parts, Plan, assemble
+from funcx_async.local.parts import Parts
 from funcx_async.local.switches import Switches
 
 logger = logging.getLogger(__name__)
@@ -44,10 +45,13 @@ class LocalService:
     Raises:
         ValueError: the number of workers is not positive, or there is no ``amqp_url`` for agents.
 
-    Example::
-
-        async with LocalService() as service, service.executor() as fxe:
-            print(await fxe.submit(pow, 2, 5))
+    Example:
+        >>> import asyncio
+        >>> async def main():
+        ...     async with LocalService(workers=1) as service, service.executor() as executor:
+        ...         print(await executor.submit(pow, 2, 5))
+        >>> asyncio.run(main())
+        32
     """
 
     def __init__(
@@ -86,6 +90,20 @@ class LocalService:
         running, queued = len(self._parts.pool.running), self._parts.pool.queued
         return f"<LocalService {self.url} {self._plan.workers} workers, {running + queued} open>"
 
+    def _repr_html_(self) -> str:
+        from funcx_async.html import Tone, card
+
+        if self._parts is None:
+            return card("LocalService", "not running", Tone.RESTING, {})
+        running, queued = len(self._parts.pool.running), self._parts.pool.queued
+        rows = {
+            "address": self.url,
+            "endpoint": self.endpoint_id,
+            "workers": self._plan.workers,
+            "tasks": f"{running} running, {queued} queued",
+        }
+        return card("LocalService", "running", Tone.GOOD, rows)
+
     def _running(self) -> Parts:
         if self._parts is None:
             msg = "the local service is not running; open it with 'async with' or start() first"
@@ -110,6 +128,17 @@ class LocalService:
             RuntimeError: the service is not running, and its token is in its database.
         """
         return self._plan.token or self._running().token
+
+    @property
+    def status_url(self) -> str:
+        """The page that shows what the service does, to open in a browser on this machine.
+
+        It holds a key, new at each start, with which the page can be read and nothing else be done.
+
+        Raises:
+            RuntimeError: the service is not running.
+        """
+        return f"{self.url}/#{self._running().status_key}"
 
     @property
     def endpoint_id(self) -> str:

@@ -9,12 +9,12 @@ from __future__ import annotations
 import asyncio
 import enum
 from collections import Counter, defaultdict, deque
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field, replace
-from types import TracebackType
-from typing import Any, Final, Self
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Final
 
-from funcx_async.local.outcomes import without_outcome
+from funcx_async.local.holds import Hold, Publish, Stage
+from funcx_async.local.outcomes import Notice, without_outcome
 from funcx_async.local.refusals import Refusal
 from funcx_async.local.tally import Tally
 
@@ -45,19 +45,6 @@ EVENTS: Final = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Notice:
-    """One message on its way to the result queue of a task group."""
-
-    group_id: str
-    body: bytes
-    timestamp: int | None = None
-    headers: dict[str, Any] = field(default_factory=dict)
-
-
-Publish = Callable[[Iterable[Notice]], None]
-
-
 class Reply(enum.Enum):
     """What becomes of an answer that is ready."""
 
@@ -66,48 +53,12 @@ class Reply(enum.Enum):
     TRUNCATED = enum.auto()
 
 
-class Hold:
-    """Something held back until :meth:`release`, or until the ``with`` block ends."""
-
-    def __init__(self, released: Callable[[], None]) -> None:
-        self._released = released
-        self._tally = Tally(["held"])
-        self._over = False
-
-    @property
-    def held(self) -> int:
-        """How many were held back so far."""
-        return self._tally.count("held")
-
-    @property
-    def over(self) -> bool:
-        """Whether nothing is held back any more."""
-        return self._over
-
-    async def seen(self, times: int = 1) -> None:
-        """Return when so many were held back."""
-        await self._tally.reached("held", times)
-
-    def note(self, times: int = 1) -> None:
-        """Count what is held back; the service calls it."""
-        self._tally.add("held", times)
-
-    def release(self) -> None:
-        """Let go of what is held, and hold nothing from now on; a second call does nothing."""
-        if not self._over:
-            self._over = True
-            self._released()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.release()
+_SPOILT: Final = {Reply.LOST: "the answer is lost", Reply.TRUNCATED: "the answer is cut in half"}
+_RESULTS: Final = {
+    "drop": "the result is not published",
+    "duplicate": "the result is published twice",
+    "empty": "the result is published without its value",
+}
 
 
 class Switches:
@@ -164,6 +115,15 @@ class Switches:
         if self._stage is not None:
             self._stage.release()
 
+    def reset(self) -> None:
+        """Let nothing go wrong any more, and count from 0 again."""
+        for pending in (self._refusals, self._replies, self._results):
+            pending.clear()
+        self.release_all()
+        for hold in list(self._offline):
+            hold.release()
+        self.tally.reset()
+
     @property
     def offline(self) -> bool:
         """Whether the endpoint is to seem offline."""
@@ -212,34 +172,33 @@ class Switches:
             return notices
         return self._stage.collect(notices)
 
+    def in_force(self) -> list[tuple[str, int | None]]:
+        """What goes wrong next, in words, and how many more times; None: until it is released."""
+        refused = Counter(
+            f"{route}: refused with {refusal.status}"
+            for route, refusals in self._refusals.items()
+            for refusal in refusals
+        )
+        spoilt = Counter(
+            f"{route}: {_SPOILT[reply]}"
+            for route, replies in self._replies.items()
+            for reply in replies
+        )
+        results = {_RESULTS[how]: times for how, times in self._results.items() if times}
+        held: list[tuple[str, int | None]] = [
+            (f"{route}: answers are held back", None) for route in self._reply_holds
+        ]
+        if self._stage is not None and not self._stage.over:
+            held.append((self._stage.words, None))
+        if self._offline:
+            held.append(("the endpoint is offline", None))
+        return [*refused.items(), *spoilt.items(), *results.items(), *held]
+
     def _taken(self, how: str) -> bool:
         if not self._results[how]:
             return False
         self._results[how] -= 1
         return True
-
-
-class Stage(Hold):
-    """Result messages held back, to go out later or in another order."""
-
-    def __init__(self, publish: Publish, window: int | None) -> None:
-        super().__init__(self._let_go)
-        self._publish = publish
-        self._window = window
-        self._notices: list[Notice] = []
-
-    def collect(self, notices: list[Notice]) -> list[Notice]:
-        """Hold messages back; those that fill a window come back in reverse."""
-        self._notices += notices
-        self.note(len(notices))
-        if self._window is None or len(self._notices) < self._window:
-            return []
-        full, self._notices = self._notices[: self._window], self._notices[self._window :]
-        return full[::-1]
-
-    def _let_go(self) -> None:
-        rest, self._notices = self._notices, []
-        self._publish(rest if self._window is None else rest[::-1])
 
 
 def known(route: str) -> str:

@@ -28,6 +28,10 @@ class Tally:
                 if not future.done():
                     future.set_result(None)
 
+    def reset(self) -> None:
+        """Count from 0 again; who waits for a number waits for it anew."""
+        self._counts = Counter(dict.fromkeys(self._counts, 0))
+
     def count(self, name: str) -> int:
         """How often it happened.
 

@@ -15,22 +15,19 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
-from starlette.types import Scope
 
-from funcx_async.local.agents.agents import Agents
 from funcx_async.local.agents.login import LoginWeb
 from funcx_async.local.agents.registering import AgentWeb
 from funcx_async.local.bodies import Submission, TaskIds, read_body, read_v3_body
 from funcx_async.local.classic import ClassicWeb
-from funcx_async.local.dispatch import Dispatch
 from funcx_async.local.endpoints import EndpointWeb
 from funcx_async.local.functions import FunctionWeb
-from funcx_async.local.publisher import QUEUE_PREFIX, Publisher
+from funcx_async.local.parts import Parts
+from funcx_async.local.publisher import QUEUE_PREFIX
 from funcx_async.local.refusals import Refusal, not_permitted, unknown
 from funcx_async.local.replies import Cut, Document, path_uuid, v3_path_uuid
-from funcx_async.local.store import Store
-from funcx_async.local.switches import Reply, Switches
-from funcx_async.local.workers import Pool
+from funcx_async.local.status.web import StatusWeb
+from funcx_async.local.switches import Reply
 
 logger = logging.getLogger(__name__)
 
@@ -44,49 +41,28 @@ class Web:
     """The routes and what they answer.
 
     Args:
-        store: what the service remembers.
-        dispatch: takes tasks.
-        pool: runs them.
-        publisher: knows where results go.
-        switches: what is to go wrong.
-        agents: the agents that are attached; None if the service takes none.
-        token: the bearer token that clients must send.
-        cut: closes the connection of a request.
+        parts: what answers them.
     """
 
-    def __init__(
-        self,
-        *,
-        store: Store,
-        dispatch: Dispatch,
-        pool: Pool,
-        publisher: Publisher,
-        switches: Switches,
-        agents: Agents | None,
-        token: str,
-        cut: Callable[[Scope], None],
-    ) -> None:
-        self._store = store
-        self._dispatch = dispatch
-        self._pool = pool
-        self._publisher = publisher
-        self._switches = switches
-        self._agents = agents
-        self._authorization = f"Bearer {token}".encode()
-        self._cut = cut
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._authorization = f"Bearer {parts.token}".encode()
+        status = StatusWeb(parts, check_token=self._check_token)
         self.app = Starlette(
-            routes=self._routes(token),
+            routes=[*self._routes(), *status.routes()],
             exception_handlers={HTTPException: _no_such_route, Exception: _broken},
         )
 
-    def _routes(self, token: str) -> list[Route]:
+    def _routes(self) -> list[Route]:
+        parts = self._parts
+        store, agents = parts.store, parts.agents
         get, post, v3 = ["GET"], ["POST"], "/v3/endpoints/{endpoint}"
         further = [
-            *FunctionWeb(self._store).routes(),
-            *EndpointWeb(self._store, self._pool, self._agents, self._switches).routes(),
-            *ClassicWeb(self._store, self._dispatch).routes(),
-            *AgentWeb(self._store, self._agents).routes(),
-            *LoginWeb(token, taken=self._agents is not None).routes(),
+            *FunctionWeb(store).routes(),
+            *EndpointWeb(store, parts.pool, agents, parts.switches).routes(),
+            *ClassicWeb(store, parts.dispatch).routes(),
+            *AgentWeb(store, agents).routes(),
+            *LoginWeb(parts.token, taken=agents is not None).routes(),
         ]
         return [
             self._route("/v2/version", get, "version", self._version, public=True),
@@ -106,8 +82,9 @@ class Web:
         """A route that checks the token, obeys the switches, and answers with documents."""
 
         async def endpoint(request: Request) -> Response:
+            """Answer with the document, or with what the switches make of it."""
             try:
-                self._switches.arriving(name)
+                self._parts.switches.arriving(name)
                 if not public:
                     self._check_token(request)
                 answered = await answer(request)
@@ -115,10 +92,11 @@ class Web:
             except Refusal as refusal:
                 response = _refused(refusal)
             except ClientDisconnect:
-                return Cut(self._cut)  # in the middle of its request: there is nobody to answer
-            reply = await self._switches.leaving(name)
+                # In the middle of its request: there is nobody to answer.
+                return Cut(self._parts.listener.cut)
+            reply = await self._parts.switches.leaving(name)
             if reply is Reply.LOST:
-                return Cut(self._cut)
+                return Cut(self._parts.listener.cut)
             if reply is Reply.TRUNCATED:
                 half = bytes(response.body)[: len(response.body) // 2]
                 return Response(half, response.status_code, media_type="application/json")
@@ -149,17 +127,17 @@ class Web:
         endpoint_id = v3_path_uuid(request, "endpoint")
         submission = await read_v3_body(request, Submission, "BATCH_RUN_TOO_LARGE")
         submission.check()
-        if self._store.endpoint(endpoint_id) is None:
+        if self._parts.store.endpoint(endpoint_id) is None:
             raise unknown("ENDPOINT", endpoint_id)
-        for function_id in self._store.unknown_functions(submission.tasks):
+        for function_id in self._parts.store.unknown_functions(submission.tasks):
             raise unknown("FUNCTION", function_id)
-        if allowed := self._store.whitelist(endpoint_id):
+        if allowed := self._parts.store.whitelist(endpoint_id):
             for function_id in submission.tasks.keys() - allowed:
                 raise not_permitted(function_id, endpoint_id)
         wishes = submission.wishes
-        if self._agents is not None:
-            self._agents.note_runtime(endpoint_id, wishes)
-        group_id, tasks = await self._dispatch.take(
+        if self._parts.agents is not None:
+            self._parts.agents.note_runtime(endpoint_id, wishes)
+        group_id, tasks = await self._parts.dispatch.take(
             submission.tasks,
             endpoint_id=endpoint_id,
             group_id=submission.task_group_id,
@@ -176,17 +154,17 @@ class Web:
 
     async def _task(self, request: Request) -> Any:
         task_id = path_uuid(request, "task")
-        if self._store.task(task_id) is None:
+        if self._parts.store.task(task_id) is None:
             raise unknown("TASK", task_id)
-        return self._dispatch.documents([task_id])[task_id]
+        return self._parts.dispatch.documents([task_id])[task_id]
 
     async def _batch_status(self, request: Request) -> Any:
         wanted = await read_body(request, TaskIds)
-        return {"response": "batch", "results": self._dispatch.documents(wanted.task_ids)}
+        return {"response": "batch", "results": self._parts.dispatch.documents(wanted.task_ids)}
 
     async def _task_group(self, request: Request) -> Any:
         group_id = path_uuid(request, "group")
-        group = self._store.task_group(group_id)
+        group = self._parts.store.task_group(group_id)
         if group is None:
             raise unknown("TASK_GROUP", group_id)
         return {
@@ -194,12 +172,15 @@ class Web:
             "create_websockets_queue": group.queued,
             "tasks": [
                 {"id": task_id, "created_at": datetime.fromtimestamp(created, UTC).isoformat()}
-                for task_id, created in self._store.tasks_of_group(group_id)
+                for task_id, created in self._parts.store.tasks_of_group(group_id)
             ],
         }
 
     async def _connection_url(self, request: Request) -> Any:
-        return {"queue_prefix": QUEUE_PREFIX, "connection_url": self._publisher.connection_url()}
+        return {
+            "queue_prefix": QUEUE_PREFIX,
+            "connection_url": self._parts.publisher.connection_url(),
+        }
 
 
 def _refused(refusal: Refusal) -> Document:

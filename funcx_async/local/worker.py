@@ -104,7 +104,7 @@ class Runner:
         except ResultTooLargeError as error:
             code = "MaxResultSizeExceeded"
             outcome = Failure(f"{code}: {error}", code, f"remote error: {error}")
-        except BaseException as error:
+        except BaseException as error:  # the user's code may raise anything, or exit
             outcome = Failure(users_traceback(error))
         message = result_message(
             task_id, outcome, started=started, ended=time.time_ns(), details=self.details
@@ -133,7 +133,7 @@ class Runner:
                 continue
             try:
                 return writer.serialize(value)
-            except Exception as error:
+            except Exception as error:  # the next may write it
                 failures.append(error)
         if len(failures) == 1:
             raise failures[0]

@@ -1,11 +1,10 @@
 """The pool: worker processes, and which task goes to which of them.
 
-Three rules:
+Two rules, besides the order in which tasks have their turns:
 
 1. A worker that ends takes exactly one task with it, the one at the head of its pipe, which may
    have begun. The others go back to the front of their queues, and a new worker is started.
-2. Task groups take turns, so that a long queue does not starve a short one.
-3. A task waits behind another in a worker's pipe only where functions like both were quick, and is
+2. A task waits behind another in a worker's pipe only where functions like both were quick, and is
    recalled when the one ahead proves slow after all.
 """
 
@@ -15,7 +14,6 @@ import asyncio
 import logging
 import sys
 import time
-from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
@@ -23,6 +21,7 @@ from funcx_async.local import frames
 from funcx_async.local.outcomes import Failure, result_message
 from funcx_async.local.process import WorkerProcess
 from funcx_async.local.records import Job
+from funcx_async.local.turns import Turns
 
 logger = logging.getLogger(__name__)
 
@@ -34,37 +33,6 @@ PATIENCE: Final = 0.05
 """Seconds until tasks behind a slow one are recalled."""
 RESTART_DELAYS: Final = (0.0, 0.1, 0.5, 2.0, 5.0)
 """Seconds before a worker is started again, by how many in a row ended before they were ready."""
-
-
-class Turns:
-    """What waits for a worker: one queue per task group, served in turn."""
-
-    def __init__(self) -> None:
-        self._queues: OrderedDict[str, deque[Job]] = OrderedDict()
-
-    def __len__(self) -> int:
-        return sum(map(len, self._queues.values()))
-
-    def add(self, job: Job) -> None:
-        """Queue a job behind those of its group."""
-        self._queues.setdefault(job.group_id, deque()).append(job)
-
-    def put_back(self, jobs: Iterable[Job]) -> None:
-        """Give jobs that came from here their places at the front of their queues again."""
-        for job in reversed(list(jobs)):
-            self._queues.setdefault(job.group_id, deque()).appendleft(job)
-
-    def peek(self) -> Job | None:
-        """What :meth:`take` would give."""
-        return next(iter(self._queues.values()))[0] if self._queues else None
-
-    def take(self) -> Job:
-        """The next job; its group goes to the end of the line."""
-        group_id, queue = self._queues.popitem(last=False)
-        job = queue.popleft()
-        if queue:
-            self._queues[group_id] = queue
-        return job
 
 
 class Pool:
@@ -108,6 +76,11 @@ class Pool:
         return len(self._turns)
 
     @property
+    def open(self) -> int:
+        """How many tasks wait for a worker, or are with one."""
+        return self.queued + sum(len(worker.jobs) for worker in self._workers)
+
+    @property
     def process_ids(self) -> list[int]:
         """The worker processes that are alive."""
         return [worker.pid for worker in self._workers]
@@ -139,7 +112,7 @@ class Pool:
                     "why. Can that interpreter import funcx_async from any directory?"
                 )
                 raise RuntimeError(msg)
-        except BaseException:
+        except BaseException:  # cancelled as well: no process is left
             await self.aclose()
             raise
 
@@ -223,6 +196,7 @@ class Pool:
         delay = RESTART_DELAYS[min(self._early_ends, len(RESTART_DELAYS) - 1)]
 
         def start() -> None:
+            """Start the worker in a task that :meth:`aclose` can wait for."""
             self._timers.discard(timer)
             task = asyncio.create_task(self._restart(), name="funcx:worker-start")
             self._starts.add(task)

@@ -31,19 +31,6 @@ def executor(service: LocalService) -> Iterator[FuncXExecutor]:
 
 
 @pytest.fixture
-def environment(service: LocalService, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
-    """What the local service tells other programs to export; exported here as well."""
-    variables = {
-        "FUNCX_ASYNC_SERVICE_URL": service.url,
-        "FUNCX_ASYNC_TOKEN": service.token,
-        "FUNCX_ASYNC_ENDPOINT_ID": service.endpoint_id,
-    }
-    for name, value in variables.items():
-        monkeypatch.setenv(name, value)
-    return variables
-
-
-@pytest.fixture
 def run(environment: dict[str, str]) -> Program:
     """Run a program with the service of the test in its environment."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 import funcx_async.blocking
 import funcx_async.local
 from funcx_async.blocking import LocalService
+from funcx_async.blocking.faults import Faults, Hold
 from tests.executor.tasks import add
 
 TIMEOUT = 20
@@ -42,6 +44,34 @@ def test_its_arguments_are_those_of_the_async_service():
     assert inspect.signature(LocalService) == theirs
     with pytest.raises(ValueError, match="worker"):
         LocalService(workers=0)
+
+
+def test_its_faults_are_those_of_the_async_service():
+    for own, theirs in ((Faults, funcx_async.local.Faults), (Hold, funcx_async.local.Hold)):
+        members = {name for name in dir(theirs) if not name.startswith("_")} - {"note"}
+        assert {name for name in dir(own) if not name.startswith("_")} == members
+        for name in members - {"held", "over"}:
+            assert inspect.signature(getattr(own, name)) == inspect.signature(getattr(theirs, name))
+
+
+async def test_what_its_faults_wait_for_can_be_awaited_on_any_loop_and_asked_for_on_none():
+    service = LocalService(workers=1)
+    await asyncio.to_thread(service.start)
+    try:
+        executor = service.executor()
+        with service.faults.hold_replies("submit") as hold:
+            future = executor.submit(add, 1)
+            await asyncio.wait_for(hold.seen(), TIMEOUT)
+            assert (hold.held, hold.over, future.done()) == (1, False, False)
+        assert hold.over
+        assert await asyncio.wait_for(future, TIMEOUT) == 2
+        seen = service.faults.seen("executed")
+        assert await asyncio.to_thread(seen.result, TIMEOUT) is None
+        with pytest.raises(ValueError, match="not counted"):
+            await service.faults.seen("nonsense")
+        await asyncio.to_thread(executor.shutdown)
+    finally:
+        await asyncio.to_thread(service.close)
 
 
 def test_a_name_that_is_not_public_is_an_attribute_error():

@@ -302,3 +302,26 @@ async def test_tasks_do_not_wait_for_ever_for_a_consumer(
     monkeypatch.setattr("funcx_async.local.dispatch.CATCH_UP", 0.01)
     await submitted(rest, 100)
     await rest.executed(100)
+
+
+async def test_after_a_reset_nothing_is_wrong_and_nothing_was_counted(rest: Rest):
+    faults = rest.service.faults
+    function_id = await rest.register(abs)
+    held = faults.hold_replies("endpoints")
+    waiting = asyncio.create_task(rest.http.get("/v2/endpoints"))
+    await asyncio.wait_for(held.seen(), LIMIT)
+    faults.refuse("submit", times=5)
+    faults.truncate_replies("submit")
+    faults.drop_results(5)
+    faults.refuse_logins(5)
+    offline, stalled = faults.endpoint_offline(), faults.stall()
+    faults.reset()
+    assert held.over
+    assert offline.over
+    stalled.release()
+    assert (await asyncio.wait_for(waiting, LIMIT)).status_code == 200
+    assert faults.count("endpoints") == faults.count("register") == 0
+    group_id, (task_id,) = await rest.submit(function_id, payload(-1), create_queue=True)
+    async with messages_of(rest, group_id) as messages:
+        assert task_id_of(await next_of(messages)) == task_id
+    assert faults.count("submit") == faults.count("accepted") == 1

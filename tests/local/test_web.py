@@ -301,7 +301,7 @@ async def test_what_is_too_large_is_refused_with_its_limit(rest: Rest):
 
 async def test_an_unknown_route_and_a_wrong_method_have_documents(rest: Rest):
     refused(await rest.http.get("/v2/nothing"), 404, "ROUTE_NOT_FOUND")
-    refused(await rest.http.get("/"), 404, "ROUTE_NOT_FOUND")
+    refused(await rest.http.get("/nothing"), 404, "ROUTE_NOT_FOUND")
     wrong = await rest.http.delete("/v2/endpoints")
     refused(wrong, 405, "METHOD_NOT_ALLOWED")
     assert "GET" in wrong.headers["allow"]
@@ -312,4 +312,5 @@ async def test_the_service_is_reached_as_a_proxy_too(rest: Rest):
     async with httpx.AsyncClient(proxy=rest.service.url, headers=headers) as http:
         answer = await http.get("http://localhost:5000/v2/endpoints")
         assert answer.json()[0]["uuid"] == rest.service.endpoint_id
-        refused(await http.get("http://localhost:5000"), 404, "ROUTE_NOT_FOUND")
+        refused(await http.get("http://localhost:5000/nothing"), 404, "ROUTE_NOT_FOUND")
+        assert "<title>" in (await http.get("http://localhost:5000")).text

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -16,6 +15,7 @@ from funcx_async.local.agents.link import Link
 from funcx_async.local.agents.messages import (
     STANDARD_PERIOD,
     Report,
+    TaskTooLarge,
     read_report,
     start_command,
     task_message,
@@ -33,8 +33,6 @@ COMMANDS_LIVE: Final = 150.0
 HEARTBEATS_LIVE: Final = 60.0
 HEARTBEATS_MISSED: Final = 3
 """With so many missed, an agent is offline."""
-MESSAGE_LIMIT: Final = 16 * 1024 * 1024
-"""Bytes of a task message at most: what a RabbitMQ takes unless it is told otherwise."""
 
 Settle = Callable[[Job, bytes, bool], None]
 Note = Callable[[str], None]
@@ -258,24 +256,11 @@ class Agent:
         parcel = self._ledger.parcel(job.task_id)
         if parcel is None:
             return None
-        body = task_message(job.task_id, parcel.buffer)
-        if len(body) > MESSAGE_LIMIT:
-            text = (
-                f"TaskTooLarge: task {job.task_id} has {len(body)} bytes with its function, and "
-                f"an agent can be sent {MESSAGE_LIMIT}; send large data by another way\n"
-            )
-            self._fail_one(user_endpoint_id, job, text)
+        try:
+            return task_message(job.task_id, parcel)
+        except TaskTooLarge as error:
+            self._fail_one(user_endpoint_id, job, f"TaskTooLarge: {error}\n")
             return None
-        headers: dict[str, Any] = {
-            "task_uuid": job.task_id,
-            "function_uuid": parcel.function_id,
-            "result_serializers": json.loads(parcel.serializers),
-        }
-        if parcel.resources:
-            headers["resource_specification"] = parcel.resources
-        return aio_pika.Message(
-            body, headers=headers, delivery_mode=aio_pika.DeliveryMode.PERSISTENT
-        )
 
     def _command(self, user_endpoint_id: str) -> None:
         entry = self._ledger.user_endpoint(

@@ -72,6 +72,7 @@ class Link(RabbitConnection):
         self._receivers.pop(queue, None)
 
         async def delete(channel: AbstractChannel) -> None:
+            """Stop consuming before: else the broker would cancel the consumer with the queue."""
             if (tag := self._consuming.pop(queue, None)) is not None:
                 consumed = await channel.get_queue(queue, ensure=False)
                 await consumed.cancel(tag)
@@ -94,13 +95,14 @@ class Link(RabbitConnection):
         """
 
         async def publish(channel: AbstractChannel) -> None:
+            """Publish the message, on a queue made again if somebody deleted it."""
             message = compose()
             if message is None:
                 return
             try:
                 await channel.default_exchange.publish(message, queue, mandatory=True)
             except aio_pika.exceptions.DeliveryError:
-                await self._declare(channel, queue=queue)  # somebody deleted it
+                await self._declare(channel, queue=queue)
                 await channel.default_exchange.publish(message, queue, mandatory=True)
             if done is not None:
                 done()
@@ -157,6 +159,7 @@ class Link(RabbitConnection):
         await self._declare(channel, queue=queue)
 
         async def received(message: AbstractIncomingMessage) -> None:
+            """Hand a message over, and acknowledge it if it was taken."""
             try:
                 receive(message.body)
             except Exception:

@@ -11,13 +11,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
+import aio_pika
 import msgspec
+
+from funcx_async.local.agents.ledger import Parcel
 
 IDENTITY: Final = "6c1b6f86-3f1d-5a53-8f6b-0d6b5a1f3c77"
 """Who owns a local service and its agents: an agent obeys nobody else."""
 USERNAME: Final = "local@localhost"
 STANDARD_PERIOD: Final = 30.0
 """Seconds between two heartbeats, unless an agent is configured otherwise."""
+MESSAGE_LIMIT: Final = 16 * 1024 * 1024
+"""Bytes of a task message at most: what a RabbitMQ takes unless it is told otherwise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,11 +89,39 @@ def read_report(body: bytes) -> Report:
     )
 
 
-def task_message(task_id: str, buffer: str) -> bytes:
-    """The message that carries one task."""
-    fields = {"task_id": task_id, "container_id": None, "container": None, "task_buffer": buffer}
-    document = {"message_type": "task", "data": fields}
-    return b"\x01" + json.dumps(document, separators=(",", ":")).encode("ascii")
+class TaskTooLarge(ValueError):
+    """A task is larger, with its function, than what an agent can be sent."""
+
+
+def task_message(task_id: str, parcel: Parcel) -> aio_pika.Message:
+    """The message that carries one task.
+
+    Raises:
+        TaskTooLarge: no RabbitMQ would take it.
+    """
+    document = {
+        "message_type": "task",
+        "data": {
+            "task_id": task_id,
+            "container_id": None,
+            "container": None,
+            "task_buffer": parcel.buffer,
+        },
+    }
+    body = b"\x01" + json.dumps(document, separators=(",", ":")).encode("ascii")
+    if len(body) > MESSAGE_LIMIT:
+        raise TaskTooLarge(
+            f"task {task_id} has {len(body)} bytes with its function, and an agent can be sent "
+            f"{MESSAGE_LIMIT}; send large data by another way"
+        )
+    headers: dict[str, Any] = {
+        "task_uuid": task_id,
+        "function_uuid": parcel.function_id,
+        "result_serializers": json.loads(parcel.serializers),
+    }
+    if parcel.resources:
+        headers["resource_specification"] = parcel.resources
+    return aio_pika.Message(body, headers=headers, delivery_mode=aio_pika.DeliveryMode.PERSISTENT)
 
 
 def start_command(

@@ -10,7 +10,6 @@ import asyncio
 import logging
 import socket
 import struct
-from dataclasses import dataclass
 from typing import cast
 
 from pamqp import base, commands
@@ -30,38 +29,14 @@ from funcx_async.local.broker.framing import (
     encode_method,
 )
 from funcx_async.local.broker.heartbeat import Heartbeat
-from funcx_async.local.broker.login import FRAME_MAX_BEFORE_LOGIN, Login, Offer, Users
+from funcx_async.local.broker.login import FRAME_MAX_BEFORE_LOGIN, Login
 from funcx_async.local.broker.outbox import Outbox
-from funcx_async.local.broker.topology import Topology
-from funcx_async.local.broker.volume import Volume, Watch
+from funcx_async.local.broker.premises import Premises
 
 logger = logging.getLogger("funcx_async.local.broker")
 
 CLOSE_BY_RESET = struct.pack("ii", 1, 0)  # the value of SO_LINGER: linger, for no time
 CONTENT = frozenset({HEADER, BODY})
-
-
-@dataclass(frozen=True, slots=True)
-class Premises:
-    """What all connections of a broker share.
-
-    Attributes:
-        handshake_timeout: seconds that a client has to log in.
-        close_timeout: seconds that a client has to agree to being closed.
-        max_body: the largest message body taken, in bytes.
-        connections: those that are open; each adds and removes itself.
-    """
-
-    loop: asyncio.AbstractEventLoop
-    users: Users
-    offer: Offer
-    topology: Topology
-    volume: Volume
-    watch: Watch
-    handshake_timeout: float
-    close_timeout: float
-    max_body: int
-    connections: set[Connection]
 
 
 class Connection(asyncio.Protocol):
@@ -74,7 +49,7 @@ class Connection(asyncio.Protocol):
     _transport: asyncio.Transport
     _outbox: Outbox
 
-    def __init__(self, premises: Premises, *, stalled: bool = False) -> None:
+    def __init__(self, premises: Premises[Connection], *, stalled: bool = False) -> None:
         self.channels: Channels | None = None
         self._premises = premises
         self._login = Login(premises.users, premises.offer)

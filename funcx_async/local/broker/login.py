@@ -47,6 +47,11 @@ class Users:
         """Refuse the next logins, right or wrong."""
         self._refusals = times
 
+    @property
+    def to_refuse(self) -> int:
+        """How many logins will be refused."""
+        return self._refusals
+
     def admits(self, user: str, password: str) -> bool:
         """Whether this login is good."""
         if self._refusals > 0:

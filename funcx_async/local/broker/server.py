@@ -1,20 +1,19 @@
-"""The embedded broker's public face."""
+"""What listens for clients: its life, its users, and what can go wrong with its connections."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from types import TracebackType
-from typing import Any, NamedTuple, Self
+from typing import Self
 from urllib.parse import quote
 
-from funcx_async.local.broker.connection import Connection, Premises
-from funcx_async.local.broker.errors import HardError, SoftError
+from funcx_async.local.broker.connection import Connection
+from funcx_async.local.broker.errors import HardError
 from funcx_async.local.broker.login import Offer, Users
-from funcx_async.local.broker.messages import Message, encode_address, encode_properties
-from funcx_async.local.broker.queues import Queue
+from funcx_async.local.broker.premises import Premises
 from funcx_async.local.broker.topology import Topology
 from funcx_async.local.broker.volume import Volume, Watch
 
@@ -23,42 +22,10 @@ CHANNEL_MAX = 2047
 MAX_BODY = 128 * 1024 * 1024
 
 
-class QueueCounts(NamedTuple):
-    """What a queue has: messages that wait, messages that are out with clients, and consumers."""
+class Server:
+    """What clients connect to; the arguments are those of :class:`EmbeddedBroker`, which it is for.
 
-    ready: int
-    unacknowledged: int
-    consumers: int
-
-
-class EmbeddedBroker:
-    """An AMQP 0-9-1 broker inside this process, for development, tests and air-gapped use.
-
-    It behaves like RabbitMQ as far as it goes: default, direct, fanout and topic exchanges, queues
-    with expiry, message TTL and a length limit, prefetch, acknowledgements, redelivery in order,
-    publisher confirms, heartbeats. It keeps nothing on disk, and all queues go when it closes.
-
-    All methods are called on the event loop's thread, between :meth:`start` and :meth:`aclose`.
-
-    Args:
-        host: where to listen. Keep to the loopback: the wire is not encrypted.
-        port: where to listen; 0 is any free port.
-        heartbeat: what clients are offered, in whole seconds; 0 is none.
-        max_queued_bytes: how much all queues together hold, unacknowledged messages included,
-            before connections that publish are no longer read, as RabbitMQ does it when memory
-            is low. :meth:`publish` still takes everything; its callers await :meth:`room`.
-        handshake_timeout: seconds that a client has to log in.
-        close_timeout: seconds that clients have to agree when the broker closes them.
-
-    Example:
-        >>> async def main() -> None:
-        ...     async with EmbeddedBroker() as broker:
-        ...         broker.add_user("alice", "secret")
-        ...         broker.declare_queue("results")
-        ...         broker.publish("results", b"42")
-        ...         print(broker.queue_length("results"))
-        >>> asyncio.run(main())
-        1
+    All methods are called on the event loop's thread.
     """
 
     def __init__(
@@ -80,17 +47,8 @@ class EmbeddedBroker:
         self._users = Users()
         self._watch = Watch()
         self._server: asyncio.Server | None = None
-        self._open: Premises | None = None
+        self._open: Premises[Connection] | None = None
         self._stalled = False
-
-    def __repr__(self) -> str:
-        if self._open is None:
-            return "<EmbeddedBroker closed>"
-        queues = len(self._open.topology.queues)
-        return (
-            f"<EmbeddedBroker {self._host}:{self._port}, "
-            f"{self.connections} connections, {queues} queues, {self.queued_bytes} bytes>"
-        )
 
     # life
 
@@ -159,6 +117,14 @@ class EmbeddedBroker:
     ) -> None:
         await self.aclose()
 
+    async def until(self, condition: Callable[[], bool]) -> None:
+        """Wait until ``condition()`` is true. It is asked whenever something changes here.
+
+        Example:
+            ``await broker.until(lambda: broker.queue_counts("results").consumers == 1)``
+        """
+        await self._watch.until(condition)
+
     # where, and who
 
     @property
@@ -180,102 +146,10 @@ class EmbeddedBroker:
         login = f"{quote(user, safe='')}:{quote(password, safe='')}"
         return f"amqp://{login}@{host}:{self._port}/%2F"
 
-    # queues
-
-    def declare_queue(self, name: str, *, expires: float | None = None) -> None:
-        """Make a durable queue; nothing happens if there is one like it.
-
-        Args:
-            name: up to 255 bytes of UTF-8, not beginning with ``amq.``.
-            expires: seconds without consumers and declarations after which it goes away.
-
-        Raises:
-            ValueError: the name or the expiry cannot be, or the queue is there and differs.
-        """
-        if not 0 < len(name.encode()) <= 255:
-            raise ValueError(f"a queue's name has 1 to 255 bytes, not {len(name.encode())}")
-        arguments = {} if expires is None else {"x-expires": round(expires * 1000)}
-        try:
-            self._premises.topology.declare_queue(name, durable=True, arguments=arguments)
-        except SoftError as error:
-            raise ValueError(error.text) from None
-
-    def delete_queue(self, name: str) -> int:
-        """Delete a queue, if it is there, and cancel its consumers; how many messages waited."""
-        return self._premises.topology.delete_queue(name)
-
-    def has_queue(self, name: str) -> bool:
-        """Whether there is such a queue."""
-        return name in self._premises.topology.queues
-
-    def queue_length(self, name: str) -> int:
-        """How many messages wait in a queue, those that are out with clients not counted.
-
-        Raises:
-            LookupError: there is no such queue.
-        """
-        return len(self._queue(name).ready)
-
-    def queue_counts(self, name: str) -> QueueCounts:
-        """Messages waiting, messages out, and consumers of a queue.
-
-        Raises:
-            LookupError: there is no such queue.
-        """
-        queue = self._queue(name)
-        return QueueCounts(len(queue.ready), queue.unacked, len(queue.consumers))
-
-    def publish(
-        self,
-        queue: str,
-        body: bytes,
-        *,
-        timestamp: int | None = None,
-        headers: Mapping[str, Any] | None = None,
-    ) -> bool:
-        """Put a message into a queue, at once and without a socket.
-
-        Args:
-            queue: the queue's name.
-            body: the message.
-            timestamp: the property of this name, in Unix seconds.
-            headers: the property of this name.
-
-        Returns:
-            False if there is no such queue; the message is dropped then, as a broker does.
-
-        Raises:
-            TypeError: AMQP has no type for a value in ``headers``.
-        """
-        found = self._premises.topology.queues.get(queue)
-        if found is None:
-            return False
-        properties = encode_properties(timestamp, headers)
-        found.push(Message(encode_address("", queue), properties, body, None))
-        return True
-
-    async def room(self) -> None:
-        """Wait until the queues hold less than their limit; returns at once if they do."""
-        volume = self._premises.volume
-        await self.until(lambda: not volume.over)
-
-    async def until(self, condition: Callable[[], bool]) -> None:
-        """Wait until ``condition()`` is true. It is asked whenever something changes here.
-
-        Example:
-            ``await broker.until(lambda: broker.queue_counts("results").consumers == 1)``
-        """
-        await self._watch.until(condition)
-
     @property
     def connections(self) -> int:
         """How many connections are open, those that have not logged in yet included."""
         return len(self._open.connections) if self._open is not None else 0
-
-    @property
-    def queued_bytes(self) -> int:
-        """About how much memory the queues take, unacknowledged messages included."""
-        return self._open.volume.used if self._open is not None else 0
 
     @property
     def unsent_bytes(self) -> int:
@@ -300,34 +174,19 @@ class EmbeddedBroker:
                 connection.close(HardError(320, "broker forced connection closure"))
         return len(connections)
 
-    def close_channels(self, queue: str | None = None, *, code: int = 406) -> int:
-        """Close all channels, or those that consume from ``queue``; how many."""
-        closed = 0
-        for connection in list(self._premises.connections):
-            if connection.channels is None:
-                continue
-            for channel in list(connection.channels.open.values()):
-                consumed = {consumer.queue.name for consumer in channel.consumers.values()}
-                if queue is None or queue in consumed:
-                    connection.channels.close(channel, SoftError(code, "closed on purpose"))
-                    closed += 1
-        return closed
-
-    def cancel_consumers(self, queue: str) -> int:
-        """Cancel a queue's consumers as if it were deleted, but keep it; how many.
-
-        Raises:
-            LookupError: there is no such queue.
-        """
-        consumers = list(self._queue(queue).consumers)
-        for consumer in consumers:
-            self._queue(queue).remove_consumer(consumer)
-            consumer.cancelled()
-        return len(consumers)
-
     def refuse_logins(self, times: int) -> None:
         """Refuse the next ``times`` logins, whatever their passwords."""
         self._users.refuse(times)
+
+    @property
+    def logins_to_refuse(self) -> int:
+        """How many logins will be refused, whatever their passwords."""
+        return self._users.to_refuse
+
+    @property
+    def stalled(self) -> bool:
+        """Whether nothing is read and written, by :meth:`stall`."""
+        return self._stalled
 
     def stall(self) -> None:
         """Read and write nothing on any connection, old or new, as if the network had gone."""
@@ -340,16 +199,10 @@ class EmbeddedBroker:
     # the rest
 
     @property
-    def _premises(self) -> Premises:
+    def _premises(self) -> Premises[Connection]:
         if self._open is None:
             raise RuntimeError("the broker is not running; await start() first")
         return self._open
-
-    def _queue(self, name: str) -> Queue:
-        queue = self._premises.topology.queues.get(name)
-        if queue is None:
-            raise LookupError(f"there is no queue {name!r}; declare_queue() makes one")
-        return queue
 
     def _set_stalled(self, stalled: bool) -> None:
         self._stalled = stalled

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pamqp import body, commands, frame, header
 
-from funcx_async.local.broker import exchanges, framing, server
+from funcx_async.local.broker import embedded, exchanges, framing
 from funcx_async.local.broker.errors import HardError
 from funcx_async.local.broker.framing import Frame, FrameReader
 from funcx_async.local.broker.messages import Message, encode_address, encode_properties
@@ -121,7 +121,7 @@ def test_what_is_encoded_here_is_what_pamqp_decodes(size: int) -> None:
     assert sum(len(each) for each in bodies) == size
 
 
-@pytest.mark.parametrize("module", [exchanges, framing, server])
+@pytest.mark.parametrize("module", [exchanges, framing, embedded])
 def test_examples_in_docstrings_are_true(module: ModuleType) -> None:
     result = doctest.testmod(module)
     assert result.attempted

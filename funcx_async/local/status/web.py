@@ -1,0 +1,165 @@
+"""The routes of the status page: the page, and what it shows."""
+
+from __future__ import annotations
+
+import re
+import secrets
+import time
+from base64 import b64encode
+from collections.abc import Callable
+from functools import cache
+from hashlib import sha256
+from importlib.metadata import version
+from importlib.resources import files
+from typing import Any
+from urllib.parse import urlsplit
+
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+from starlette.routing import Route
+
+from funcx_async.local.parts import Parts
+from funcx_async.local.refusals import Refusal
+from funcx_async.local.replies import Document
+from funcx_async.local.status.history import SHORTEST, SPAN, STEPS, Batch
+
+
+class StatusWeb:
+    """The routes and what they answer.
+
+    Args:
+        parts: what is shown.
+        check_token: raises a refusal unless a request has the service's token.
+    """
+
+    def __init__(self, parts: Parts, *, check_token: Callable[[Request], None]) -> None:
+        self._parts = parts
+        self._authorization = f"Bearer {parts.status_key}".encode()
+        self._check_token = check_token
+
+    def routes(self) -> list[Route]:
+        """Both; no fault of requests concerns them."""
+        return [
+            Route("/", self._page, methods=["GET"]),
+            Route("/status.json", self._status, methods=["GET"]),
+        ]
+
+    async def _page(self, request: Request) -> Response:
+        text, policy = _page()
+        headers = {
+            "Content-Security-Policy": policy,
+            "Cache-Control": "no-store",
+            "Referrer-Policy": "no-referrer",
+            "X-Content-Type-Options": "nosniff",
+        }
+        return HTMLResponse(text, headers=headers)
+
+    async def _status(self, request: Request) -> Response:
+        given = request.headers.get("authorization", "").encode("utf-8", "replace")
+        try:
+            if not secrets.compare_digest(given, self._authorization):
+                self._check_token(request)
+        except Refusal as refusal:
+            return Document(refusal.document(), refusal.status, headers=refusal.headers)
+        return Document(self.status(), headers={"Cache-Control": "no-store"})
+
+    def status(self) -> dict[str, Any]:
+        """All that the page shows."""
+        history, running = self._parts.dispatch.history, len(self._parts.pool.running)
+        return {
+            "version": version("funcx-async"),
+            "since": history.since,
+            "now": time.time(),
+            "broker": self._broker_in_words(),
+            "tasks": {
+                "waiting": max(history.open - running, 0),
+                "running": running,
+                "done": history.done,
+                "failed": history.failed,
+            },
+            "span": SPAN,
+            "latency": {"first": SHORTEST, "factor": 2**0.5, "steps": STEPS},
+            "seconds": history.seconds(),
+            "batch_count": history.batch_count,
+            "batches": [self._batch(batch) for batch in history.batches()],
+            "endpoints": [self._endpoint(*entry) for entry in self._endpoints()],
+            "faults": self._faults(),
+        }
+
+    def _batch(self, batch: Batch) -> dict[str, Any]:
+        functions = map(self._parts.store.function, batch.function_ids)
+        return {
+            "at": batch.taken_at,
+            "group": batch.group_id,
+            "endpoint": batch.endpoint_id,
+            "functions": [function.name for function in functions if function is not None],
+            "size": batch.size,
+            "done": batch.done,
+            "failed": batch.failed,
+        }
+
+    def _endpoints(self) -> list[tuple[str, str, bool]]:
+        """Id, name, and whether its tasks run here."""
+        return [
+            (endpoint.id, endpoint.name, endpoint.registration is None)
+            for endpoint in self._parts.store.endpoints()
+        ]
+
+    def _endpoint(self, endpoint_id: str, name: str, is_own: bool) -> dict[str, Any]:
+        if is_own:
+            online = not self._parts.switches.offline
+            workers, busy = len(self._parts.pool.process_ids), len(self._parts.pool.running)
+            is_open = self._parts.pool.open
+        else:
+            agent = None if self._parts.agents is None else self._parts.agents.get(endpoint_id)
+            online = agent is not None and agent.online
+            told = {} if agent is None else agent.workers
+            workers = told.get("total_workers", 0)
+            busy = workers - told.get("idle_workers", 0)
+            is_open = 0 if agent is None else agent.open
+        return {
+            "id": endpoint_id,
+            "name": name,
+            "online": online,
+            "workers": workers,
+            "busy": busy,
+            "open": is_open,
+        }
+
+    def _faults(self) -> list[dict[str, Any]]:
+        broker = self._parts.broker
+        faults = self._parts.switches.in_force()
+        if broker is not None and broker.stalled:
+            faults.append(("the broker is stalled", None))
+        if broker is not None and broker.logins_to_refuse:
+            faults.append(("the broker refuses a login", broker.logins_to_refuse))
+        return [{"what": what, "times": times} for what, times in faults]
+
+    def _broker_in_words(self) -> str:
+        if self._parts.broker is not None:
+            return "embedded broker"
+        parts = urlsplit(self._parts.publisher.connection_url())
+        return f"RabbitMQ at {parts.hostname}:{parts.port or 5672}"
+
+
+@cache
+def _page() -> tuple[str, str]:
+    """The page, and what its content may do: its own script and style, and asking its own host."""
+    text = files("funcx_async.local.status").joinpath("page.html").read_text(encoding="utf-8")
+    (script,) = re.findall(r"<script>(.*?)</script>", text, re.DOTALL)
+    (style,) = re.findall(r"<style>(.*?)</style>", text, re.DOTALL)
+    policy = {
+        "default-src": "'none'",
+        "script-src": _hash(script),
+        "style-src": _hash(style),
+        "connect-src": "'self'",
+        "img-src": "data:",
+        "base-uri": "'none'",
+        "form-action": "'none'",
+        "frame-ancestors": "'none'",
+    }
+    return text, "; ".join(f"{name} {value}" for name, value in policy.items())
+
+
+def _hash(text: str) -> str:
+    return f"'sha256-{b64encode(sha256(text.encode()).digest()).decode()}'"
