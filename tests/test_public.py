@@ -82,7 +82,7 @@ LEVELS = [
     "observed",
     "binding journaled registering",
     "executor",
-    "contract local",
+    "contract doctor local",
     "blocking cli __init__",
     "__main__",
 ]

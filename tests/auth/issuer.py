@@ -97,7 +97,7 @@ class Issuer:
         """Everything that must appear nowhere."""
         return [SECRET, CODE, *self.issued]
 
-    def new_token(self, scope: str, kind: str = "access") -> str:
+    def new_token(self, kind: str = "access") -> str:
         token = f"{kind}-token-number-{len(self.issued)}-of-{time.monotonic_ns()}"
         self.issued.append(token)
         (self.live if kind == "access" else self.refresh).add(token)
@@ -105,14 +105,14 @@ class Issuer:
 
     def _grant(self, scope: str, *, refresh: bool) -> dict[str, Any]:
         document = {
-            "access_token": self.new_token(scope),
+            "access_token": self.new_token(),
             "expires_in": self.lifetime,
             "scope": scope,
             "resource_server": resource_server_of(scope),
             "token_type": "Bearer",
         }
         if refresh:
-            document["refresh_token"] = self.new_token(scope, "refresh")
+            document["refresh_token"] = self.new_token("refresh")
         return document
 
     async def _token(self, request: Request) -> Response:

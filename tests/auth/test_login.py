@@ -32,8 +32,8 @@ def stored(issuer: Issuer, *, expires_in: float = 3600, refresh: bool = True) ->
         resource_server=RESOURCE_SERVER,
         identity_id=IDENTITY,
         scope=SCOPE,
-        access_token=issuer.new_token(SCOPE),
-        refresh_token=issuer.new_token(SCOPE, "refresh") if refresh else None,
+        access_token=issuer.new_token(),
+        refresh_token=issuer.new_token("refresh") if refresh else None,
         expires_at_seconds=int(time.time() + expires_in),
         token_type="Bearer",
     )

@@ -66,8 +66,8 @@ def login_of(issuer: Issuer, resource_server: str, scope: str, expires_in: float
         "resource_server": resource_server,
         "identity_id": IDENTITY,
         "scope": scope,
-        "access_token": issuer.new_token(scope),
-        "refresh_token": issuer.new_token(scope, "refresh"),
+        "access_token": issuer.new_token(),
+        "refresh_token": issuer.new_token("refresh"),
         "expires_at_seconds": int(time.time() + expires_in),
         "token_type": "Bearer",
     }

@@ -1,0 +1,85 @@
+"""``local``: a service of one's own."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from funcx_async.local import LocalService
+
+
+def local(
+    port: Annotated[int, typer.Option(help="Port of the service; 0 is any.")] = 0,
+    workers: Annotated[
+        int | None, typer.Option(help="Worker processes; by default one for each CPU.")
+    ] = None,
+    amqp_url: Annotated[
+        str | None,
+        typer.Option(metavar="URL", help="A RabbitMQ for results; by default an embedded broker."),
+    ] = None,
+    agents: Annotated[
+        bool, typer.Option("--agents", help="Let official endpoint agents attach (--amqp-url).")
+    ] = False,
+    database: Annotated[
+        str,
+        typer.Option(metavar="FILE", help="File that outlives the service, its token included."),
+    ] = ":memory:",
+) -> None:
+    """Serve a funcX web service on this machine until Ctrl-C, for other processes.
+
+    It prints what to export for them.
+    """
+    raise typer.Exit(asyncio.run(_serve(port, workers, amqp_url, agents, database)))
+
+
+async def _serve(
+    port: int, workers: int | None, amqp_url: str | None, agents: bool, database: str
+) -> int:
+    """Run a local service until a signal says to stop."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for name in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(name, stop.set)
+    try:
+        from funcx_async.local import LocalService
+
+        service = LocalService(
+            port=port, workers=workers, amqp_url=amqp_url, agents=agents, database=database
+        )
+        await service.start()
+    except (ImportError, OSError, RuntimeError, ValueError) as error:
+        typer.echo(f"The local service does not start: {error}", err=True)
+        return 1
+    try:
+        for_agents = service.agent_environment if agents else {}
+        typer.echo(_greeting(service, for_agents))
+        await stop.wait()
+    finally:
+        await service.aclose()
+    return 0
+
+
+def _greeting(service: LocalService, for_agents: dict[str, str]) -> str:
+    lines_for_agents = [f"export {name}={value}" for name, value in for_agents.items()]
+    if lines_for_agents:
+        lines_for_agents = ["In the shell of an endpoint agent:", "", *lines_for_agents, ""]
+    return "\n".join(
+        [
+            f"funcX service   {service.url}",
+            f"endpoint        {service.endpoint_id}",
+            f"status page     {service.status_url}",
+            "",
+            "In the shell of a client:",
+            "",
+            f"export FUNCX_ASYNC_SERVICE_URL={service.url}",
+            f"export FUNCX_ASYNC_TOKEN={service.token}",
+            f"export FUNCX_ASYNC_ENDPOINT_ID={service.endpoint_id}",
+            "",
+            *lines_for_agents,
+            "Ctrl-C ends the service.",
+        ]
+    )

@@ -1,0 +1,44 @@
+"""Options that several commands have, and the client that they make."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from funcx_async.client import FuncXClient
+from funcx_async.environments import ENDPOINT_VARIABLE, SERVICE_URL_VARIABLE
+
+Service = Annotated[
+    str | None,
+    typer.Option(
+        "--service",
+        metavar="URL",
+        envvar=SERVICE_URL_VARIABLE,
+        help="Root of the service, if it is not the hosted one.",
+    ),
+]
+"""Which service is meant."""
+
+Endpoint = Annotated[
+    str | None,
+    typer.Option(
+        "--endpoint",
+        metavar="ID",
+        envvar=ENDPOINT_VARIABLE,
+        help="The endpoint.",
+    ),
+]
+"""Which endpoint is meant."""
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
+"""Whether programs are to read what is printed."""
+
+
+def client_of(service: str | None) -> FuncXClient:
+    """Make a client of the service, as whoever the environment or the login says.
+
+    Raises:
+        ValueError: for what is not the root of a web service.
+    """
+    return FuncXClient(service)
