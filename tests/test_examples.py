@@ -1,11 +1,10 @@
-"""Every example runs as it is printed, and so does every code block of the README."""
+"""Every example runs as it is printed, those of the docstrings included."""
 
 from __future__ import annotations
 
 import doctest
 import importlib
 import pkgutil
-import re
 import subprocess
 import sys
 from pathlib import Path
@@ -40,16 +39,6 @@ def run(program: Path, cwd: Path) -> str:
 @pytest.mark.parametrize("example", [pytest.param(path, id=path.stem) for path in EXAMPLES])
 def test_an_example_runs(example: Path, tmp_path: Path):
     assert run(example, tmp_path)
-
-
-@pytest.mark.parametrize("page", ["README.md", "docs/journal.md"])
-def test_the_programs_of_a_page_run(page: str, tmp_path: Path):
-    programs = re.findall(r"```python\n(.*?)```", (ROOT / page).read_text(), re.DOTALL)
-    assert programs
-    for number, text in enumerate(programs):
-        program = tmp_path / f"program{number}.py"
-        program.write_text(text)
-        run(program, tmp_path)
 
 
 @pytest.mark.parametrize("name", MODULES)

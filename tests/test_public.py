@@ -83,7 +83,7 @@ LEVELS = [
     "binding journaled registering",
     "executor",
     "contract doctor local",
-    "blocking cli __init__",
+    "blocking cli fastapi __init__",
     "__main__",
 ]
 LEVEL_OF = {module: level for level, modules in enumerate(LEVELS) for module in modules.split()}
@@ -177,6 +177,13 @@ def test_importing_starts_nothing_and_needs_no_extra():
             "the local service needs uvicorn, which is not installed; "
             "run: pip install 'funcx-async[local]'",
             id="local",
+        ),
+        pytest.param(
+            "fastapi.task_router",
+            "fastapi",
+            "funcx_async.fastapi needs fastapi, which is not installed; "
+            "run: pip install 'funcx-async[fastapi]'",
+            id="fastapi",
         ),
     ],
 )

@@ -1,0 +1,114 @@
+// The page: orders a sweep, follows it by server-sent events, draws what arrives.
+
+import { Plot } from "./plot.js";
+
+const byId = (id) => document.getElementById(id);
+const plot = new Plot(byId("plot"));
+let sweep = null; // the one that is shown
+let columns = new Map(); // what came of its tasks, by column
+let arrivals = []; // when the last ones came, in milliseconds
+
+function showProgress() {
+  const done = columns.size;
+  const failed = [...columns.values()].filter((each) => each.error).length;
+  const busy = sweep !== null && done < sweep.columns;
+  byId("bar").max = sweep?.columns ?? 1;
+  byId("bar").value = done;
+  byId("done").textContent = done;
+  byId("total").textContent = sweep?.columns ?? 0;
+  byId("failed").textContent = failed;
+  byId("failed").toggleAttribute("data-some", failed > 0);
+  byId("start").disabled = busy;
+  byId("start").textContent = busy ? "The sweep goes on" : "Start the sweep";
+  byId("hint").hidden = sweep !== null;
+  document.title = busy ? `${done} of ${sweep.columns} · Parameter sweep` : "Parameter sweep";
+}
+
+function showTime() {
+  const busy = sweep !== null && columns.size < sweep.columns;
+  const now = Date.now();
+  arrivals = arrivals.filter((time) => time > now - 5000);
+  const rate = arrivals.length / 5;
+  byId("rate").textContent = busy && rate > 0 ? rate.toFixed(1) : "–";
+  byId("clock-name").textContent = busy ? "Left, about" : "Elapsed";
+  const left = busy && rate > 0 ? (sweep.columns - columns.size) / rate : null;
+  const elapsed = sweep?.ended ? sweep.ended - sweep.ordered : null;
+  byId("clock").textContent = inWords(busy ? left : elapsed);
+}
+
+function inWords(seconds) {
+  if (seconds === null) return "–";
+  const whole = Math.max(1, Math.round(seconds));
+  return whole < 90 ? `${whole} s` : `${Math.floor(whole / 60)} min ${whole % 60} s`;
+}
+
+function light(id, words, state) {
+  byId(id).textContent = words;
+  byId(id).dataset.state = state;
+}
+
+// Following: the browser connects again by itself, and tells the service what it has seen.
+
+const source = new EventSource("events");
+source.onopen = () => light("stream", "live", "good");
+source.onerror = () => light("stream", "connecting again", "bad");
+
+source.addEventListener("sweep", (event) => {
+  sweep = JSON.parse(event.data);
+  columns = new Map();
+  arrivals = [];
+  byId("message").textContent = "";
+  plot.begin(sweep);
+  showProgress();
+});
+
+source.addEventListener("column", (event) => {
+  const outcome = JSON.parse(event.data);
+  columns.set(outcome.column, outcome);
+  arrivals.push(Math.min(Date.now(), 1000 * outcome.at));
+  if (columns.size === sweep.columns) sweep.ended = outcome.at;
+  plot.add(outcome);
+  showProgress();
+});
+
+source.addEventListener("trouble", (event) => {
+  byId("message").textContent = JSON.parse(event.data).detail;
+});
+
+// Ordering.
+
+byId("order").addEventListener("submit", async (event) => {
+  event.preventDefault();
+  const fields = Object.fromEntries(new FormData(event.target));
+  const order = Object.fromEntries(Object.entries(fields).map(([name, text]) => [name, Number(text)]));
+  try {
+    const answer = await fetch("sweeps", {
+      method: "POST",
+      headers: { "Content-Type": "application/json" },
+      body: JSON.stringify(order),
+    });
+    const document = await answer.json();
+    byId("message").textContent = answer.ok ? "" : String(document.detail?.[0]?.msg ?? document.detail);
+  } catch {
+    byId("message").textContent = "The gateway does not answer. Is it running?";
+  }
+});
+
+// How the service is.
+
+async function showHealth() {
+  try {
+    const told = await (await fetch("readyz")).json();
+    light("service", `funcX service ${told.service}`, told.service === "reachable" ? "good" : "bad");
+    light("endpoint", `endpoint ${told.endpoint}`, told.endpoint === "online" ? "good" : "bad");
+    const state = { connected: "good", idle: "away", polling: "away" }[told.results] ?? "bad";
+    light("results", `results ${told.results}`, state);
+  } catch {
+    for (const id of ["service", "endpoint", "results"]) light(id, `${id} unknown`, "away");
+  }
+}
+
+showHealth();
+showProgress();
+setInterval(showHealth, 5000);
+setInterval(showTime, 500);

@@ -1,0 +1,85 @@
+"""What the gateway remembers: the sweeps that were ordered, and what came of their tasks."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS sweep (
+    id INTEGER PRIMARY KEY, first REAL, last REAL, columns INTEGER, pause REAL, ordered REAL
+);
+CREATE TABLE IF NOT EXISTS outcome (
+    number INTEGER PRIMARY KEY, sweep INTEGER, "column" INTEGER, document TEXT,
+    UNIQUE (sweep, "column")
+);
+"""
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """One sweep: an attractor for each of ``columns`` values of r from ``first`` to ``last``."""
+
+    id: int
+    first: float
+    last: float
+    columns: int
+    pause: float
+    ordered: float
+
+    def at(self, column: int) -> float:
+        """The value of r in a column."""
+        return self.first + (self.last - self.first) * column / max(1, self.columns - 1)
+
+
+class Store:
+    """A database in one file; each call is a transaction of microseconds, so the loop may wait.
+
+    Args:
+        path: the file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._database = sqlite3.connect(path, isolation_level=None)
+        # Without a flush at every commit a power failure may take the last outcomes along. They
+        # would be missing then, and be computed anew.
+        self._database.execute("PRAGMA journal_mode=WAL")
+        self._database.execute("PRAGMA synchronous=NORMAL")
+        self._database.executescript(_SCHEMA)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._database.close()
+
+    def add(self, first: float, last: float, columns: int, pause: float) -> Sweep:
+        """Remember that a sweep was ordered."""
+        row = (first, last, columns, pause, time.time())
+        number = self._database.execute(
+            "INSERT INTO sweep (first, last, columns, pause, ordered) VALUES (?, ?, ?, ?, ?)", row
+        ).lastrowid
+        return Sweep(number or 0, *row)
+
+    def latest(self) -> Sweep | None:
+        """Give the sweep that was ordered last."""
+        row = self._database.execute("SELECT * FROM sweep ORDER BY id DESC LIMIT 1").fetchone()
+        return row and Sweep(*row)
+
+    def outcomes(self, sweep: Sweep) -> list[dict[str, Any]]:
+        """Give what came of the tasks of a sweep, in the order of its coming."""
+        rows = self._database.execute(
+            "SELECT document FROM outcome WHERE sweep = ? ORDER BY number", (sweep.id,)
+        )
+        return [json.loads(document) for (document,) in rows]
+
+    def keep(self, sweep_id: int, outcome: dict[str, Any]) -> bool:
+        """Remember what came of a task; False if that is known already."""
+        row = (sweep_id, outcome["column"], json.dumps(outcome))
+        return bool(
+            self._database.execute(
+                'INSERT OR IGNORE INTO outcome (sweep, "column", document) VALUES (?, ?, ?)', row
+            ).rowcount
+        )

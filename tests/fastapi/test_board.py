@@ -1,0 +1,164 @@
+"""What is kept of tasks that ended, and asked for where nothing is kept."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from funcx_async import FuncXExecutor
+from funcx_async.fastapi import TaskBoard
+from funcx_async.fastapi import board as board_module
+from funcx_async.local import LocalService
+
+TIMEOUT = 10
+
+
+def repeat(letter: str, times: int) -> str:
+    return letter * times
+
+
+def a_set_of_locks() -> Any:
+    return {1, 2}, {(1, 2): 3}, complex(1, 2)
+
+
+@pytest.fixture
+async def executor(service: LocalService) -> AsyncIterator[FuncXExecutor]:
+    async with service.executor() as made:
+        yield made
+
+
+async def finished(board: TaskBoard, *futures: Any) -> list[str]:
+    task_ids = [await board.accepted(future) for future in futures]
+    async for _ in board.watch(task_ids):
+        pass
+    return task_ids
+
+
+async def test_answers_that_nobody_asks_for_make_room(
+    service: LocalService, executor: FuncXExecutor
+):
+    board = TaskBoard(executor, keep_bytes=5_000)
+    futures = [executor.submit(repeat, letter, 1_000) for letter in "abcdefgh"]
+    task_ids = await finished(board, *futures)
+    assert repr(board) == "<TaskBoard 0 open, 4 kept>"
+    asked = service.faults.count("tasks")
+    for letter, task_id in zip("abcdefgh", task_ids, strict=True):
+        document = json.loads((await board.look(task_id)).document)
+        assert document == {"task_id": task_id, "status": "success", "result": letter * 1_000}
+    assert service.faults.count("tasks") > asked  # what had made room
+    assert repr(board) == "<TaskBoard 0 open, 4 kept>"
+
+
+async def test_an_answer_that_is_larger_than_the_limit_is_asked_for_each_time(
+    executor: FuncXExecutor,
+):
+    board = TaskBoard(executor, keep_bytes=100)
+    (task_id,) = await finished(board, executor.submit(repeat, "x", 1_000))
+    assert repr(board) == "<TaskBoard 0 open, 0 kept>"
+    for _ in range(2):
+        assert json.loads((await board.look(task_id)).document)["result"] == "x" * 1_000
+
+
+async def test_it_makes_no_other_answer_go(service: LocalService, executor: FuncXExecutor):
+    board = TaskBoard(executor, keep_bytes=5_000)
+    (small,) = await finished(board, executor.submit(repeat, "x", 10))
+    await finished(board, executor.submit(repeat, "x", 10_000))
+    assert repr(board) == "<TaskBoard 0 open, 1 kept>"
+    asked = service.faults.count("tasks")
+    assert json.loads((await board.look(small)).document)["result"] == "x" * 10
+    assert service.faults.count("tasks") == asked
+
+
+async def test_a_value_that_json_cannot_hold_is_a_success_with_a_remedy(executor: FuncXExecutor):
+    board = TaskBoard(executor)
+    (task_id,) = await finished(board, executor.submit(a_set_of_locks))
+    document = json.loads((await board.look(task_id)).document)
+    assert document["status"] == "success"
+    assert document["error"]["error"] == "NotRepresentable"
+    assert "plain values" in document["error"]["detail"]
+
+
+async def test_tasks_of_another_board_are_followed_by_asking(
+    service: LocalService, executor: FuncXExecutor
+):
+    ours, theirs = TaskBoard(executor), TaskBoard(executor)
+    with service.faults.endpoint_offline():
+        task_ids = [await theirs.accepted(executor.submit(repeat, "x", n)) for n in range(1, 4)]
+        watching = [asyncio.create_task(last_words(ours, task_ids)) for _ in range(5)]
+        await service.faults.seen("batch_status")
+    for told in await asyncio.gather(*watching):
+        assert told == {task_id: "x" * n for n, task_id in enumerate(task_ids, 1)}
+
+
+async def test_who_watches_hears_of_what_another_one_asked_for(
+    service: LocalService, executor: FuncXExecutor
+):
+    ours, theirs = TaskBoard(executor), TaskBoard(executor)
+    with service.faults.endpoint_offline():
+        future = executor.submit(repeat, "x", 1)
+        task_id = await theirs.accepted(future)
+        watching = ours.watch([task_id])
+        assert (await anext(watching)).status == "pending"
+    await future
+    assert (await ours.look(task_id)).done
+    assert [view.status async for view in watching] == ["success"]
+
+
+def fail_at_first(marker: str) -> str:
+    from pathlib import Path
+
+    try:
+        Path(marker).touch(exist_ok=False)
+    except FileExistsError:
+        return "at last"
+    raise OSError("not yet")
+
+
+async def test_a_task_that_is_tried_again_keeps_the_id_that_clients_know(
+    executor: FuncXExecutor, tmp_path: Path
+):
+    board = TaskBoard(executor)
+    stubborn = executor.options(retries=1, retry_on=lambda error: True)
+    future = stubborn.submit(fail_at_first, str(tmp_path / "marker"))
+    (task_id,) = await finished(board, future)
+    assert future.task_id != task_id
+    document = json.loads((await board.look(task_id)).document)
+    assert document == {"task_id": task_id, "status": "success", "result": "at last"}
+    assert repr(board) == "<TaskBoard 0 open, 1 kept>"
+
+
+async def test_who_stops_watching_is_forgotten_and_the_others_hear_on(
+    service: LocalService, executor: FuncXExecutor
+):
+    board = TaskBoard(executor)
+    with service.faults.endpoint_offline():
+        task_id = await board.accepted(executor.submit(repeat, "x", 1))
+        leaver, stayer = board.watch([task_id]), board.watch([task_id])
+        assert [(await anext(each)).status for each in (leaver, stayer)] == ["pending"] * 2
+        await leaver.aclose()
+    assert [view.status async for view in stayer] == ["success"]
+
+
+async def test_who_watches_a_task_whose_future_is_given_up_hears_its_end_from_the_service(
+    service: LocalService, executor: FuncXExecutor, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(board_module, "ASK_EVERY", 0.1)
+    board = TaskBoard(executor)
+    with service.faults.endpoint_offline():
+        task_id = await board.accepted(executor.submit(repeat, "x", 1))
+        watching = board.watch([task_id])
+        assert (await anext(watching)).status == "pending"
+        hearing = asyncio.create_task(anext(watching))
+        await executor.reload_tasks()
+    assert (await asyncio.wait_for(hearing, TIMEOUT)).status == "success"
+    assert [view async for view in watching] == []
+
+
+async def last_words(board: TaskBoard, task_ids: list[str]) -> dict[str, str]:
+    views = [view async for view in board.watch(task_ids) if view.done]
+    return {view.task_id: json.loads(view.document)["result"] for view in views}
