@@ -83,7 +83,7 @@ LEVELS = [
     "binding journaled registering",
     "executor",
     "contract doctor local",
-    "blocking cli fastapi __init__",
+    "blocking cli fastapi repl __init__",
     "__main__",
 ]
 LEVEL_OF = {module: level for level, modules in enumerate(LEVELS) for module in modules.split()}
