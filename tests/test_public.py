@@ -82,7 +82,7 @@ LEVELS = [
     "observed",
     "binding journaled registering",
     "executor",
-    "contract doctor local",
+    "contract doctor local telemetry",
     "blocking cli fastapi repl __init__",
     "__main__",
 ]
@@ -184,6 +184,13 @@ def test_importing_starts_nothing_and_needs_no_extra():
             "funcx_async.fastapi needs fastapi, which is not installed; "
             "run: pip install 'funcx-async[fastapi]'",
             id="fastapi",
+        ),
+        pytest.param(
+            "telemetry.Telemetry",
+            "opentelemetry",
+            "telemetry needs opentelemetry-api, which is not installed; "
+            "run: pip install 'funcx-async[otel]'",
+            id="otel",
         ),
     ],
 )
