@@ -84,7 +84,8 @@ LEVELS = [
     "executor",
     "contract doctor local telemetry",
     "blocking cli fastapi repl __init__",
-    "__main__",
+    "fixtures __main__",
+    "pytest_plugin",
 ]
 LEVEL_OF = {module: level for level, modules in enumerate(LEVELS) for module in modules.split()}
 
