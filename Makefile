@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 ORACLES := .oracles
 
-.PHONY: quickstart test coverage check proofs oracles bench clean
+.PHONY: quickstart test coverage check docs transcripts proofs oracles bench clean
 
 quickstart: $(VENV)/.quickstart
 	$(BIN)/python examples/collatz.py
@@ -27,6 +27,15 @@ check: $(VENV)/.dev
 	$(BIN)/mypy
 	$(BIN)/pyright --warnings --pythonpath $(BIN)/python
 
+# The documentation site, in build/docs; a warning is an error. It needs no network.
+docs: $(VENV)/.dev
+	rm -rf build/docs docs/reference/names
+	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going --nitpicky docs build/docs
+
+# Goes the way of each kind of user in a new environment, and writes docs/transcripts anew.
+transcripts: $(VENV)/.dev
+	$(BIN)/python -m docs.transcripts
+
 # The slower proofs: official packages as oracles, large runs, CPython's own tests. Official agents
 # have the machine to themselves: they start in their own time, and fork from many threads.
 AGENTS := tests/oracles/test_agents.py
@@ -34,11 +43,15 @@ proofs: $(VENV)/.dev oracles
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m "proof or oracle" --timeout=300 --ignore=$(AGENTS)
 	$(BIN)/python -m pytest --timeout=300 $(AGENTS)
 
-# How fast it is, beside the official clients; half an hour. It rewrites docs/performance.md.
+# How fast it is, beside the official clients; a quarter of an hour. It rewrites docs/performance.md.
 bench: $(VENV)/.dev $(ORACLES)/sdk/.ready $(ORACLES)/funcx/.ready
 	$(BIN)/python -m benchmarks
 
-oracles: $(ORACLES)/sdk/.ready $(ORACLES)/funcx/.ready $(ORACLES)/endpoint/.ready $(ORACLES)/notebook/.ready
+# The package on each newer Python that is here, where pyenv keeps it or on the PATH.
+python3 = $(firstword $(wildcard $(or $(PYENV_ROOT),$(HOME)/.pyenv)/versions/3.$(1).*/bin/python) $(shell command -v python3.$(1)))
+NEWER := $(foreach minor,12 13,$(if $(call python3,$(minor)),$(ORACLES)/py3$(minor)/.ready))
+
+oracles: $(ORACLES)/sdk/.ready $(ORACLES)/funcx/.ready $(ORACLES)/endpoint/.ready $(ORACLES)/notebook/.ready $(NEWER)
 
 $(ORACLES)/sdk/.ready:
 	$(PYTHON) -m venv $(ORACLES)/sdk
@@ -57,7 +70,12 @@ $(ORACLES)/endpoint/.ready:
 
 $(ORACLES)/notebook/.ready:
 	$(PYTHON) -m venv $(ORACLES)/notebook
-	$(ORACLES)/notebook/bin/python -m pip install --quiet ipykernel jupyter-client 'dill>=0.3.9,<0.5'
+	$(ORACLES)/notebook/bin/python -m pip install --quiet --editable '.[local,progress]' ipywidgets jupyterlab
+	touch $@
+
+$(ORACLES)/py3%/.ready: pyproject.toml
+	$(call python3,$*) -m venv $(ORACLES)/py3$*
+	$(ORACLES)/py3$*/bin/python -m pip install --quiet --editable '.[cli,local,progress]' hypothesis playwright pytest pytest-timeout
 	touch $@
 
 $(VENV)/bin/python:
@@ -65,7 +83,7 @@ $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.quickstart: $(VENV)/bin/python pyproject.toml
-	$(BIN)/python -m pip install --quiet --editable '.[local,progress]'
+	$(BIN)/python -m pip install --quiet --editable '.[cli,local,progress]'
 	touch $@
 
 $(VENV)/.dev: $(VENV)/bin/python pyproject.toml
@@ -73,4 +91,4 @@ $(VENV)/.dev: $(VENV)/bin/python pyproject.toml
 	touch $@ $(VENV)/.quickstart
 
 clean:
-	rm -rf $(VENV) $(ORACLES) .coverage .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(ORACLES) build docs/reference/names .coverage .mypy_cache .ruff_cache .hypothesis
