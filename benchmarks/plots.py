@@ -52,7 +52,7 @@ def _throughput(results: Results) -> Figure:
     _ticks(over_batches, batches.each("batch_size"))
     for axes in (over_tasks, over_batches):
         axes.set(ylabel="tasks/s", ylim=(0, None))
-    over_tasks.legend()
+    over_tasks.legend(loc="center", bbox_to_anchor=(0.5, 0.35))
     return figure
 
 
