@@ -53,9 +53,10 @@ NEWER := $(foreach minor,12 13,$(if $(call python3,$(minor)),$(ORACLES)/py3$(min
 
 oracles: $(ORACLES)/sdk/.ready $(ORACLES)/funcx/.ready $(ORACLES)/endpoint/.ready $(ORACLES)/notebook/.ready $(NEWER)
 
+# The official client tells the service which globus-sdk it has, and ours says the same of itself.
 $(ORACLES)/sdk/.ready:
 	$(PYTHON) -m venv $(ORACLES)/sdk
-	$(ORACLES)/sdk/bin/python -m pip install --quiet globus-compute-sdk==4.19.0
+	$(ORACLES)/sdk/bin/python -m pip install --quiet globus-compute-sdk==4.19.0 globus-sdk==4.9.1
 	touch $@
 
 $(ORACLES)/funcx/.ready:
