@@ -8,7 +8,7 @@ from collections.abc import Callable, Generator
 from contextlib import suppress
 from typing import Any, Protocol, TypeAlias, TypeVar
 
-from funcx_async.light import LightFuture, Listeners, lock
+from funcx_async.light import UNFINISHED, LightFuture, Listeners, lock
 
 T = TypeVar("T")
 
@@ -63,7 +63,7 @@ class AwaitableFuture(LightFuture[T]):
     def watch(self, watcher: Awaiter) -> None:
         """Have ``watcher`` told on its loop once the future is done, or now if it is."""
         with lock:
-            finished = self.done()
+            finished = self._state not in UNFINISHED
             if not finished:
                 if self._listener is None:
                     self._listener = watcher
@@ -95,8 +95,9 @@ class AwaitableFuture(LightFuture[T]):
     def _note_done(self, here: asyncio.AbstractEventLoop | None) -> None:
         """Do what comes before all others are told; ``here`` is the loop of this thread."""
 
-    def _tell(self, listener: Any) -> None:
-        here = running_loop()
+    def _tell(self, listener: Any, here: asyncio.AbstractEventLoop | None = None) -> None:
+        if here is None:
+            here = running_loop()
         self._note_done(here)
         if isinstance(listener, Listeners):
             for watcher in listener.watchers:
@@ -143,7 +144,8 @@ class OnLoop:
 
 
 running_loop: Callable[[], asyncio.AbstractEventLoop | None] = _get_running_loop
-"""Gives the loop that runs in this thread, if one does; it is asked at each turn of a task."""
+"""Gives the loop that runs in this thread, if one does. On Python 3.11 that is a system call, so
+whoever settles many futures asks once."""
 
 
 def waking(waiter: asyncio.Future[None]) -> Callable[[object], None]:

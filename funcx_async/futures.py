@@ -13,10 +13,9 @@ a callback while a loop runs is called back on that loop.
 from __future__ import annotations
 
 import asyncio
-import concurrent.futures
 from collections.abc import Callable
 from concurrent.futures._base import CANCELLED, CANCELLED_AND_NOTIFIED, PENDING, RUNNING
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol, TypeVar
 
 from funcx_async.awaiting import AwaitableFuture, outcome_of, running_loop, tell_of
 from funcx_async.errors import DeserializationError, FuncXError
@@ -87,7 +86,7 @@ class FuncXFuture(AwaitableFuture[T]):
     key: str | None = None  # few have one: it is in the instance's dict
 
     def __init__(self, task_id: str | None = None) -> None:
-        super().__init__()
+        AwaitableFuture.__init__(self)  # one is made for each task, and `super()` takes its time
         self.task_id = task_id
         self.accepted_at: float | None = None
         self._origin: Origin | None = None
@@ -192,11 +191,16 @@ class FuncXFuture(AwaitableFuture[T]):
         if task_id is not None and isinstance(listener, (Taking, Listeners)):
             self._tell_of_receipt(listener)
 
-    def succeed(self, payload: str) -> bool:
-        """Settle with the value that ``payload`` holds; False if it is settled already."""
-        read = self.reader()
+    def succeed(self, payload: str, here: asyncio.AbstractEventLoop | None = None) -> bool:
+        """Settle with the value that ``payload`` holds; False if it is settled already.
+
+        Args:
+            payload: the serialized value.
+            here: the loop that runs in this thread, if the caller knows it.
+        """
+        origin = self._origin or self._without_origin()
         try:
-            value = read(payload)
+            value = origin.read(payload)
         except KeyboardInterrupt:
             raise
         except FuncXError as error:
@@ -210,29 +214,19 @@ class FuncXFuture(AwaitableFuture[T]):
             )
             failure.__cause__ = error
             return self.fail(failure)
-        return self.fulfil(value)
+        return self._finish(value, None, here)
 
     def reader(self) -> Callable[[str], Any]:
         """Give what makes the value out of its serialized form, in whatever thread."""
-        if self._origin is None:
-            raise RuntimeError("No executor made this future, so nobody can read the payload.")
-        return self._origin.read
+        return (self._origin or self._without_origin()).read
 
     def fulfil(self, value: T) -> bool:
         """Settle with a value; False if it is settled already."""
-        try:
-            self.set_result(value)
-        except concurrent.futures.InvalidStateError:
-            return False
-        return True
+        return self._finish(value, None)
 
     def fail(self, error: BaseException) -> bool:
         """Settle with an exception; False if it is settled already."""
-        try:
-            self.set_exception(error)
-        except concurrent.futures.InvalidStateError:
-            return False
-        return True
+        return self._finish(None, error)
 
     def cancel(self) -> bool:
         """Cancel the task if it is not sent yet; the service cannot recall one that is.
@@ -274,6 +268,9 @@ class FuncXFuture(AwaitableFuture[T]):
         if self._origin is not None:
             # Nobody else will, and concurrent.futures.wait would sleep on.
             self.set_running_or_notify_cancel()
+
+    def _without_origin(self) -> NoReturn:
+        raise RuntimeError("No executor made this future, so nobody can read the payload.")
 
     def _refuse_to_deadlock(self, timeout: float | None) -> None:
         self._before_waiting()

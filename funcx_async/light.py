@@ -21,7 +21,7 @@ from typing import Any, TypeVar
 
 T = TypeVar("T")
 
-_UNFINISHED = (PENDING, RUNNING)
+UNFINISHED = (PENDING, RUNNING)
 _CANCELLED = (CANCELLED, CANCELLED_AND_NOTIFIED)
 
 _log = logging.getLogger("concurrent.futures")
@@ -106,7 +106,7 @@ class LightFuture(concurrent.futures.Future[T]):
 
     def done(self) -> bool:
         """Whether it is settled or cancelled."""
-        return self._state not in _UNFINISHED
+        return self._state not in UNFINISHED
 
     def running(self) -> bool:
         """Whether it is under way."""
@@ -119,7 +119,9 @@ class LightFuture(concurrent.futures.Future[T]):
     @property
     def failed(self) -> bool:
         """Whether it holds an exception, or is cancelled."""
-        return self._exception is not None or self._state in _CANCELLED
+        if self._state == FINISHED:
+            return self._exception is not None
+        return self._state in _CANCELLED
 
     def outcome(self) -> T:
         """Give what it holds; never waits.
@@ -166,45 +168,47 @@ class LightFuture(concurrent.futures.Future[T]):
 
     def set_result(self, result: T) -> None:
         """Settle with a value; ``InvalidStateError`` if it is settled already."""
-        with lock:
-            if self._state not in _UNFINISHED:
-                raise self._is_done()
-            self._result = result
-            self._state = FINISHED
-            listener = self._listener
-            if isinstance(listener, Listeners):
-                for observer in listener.observers:
-                    observer.add_result(self)
-                listener = listener.taken()
-            else:
-                self._listener = None
-        self._tell(listener)
+        if not self._finish(result, None):
+            raise concurrent.futures.InvalidStateError(f"{self._state}: {self!r}")
 
     def set_exception(self, exception: BaseException | None) -> None:
         """Settle with an exception; ``InvalidStateError`` if it is settled already."""
+        if not self._finish(None, exception):
+            raise concurrent.futures.InvalidStateError(f"{self._state}: {self!r}")
+
+    def _finish(self, result: T | None, exception: BaseException | None, here: Any = None) -> bool:
+        """Settle, and tell who listens; False if it is settled already.
+
+        Args:
+            result: the value, or None.
+            exception: what it failed with, or None.
+            here: what a subclass's ``_tell`` is to know of this thread, if the caller does.
+        """
         with lock:
-            if self._state not in _UNFINISHED:
-                raise self._is_done()
+            if self._state not in UNFINISHED:
+                return False
+            self._result = result
             self._exception = exception
             self._state = FINISHED
             listener = self._listener
             if isinstance(listener, Listeners):
                 for observer in listener.observers:
-                    observer.add_exception(self)
+                    if exception is None:
+                        observer.add_result(self)
+                    else:
+                        observer.add_exception(self)
                 listener = listener.taken()
             else:
                 self._listener = None
-        self._tell(listener)
-
-    def _is_done(self) -> Exception:
-        return concurrent.futures.InvalidStateError(f"{self._state}: {self!r}")
+        self._tell(listener, here)
+        return True
 
     # Callbacks ----------------------------------------------------------------------------------
 
     def add_done_callback(self, fn: Callable[[Any], object]) -> None:
         """Call ``fn(future)`` once it is done, or now if it is."""
         with lock:
-            if self._state in _UNFINISHED:
+            if self._state in UNFINISHED:
                 self._listeners().callbacks.append(fn)
                 return
         self._call(fn)
@@ -228,7 +232,7 @@ class LightFuture(concurrent.futures.Future[T]):
                 self._listener = None
         self._tell(listener)
 
-    def _tell(self, listener: Any) -> None:
+    def _tell(self, listener: Any, here: Any = None) -> None:
         """Tell who listened, each once."""
         if isinstance(listener, Listeners):
             for callback in listener.callbacks:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -10,14 +11,14 @@ from msgspec.structs import replace
 
 from funcx_async.errors import FuncXError
 from funcx_async.futures import FuncXFuture
-from funcx_async.messages import MalformedMessage, decode_outcome
+from funcx_async.messages import MalformedMessage, decode_outcome, spelled_alike
 from funcx_async.models import Delivery, Result
 from funcx_async.outcomes import failure_of, unreadable, value_of
 from funcx_async.serialize.large import LARGE
 
 
 def decoded(delivery: Delivery) -> Result | MalformedMessage:
-    """Give the result that was delivered, or why it is none."""
+    """Give the result that was delivered, its task id as it is spelled there, or why it is none."""
     try:
         result = decode_outcome(delivery.body)
     except MalformedMessage as error:
@@ -29,10 +30,28 @@ def decoded(delivery: Delivery) -> Result | MalformedMessage:
     return result
 
 
-def settle(future: FuncXFuture[Any], result: Result) -> bool:
-    """Give ``future`` its only outcome; False if it has one already."""
+def spelled(outcome: Result | MalformedMessage) -> Result | MalformedMessage:
+    """Give a result with its task id in the one spelling, or why it is none."""
+    if isinstance(outcome, MalformedMessage):
+        return outcome
+    try:
+        return spelled_alike(outcome)
+    except MalformedMessage as error:
+        return error
+
+
+def settle(
+    future: FuncXFuture[Any], result: Result, here: asyncio.AbstractEventLoop | None = None
+) -> bool:
+    """Give ``future`` its only outcome; False if it has one already.
+
+    Args:
+        future: what awaits the result.
+        result: what came.
+        here: the loop that runs in this thread, if the caller knows it.
+    """
     failure = None if result.error_code is None else failure_of(result)
-    return future.succeed(result.data or "") if failure is None else future.fail(failure)
+    return future.succeed(result.data or "", here) if failure is None else future.fail(failure)
 
 
 def takes_long(result: Result) -> bool:

@@ -7,6 +7,7 @@ not wait for the disk: what is not acknowledged comes again.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Collection, Iterable, Sequence
 from functools import partial
@@ -24,7 +25,7 @@ from funcx_async.results.aside import Aside
 from funcx_async.results.consumer import Consumer, Tag
 from funcx_async.results.lookup import Lookup
 from funcx_async.results.members import Members
-from funcx_async.results.outcome import decoded, settle, takes_long
+from funcx_async.results.outcome import decoded, settle, spelled, takes_long
 from funcx_async.results.readings import Readings
 from funcx_async.results.reconciler import Reconciler
 from funcx_async.serialize.large import LARGE
@@ -173,6 +174,7 @@ class Settling:
         done: list[int] = []
         others: list[tuple[Result | MalformedMessage, Tag]] = []
         fetches, journaled = self._reconciler.fetches, self._members.journaled
+        here = asyncio.get_running_loop()
         for delivery in deliveries:
             if len(delivery.body) >= LARGE:
                 self._take_apart(delivery, (ledger, delivery.tag))
@@ -181,7 +183,7 @@ class Settling:
             if isinstance(outcome, Result) and not journaled:
                 future = self._matcher.settle(outcome)
                 if future is not None:
-                    settle(future, outcome)
+                    settle(future, outcome, here)
                     done.append(delivery.tag)
                     if fetches:
                         self._settled(outcome.task_id)
@@ -196,7 +198,8 @@ class Settling:
 
     def _take_decoded(self, outcomes: Iterable[tuple[Result | MalformedMessage, Tag]]) -> None:
         events: list[Event[AnyFuture]] = []
-        for outcome, tag in outcomes:
+        for delivered, tag in outcomes:
+            outcome = spelled(delivered)
             if isinstance(outcome, Result):
                 events += self._received(outcome, tag)
             else:

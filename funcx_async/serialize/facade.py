@@ -188,20 +188,24 @@ class FuncXSerializer:
             DeserializationError: its strategy is unknown or not allowed, or it cannot be read;
                 ``payload`` has the text.
         """
+        strategy = self._readable.get(payload[:IDENTIFIER_LENGTH])
+        if strategy is None:
+            raise self._not_read(payload)
+        return strategy.deserialize(payload)
+
+    def _not_read(self, payload: str) -> DeserializationError:
         identifier = payload[:IDENTIFIER_LENGTH]
         strategy = STRATEGIES.get(identifier)
         if strategy is None:
-            raise DeserializationError(
+            return DeserializationError(
                 f"no strategy is known that begins with {identifier!r}", payload=payload
             )
-        if identifier not in self._readable:
-            allowed = ", ".join(sorted(type(known).__name__ for known in self._readable.values()))
-            raise DeserializationError(
-                f"the payload is written by {type(strategy).__name__}, which this serializer is "
-                f"not allowed to read (allowed: {allowed})",
-                payload=payload,
-            )
-        return strategy.deserialize(payload)
+        allowed = ", ".join(sorted(type(known).__name__ for known in self._readable.values()))
+        return DeserializationError(
+            f"the payload is written by {type(strategy).__name__}, which this serializer is not "
+            f"allowed to read (allowed: {allowed})",
+            payload=payload,
+        )
 
     @staticmethod
     def pack_buffers(buffers: list[str]) -> str:

@@ -246,12 +246,13 @@ async def test_orphans_and_nonsense_are_dropped_and_counted(service, executor, c
     group = executor.task_group_id
     for body in (b"", b"\x02{}", b"\x01nonsense", b"\x01nonsense too", b"\x01{}", b"\xff" * 50):
         service.faults.publish(group, body)
-    service.faults.publish(group, encode_result(Result(str(uuid4()), "00\ngARLAS4=\n")))
+    for task_id in ("no UUID", str(uuid4())):
+        service.faults.publish(group, encode_result(Result(task_id, "00\ngARLAS4=\n")))
     assert await sums(executor, 3) == [1, 2, 3]
-    assert executor.stats.malformed == 6
+    assert executor.stats.malformed == 7
     assert executor.stats.orphans == 1
     told = [record for record in caplog.records if "not a result" in record.message]
-    assert 1 <= len(told) < 6, "once a kind"
+    assert 1 <= len(told) < 7, "once a kind"
 
 
 async def test_a_result_that_cannot_be_read_fails_its_future_with_the_payload(service, executor):
@@ -266,6 +267,18 @@ async def test_a_result_that_cannot_be_read_fails_its_future_with_the_payload(se
     assert caught.value.payload == "00\nnot base64 at all"
     assert caught.value.task_id == task_id
     assert await sums(executor, 2) == [1, 2]
+
+
+async def test_a_result_finds_its_future_however_its_task_id_is_spelled(service, executor):
+    await sums(executor, 1)
+    with service.faults.endpoint_offline():
+        future = executor.submit(add, 1)
+        task_id = await future.submitted()
+        service.faults.publish(
+            executor.task_group_id, encode_result(Result(task_id.upper(), "00\ngARLAi4=\n"))
+        )
+        assert await asyncio.wait_for(future, TIMEOUT) == 2
+    assert (executor.stats.orphans, executor.stats.malformed) == (0, 0)
 
 
 async def test_a_notice_without_a_result_is_fetched_over_rest(service, executor):
