@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Any
@@ -85,9 +86,19 @@ async def memory(url: str, tasks: int, traced: bool) -> dict[str, Any]:
     return measured
 
 
-async def stalls(url: str, tasks: int) -> dict[str, Any]:
-    """How long the loop is held by many tasks, one large result among them."""
+async def stalls(url: str, tasks: int, frozen: bool) -> dict[str, Any]:
+    """How long the loop is held by many tasks, one large result among them.
+
+    Args:
+        url: of the service.
+        tasks: how many.
+        frozen: have the collector pass over what was there before.
+    """
     async with warm(url) as executor, Stalls() as watched:
+        if frozen:
+            gc.collect()
+            gc.freeze()
+        watched.forget()
         futures = []
         for number in range(tasks):
             if number == tasks // 2:

@@ -39,6 +39,10 @@ class Stalls:
         if self._task is not None:
             self._task.cancel()
 
+    def forget(self) -> None:
+        """Begin anew."""
+        self._late, self._collections = [], [0.0]
+
     def report(self) -> dict[str, Any]:
         """Seconds: the longest on the wall, of CPU, of collecting garbage; quantiles of all."""
         walls = sorted(wall for wall, _ in self._late)
