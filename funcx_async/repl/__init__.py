@@ -16,7 +16,7 @@ from typing import Any
 
 from funcx_async.environments import ENDPOINT_VARIABLE
 from funcx_async.repl.console import Console
-from funcx_async.repl.lines import complete, remember
+from funcx_async.repl.lines import edit, remember
 from funcx_async.repl.setting import Setting
 
 INTERRUPTED = 130
@@ -79,7 +79,7 @@ def _run(endpoint_id: str | None, environment: Mapping[str, str]) -> int:
                 return 0 if console.run(sys.stdin.read(), "<stdin>") else 1
             typed = sys.stdout.isatty()
             if typed:
-                complete(namespace)
+                edit(namespace, environment)
             if not sys.flags.ignore_environment:
                 console.run_startup_file(environment.get("PYTHONSTARTUP"))
             if typed:

@@ -1,4 +1,7 @@
-"""What a prompt does for lines that are being typed: Tab completes, and old ones come back."""
+"""What a prompt does for lines that are being typed.
+
+Tab completes, what is pasted stays one piece, and old lines come back.
+"""
 
 from __future__ import annotations
 
@@ -9,11 +12,15 @@ from pathlib import Path
 from typing import Any
 
 
-def complete(namespace: dict[str, Any]) -> None:
-    """Have Tab complete names.
+def edit(namespace: dict[str, Any], environment: Mapping[str, str]) -> None:
+    """Have Tab complete names, and what is pasted come as one line with its newlines.
+
+    Line by line, an empty one in a function that is pasted would end it. Of what Python may have
+    for editing lines only GNU's readline can tell what is pasted.
 
     Args:
         namespace: has the names.
+        environment: ``TERM`` in it may say that the terminal is one that knows nothing of that.
     """
     try:
         import readline
@@ -21,8 +28,12 @@ def complete(namespace: dict[str, Any]) -> None:
     except ImportError:
         return
     readline.set_completer(rlcompleter.Completer(namespace).complete)
-    on_editline = "libedit" in (readline.__doc__ or "")
-    readline.parse_and_bind("bind ^I rl_complete" if on_editline else "tab: complete")
+    if "libedit" in (readline.__doc__ or ""):
+        readline.parse_and_bind("bind ^I rl_complete")
+        return
+    readline.parse_and_bind("tab: complete")
+    if environment.get("TERM") != "dumb":
+        readline.parse_and_bind("set enable-bracketed-paste on")
 
 
 def remember(environment: Mapping[str, str]) -> None:
