@@ -4,6 +4,12 @@ from __future__ import annotations
 
 import sys
 
+PROMPT = """\
+python -m funcx_async                opens a prompt, with an executor on a local service
+python -m funcx_async --endpoint ID  opens one with an executor on that endpoint
+"""
+"""What there is to say about the prompt."""
+
 
 def _run(words: list[str]) -> int:
     if not words or words[0].partition("=")[0] == "--endpoint":
@@ -12,7 +18,11 @@ def _run(words: list[str]) -> int:
         return prompt(words)
     from funcx_async.cli import main
 
-    return main(words)
+    if words != ["--help"]:
+        return main(words)
+    print(PROMPT, flush=True)  # noqa: T201
+    main(words)  # or what it needs: the question is answered either way
+    return 0
 
 
 if __name__ == "__main__":

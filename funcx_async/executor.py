@@ -10,7 +10,6 @@ from uuid import UUID
 
 from funcx_async.awaiting import running_loop
 from funcx_async.binding import Binding
-from funcx_async.checks import checked_key
 from funcx_async.client import FuncXClient
 from funcx_async.configuration import Configuration
 from funcx_async.dialects import DIALECTS
@@ -24,7 +23,7 @@ from funcx_async.registering import Registering
 from funcx_async.reloading import reloaded
 from funcx_async.settings import ExecutorOptions, Target, TaskOptions
 from funcx_async.submitting import Submitting, TargetedExecutor
-from funcx_async.terms import TERMS, Terms
+from funcx_async.terms import Terms
 
 _log = logging.getLogger(__name__)
 
@@ -185,22 +184,10 @@ class FuncXExecutor(Configuration, Binding, Registering, Journaled, Submitting):
 
             careful = fxe.options(timeout=600, retries=2)
             print(await careful.submit(simulate, seed=7))
+            print(await careful.options(timeout=60).submit(simulate, seed=8))
         """
-        told: dict[str, Any] = dict(changes)
-        key = checked_key(told.pop("key")) if "key" in told else None
-        terms = Terms(**{name: told.pop(name) for name in TERMS if name in told})
         journaled = self._settings.journal is not None
-        if key is not None and not journaled:
-            raise ValueError(
-                f"There is no journal to keep the task {key!r} in: FuncXExecutor(journal=...)."
-            )
-        if terms.retries and journaled:
-            raise ValueError(
-                "An executor with a journal does not retry: `resume()` gives back what failed, to "
-                "be submitted again. Retries are for executors without one."
-            )
-        target = self._target.changed(**told)
-        return TargetedExecutor(self, target, key, terms if terms.any else None)
+        return TargetedExecutor(self, self._target, journaled=journaled).options(**changes)
 
     # The end ------------------------------------------------------------------------------------
 

@@ -1,7 +1,8 @@
 """The process: which it is, and its end, when sessions are still open whose loops may be gone.
 
 In the asyncio REPL the loop merely stops at exit; its tasks would be destroyed while pending. A
-loop that runs on in a daemon thread is frozen as it is when the interpreter ends.
+loop that runs on in a daemon thread is frozen as it is when the interpreter ends. What sessions
+depend on may end before as well, such as a service in this process.
 """
 
 from __future__ import annotations
@@ -19,6 +20,11 @@ class Endable(Protocol):
 
     loop: asyncio.AbstractEventLoop
     pid: int
+
+    @property
+    def client(self) -> object:
+        """Asks the service."""
+        ...
 
     @property
     def ended(self) -> bool:
@@ -59,6 +65,19 @@ def end_at_exit(session: Endable) -> None:
         atexit.unregister(_end_all)
         atexit.register(_end_all)
     _open.add(session)
+
+
+async def end_sessions(client: object = None) -> None:
+    """End the sessions of the running loop now; what is open in them fails.
+
+    Args:
+        client: whose sessions; None: all.
+    """
+    await asyncio.sleep(0)  # one that has not had its first turn yet would end without a word
+    loop = asyncio.get_running_loop()
+    for session in list(_open):
+        if session.loop is loop and client in (None, session.client):
+            await session.abandon()
 
 
 def _end_all() -> None:

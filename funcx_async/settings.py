@@ -70,6 +70,21 @@ class TaskOptions(TargetOptions, total=False):
     key: str
 
 
+def known_options(told: TaskOptions) -> dict[str, Any]:
+    """Give the options of a view as they are.
+
+    Raises:
+        TypeError: for one that there is not.
+    """
+    known = TaskOptions.__annotations__
+    unknown = ", ".join(sorted(told.keys() - known.keys()))
+    if unknown:
+        raise TypeError(
+            f"options() does not know the option(s) {unknown}; it knows {', '.join(known)}."
+        )
+    return dict(told)
+
+
 @dataclass(slots=True)
 class Settings:
     """How an executor works.

@@ -6,14 +6,16 @@ import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable, Mapping, Sequence
 from contextlib import aclosing
-from typing import Any, NoReturn, ParamSpec, Protocol, TypeVar, overload
+from dataclasses import replace
+from typing import Any, NoReturn, ParamSpec, Protocol, TypeVar, Unpack, overload
 from uuid import UUID
 
+from funcx_async.checks import checked_key
 from funcx_async.errors import TooManyOpenTasks
 from funcx_async.functions import Function
 from funcx_async.futures import FuncXFuture
-from funcx_async.settings import Target
-from funcx_async.terms import Terms
+from funcx_async.settings import Target, TaskOptions, known_options
+from funcx_async.terms import TERMS, Terms
 from funcx_async.waiting import Finished
 
 P = ParamSpec("P")
@@ -219,15 +221,50 @@ class TargetedExecutor(Submitting):
         target: Target,
         key: str | None = None,
         terms: Terms | None = None,
+        *,
+        journaled: bool = False,
     ) -> None:
         self._executor = executor
         self._target = target
         self._key = key
         self._terms = terms
+        self._journaled = journaled
 
     def __repr__(self) -> str:
         terms = "" if self._terms is None else f", {self._terms}"
         return f"<{self._target}{terms} of {self._executor!r}>"
+
+    def options(self, **changes: Unpack[TaskOptions]) -> TargetedExecutor:
+        """Give a view of the same executor, with these changes on top of the options of this one.
+
+        Args:
+            **changes: as :meth:`funcx_async.FuncXExecutor.options` takes them; what is not among
+                them stays as it is here.
+
+        Raises:
+            TypeError, ValueError: as there.
+
+        Example::
+
+            careful = fxe.options(timeout=600, retries=2)
+            print(await careful.options(timeout=60).submit(simulate, seed=7))
+        """
+        told = known_options(changes)
+        key = checked_key(told.pop("key")) if "key" in told else self._key
+        new_terms = {name: told.pop(name) for name in TERMS if name in told}
+        terms = replace(self._terms or Terms(), **new_terms)
+        if key is not None and not self._journaled:
+            raise ValueError(
+                f"There is no journal to keep the task {key!r} in: FuncXExecutor(journal=...)."
+            )
+        if terms.retries and self._journaled:
+            raise ValueError(
+                "An executor with a journal does not retry: `resume()` gives back what failed, to "
+                "be submitted again. Retries are for executors without one."
+            )
+        target = self._target.changed(**told)
+        kept = terms if terms.any else None
+        return TargetedExecutor(self._executor, target, key, kept, journaled=self._journaled)
 
     def _queue(
         self, fn: Callable[..., Any] | Function, args: tuple[Any, ...], kwargs: Mapping[str, Any]

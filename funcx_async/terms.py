@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -24,6 +25,9 @@ RetryOn: TypeAlias = (
 TERMS = ("timeout", "retries", "retry_on")
 """Their names among the options of a task."""
 
+FINAL = (ExecutorClosed, TaskTimedOut)
+"""The failures after which there is nobody to try again, or no time."""
+
 
 @dataclass(frozen=True, slots=True)
 class Terms:
@@ -38,8 +42,9 @@ class Terms:
             its worker lost, the answer to its submit lost, its result lost.
 
     Raises:
-        TypeError: for a value of another type.
-        ValueError: for a value out of range; for an error class that no future here fails with.
+        TypeError: for a value of another type, an ``async`` function among them.
+        ValueError: for a value out of range; for an error class that no future here fails with, or
+            after which no task is submitted again.
 
     Example:
         >>> terms = Terms(retries=1)
@@ -69,7 +74,7 @@ class Terms:
 
     def retries_after(self, error: BaseException) -> bool:
         """Whether a task that failed like this may be submitted again."""
-        if not isinstance(error, FuncXError) or isinstance(error, ExecutorClosed | TaskTimedOut):
+        if not isinstance(error, FuncXError) or isinstance(error, FINAL):
             return False
         if self.retry_on is None:
             lost_worker = isinstance(error, TaskExecutionFailed) and error.worker_lost
@@ -98,18 +103,34 @@ def _check_retries(retries: Any) -> None:
 
 
 def _check_retry_on(retry_on: Any) -> None:
-    kinds = retry_on if isinstance(retry_on, tuple) else (retry_on,)
-    if not isinstance(retry_on, tuple) and not isinstance(retry_on, type) and callable(retry_on):
-        return
-    for kind in kinds:
-        if not (isinstance(kind, type) and issubclass(kind, BaseException)):
+    if callable(retry_on) and not isinstance(retry_on, type):
+        if any(map(inspect.iscoroutinefunction, (retry_on, type(retry_on).__call__))):
             raise TypeError(
-                "retry_on must be an error class, a tuple of them, or a function that is given "
-                f"the error, not {retry_on!r}."
+                f"retry_on must answer at once: {retry_on!r} is async and gives a coroutine, which "
+                "is true whatever the error. Give a plain function."
             )
-        if not (issubclass(kind, FuncXError) or issubclass(FuncXError, kind)):
-            raise ValueError(
-                f"No future here fails with {kind.__name__}: what a function raises on its "
-                "endpoint arrives as TaskExecutionFailed. Give that, or a function that reads its "
-                f"remote_data: lambda error: {kind.__name__!r} in str(error)."
-            )
+        return
+    kinds = retry_on if isinstance(retry_on, tuple) else (retry_on,)
+    for kind in kinds:
+        _check_kind(kind, retry_on)
+    if all(issubclass(kind, FINAL) for kind in kinds):
+        raise ValueError(
+            f"retry_on={retry_on!r} names no failure after which a task can be submitted again: "
+            "TaskTimedOut leaves no time, ExecutorClosed no executor. Name another, or leave "
+            "retry_on out."
+        )
+
+
+def _check_kind(kind: Any, retry_on: Any) -> None:
+    """Refuse what is no class of errors that futures here fail with."""
+    if not (isinstance(kind, type) and issubclass(kind, BaseException)):
+        raise TypeError(
+            "retry_on must be an error class, a tuple of them, or a function that is given "
+            f"the error, not {retry_on!r}."
+        )
+    if not (issubclass(kind, FuncXError) or issubclass(FuncXError, kind)):
+        raise ValueError(
+            f"No future here fails with {kind.__name__}: what a function raises on its "
+            "endpoint arrives as TaskExecutionFailed. Give that, or a function that reads its "
+            f"remote_data: lambda error: {kind.__name__!r} in str(error)."
+        )

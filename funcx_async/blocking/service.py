@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
 from types import TracebackType
 from typing import Any, Self
 
@@ -36,7 +35,6 @@ class LocalService:
     def __init__(self, **options: Any) -> None:
         self.asynchronous = AsyncLocalService(**options)
         self.faults = Faults(self.asynchronous.faults)
-        self._clients = ExitStack()
 
     start = blocking(AsyncLocalService.start)
 
@@ -72,11 +70,12 @@ class LocalService:
         return self.asynchronous.agent_environment
 
     def close(self) -> None:
-        """Close its clients, its sockets and its processes; tasks that run are ended."""
-        try:
-            self._clients.close()
-        finally:
-            portal().wait(self.asynchronous.aclose)
+        """Close its clients, its sockets and its processes; tasks that run are ended.
+
+        Executors that use one of its clients end as well, and what is open in them fails with
+        :class:`funcx_async.ExecutorClosed`.
+        """
+        portal().wait(self.asynchronous.aclose)
 
     def __enter__(self) -> Self:
         self.start()
@@ -91,17 +90,17 @@ class LocalService:
         self.close()
 
     def client(self, **options: Any) -> FuncXClient:
-        """A client of this service; the service closes it.
+        """A client of this service, which closes it and ends the executors that use it.
 
         Args:
             options: as :class:`FuncXClient` takes them.
         """
-        client = FuncXClient(self.url, auth=self.token, **options)
-        self._clients.callback(client.close)
-        return client
+        return FuncXClient.around(self.asynchronous.client(**options))
 
     def executor(self, **options: Any) -> FuncXExecutor:
         """An executor on this service's endpoint, with a client of its own.
+
+        It ends with the service, if it has not ended before.
 
         Args:
             options: as :class:`FuncXExecutor` takes them.

@@ -7,7 +7,7 @@ asked for, and is over. What happened can be counted and awaited, so that a test
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from funcx_async.local.holds import Hold
 from funcx_async.local.outcomes import Notice
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from funcx_async.local.broker import EmbeddedBroker
     from funcx_async.local.parts import Parts
 
+REFUSING: Final = range(400, 600)
+"""The HTTP statuses that say no."""
+
 
 class Faults:
     """The faults of one local service, as ``service.faults``.
@@ -26,8 +29,9 @@ class Faults:
     A route is one of ``version``, ``register``, ``function``, ``submit``, ``tasks``,
     ``batch_status``, ``taskgroup``, ``amqp_url``, ``endpoints``, ``endpoint``,
     ``endpoint_status``, ``allowed_functions``, and of the classic dialect ``authenticate``,
-    ``containers`` and ``whitelist``; another one is a ValueError. Faults of requests may be set
-    before the service is started; the others need it running and raise RuntimeError otherwise.
+    ``containers`` and ``whitelist``; another one is a ValueError, as is a fault that is to happen
+    less than once. Faults of requests may be set before the service is started; the others need it
+    running and raise RuntimeError otherwise.
 
     Example:
         >>> from funcx_async.local import LocalService
@@ -65,18 +69,24 @@ class Faults:
             code: the document's code, such as ``ENDPOINT_NOT_FOUND``.
             reason: the document's sentence.
             retry_after: the ``Retry-After`` header: seconds, or an HTTP date.
+
+        Raises:
+            ValueError: there is no such route, ``status`` refuses nothing, or ``times`` is below 1.
         """
+        if status not in REFUSING:
+            msg = f"a request is refused by a status from 400 to 599, not by {status}"
+            raise ValueError(msg)
         headers = {} if retry_after is None else {"Retry-After": str(retry_after)}
         refusal = Refusal(code or f"HTTP_{status}", reason, status=status, headers=headers)
-        self._switches.refuse(route, refusal, times)
+        self._switches.refuse(route, refusal, at_least_once(times))
 
     def lose_replies(self, route: str, times: int = 1) -> None:
         """Do the work of the next requests, then cut the connection without an answer."""
-        self._switches.spoil(route, Reply.LOST, times)
+        self._switches.spoil(route, Reply.LOST, at_least_once(times))
 
     def truncate_replies(self, route: str, times: int = 1) -> None:
         """Do the work of the next requests, then answer with the first half of the JSON."""
-        self._switches.spoil(route, Reply.TRUNCATED, times)
+        self._switches.spoil(route, Reply.TRUNCATED, at_least_once(times))
 
     def hold_replies(self, route: str) -> Hold:
         """Do the work of requests, but keep the answers back, so that results overtake them.
@@ -95,15 +105,15 @@ class Faults:
 
     def drop_results(self, times: int = 1) -> None:
         """Never publish the next result messages; the tasks' results are on REST."""
-        self._switches.spoil_results("drop", times)
+        self._switches.spoil_results("drop", at_least_once(times))
 
     def duplicate_results(self, times: int = 1) -> None:
         """Publish each of the next result messages twice."""
-        self._switches.spoil_results("duplicate", times)
+        self._switches.spoil_results("duplicate", at_least_once(times))
 
     def high_assurance_results(self, times: int = 1) -> None:
         """Publish the next result messages without their value, marked ``high_assurance``."""
-        self._switches.spoil_results("empty", times)
+        self._switches.spoil_results("empty", at_least_once(times))
 
     def reorder_results(self, window: int) -> Hold:
         """Publish result messages in groups of ``window``, each group backwards.
@@ -159,7 +169,7 @@ class Faults:
 
     def refuse_logins(self, times: int = 1) -> None:
         """Refuse the next AMQP logins, whatever their password."""
-        self._broker("refuse_logins").refuse_logins(times)
+        self._broker("refuse_logins").refuse_logins(at_least_once(times))
 
     def stall(self) -> Hold:
         """Leave AMQP connections open, but read and write nothing on them: half-open."""
@@ -221,3 +231,15 @@ class Faults:
     async def seen(self, what: str, times: int = 1) -> None:
         """Return when :meth:`count` has reached ``times``."""
         await self._switches.tally.reached(what, times)
+
+
+def at_least_once(times: int) -> int:
+    """How often a fault is to happen.
+
+    Raises:
+        ValueError: never, which would be a test of nothing.
+    """
+    if times < 1:
+        msg = f"a fault happens at least once, not {times} times; reset() ends those that are set"
+        raise ValueError(msg)
+    return times

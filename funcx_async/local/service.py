@@ -13,6 +13,7 @@ from typing import Any, Self
 
 from funcx_async.client import FuncXClient
 from funcx_async.executor import FuncXExecutor
+from funcx_async.interpreter import end_sessions
 from funcx_async.local.agents.login import variables_for_agents
 from funcx_async.local.assembly import Plan, assemble
 from funcx_async.local.database import IN_MEMORY
@@ -201,6 +202,9 @@ class LocalService:
     async def aclose(self) -> None:
         """Close its clients, its sockets and its processes; tasks that run are ended.
 
+        Executors that use one of its clients end as well, and what is open in them fails with
+        :class:`funcx_async.ExecutorClosed`.
+
         A second call does nothing. Afterwards it may be started again, with a new port unless one
         was given, and with what its database holds.
         """
@@ -222,17 +226,20 @@ class LocalService:
         await self.aclose()
 
     def client(self, **options: Any) -> FuncXClient:
-        """A client of this service; the service closes it.
+        """A client of this service, which closes it and ends the executors that use it.
 
         Args:
             options: as :class:`~funcx_async.FuncXClient` takes them.
         """
         client = FuncXClient(self.url, auth=self.token, **options)
         self._stack.push_async_callback(client.aclose)
+        self._stack.push_async_callback(end_sessions, client)  # while there still is a broker
         return client
 
     def executor(self, **options: Any) -> FuncXExecutor:
         """An executor on this service's endpoint, with a client of its own.
+
+        It ends with the service, if it has not ended before.
 
         Args:
             options: as :class:`~funcx_async.FuncXExecutor` takes them.

@@ -16,7 +16,7 @@ from typing import Any
 
 from funcx_async.environments import ENDPOINT_VARIABLE
 from funcx_async.repl.console import Console
-from funcx_async.repl.lines import complete_and_remember
+from funcx_async.repl.lines import edit, remember
 from funcx_async.repl.setting import Setting
 
 INTERRUPTED = 130
@@ -77,10 +77,13 @@ def _run(endpoint_id: str | None, environment: Mapping[str, str]) -> int:
         with Console(namespace, runner) as console:
             if not sys.stdin.isatty():
                 return 0 if console.run(sys.stdin.read(), "<stdin>") else 1
-            if sys.stdout.isatty():
-                complete_and_remember(namespace, environment)
+            typed = sys.stdout.isatty()
+            if typed:
+                edit(namespace, environment)
             if not sys.flags.ignore_environment:
                 console.run_startup_file(environment.get("PYTHONSTARTUP"))
+            if typed:
+                remember(environment)
             console.interact(banner=there.banner(), exitmsg="")
         return 0
     finally:

@@ -71,12 +71,30 @@ class Console(code.InteractiveConsole):
                 self._reading = False
 
     def runsource(self, source: str, filename: str = "", symbol: str = "single") -> bool:
-        """Run what was typed, and keep its text."""
+        """Run what was typed or pasted, and keep its text; whether there is more to come."""
         name = f"<input {self._inputs}>"
         self._keep(source, name)
-        more = super().runsource(source, name, symbol)
+        pasted = any("\n" in line for line in self.buffer)
+        run = self._run_block if pasted else super().runsource
+        more = run(source, name, symbol)
         self._inputs += not more
         return more
+
+    def _run_block(self, source: str, name: str, symbol: str) -> bool:
+        """Run several statements, each as if it were typed, until one fails."""
+        try:
+            whole = self.compile(source, name, "exec")
+        except (OverflowError, SyntaxError, ValueError):
+            self.showsyntaxerror(name)
+            return False
+        if whole is None:
+            return True
+        flags = self.compile.compiler.flags
+        for statement in ast.parse(source, name).body:
+            typed = ast.Interactive([statement])
+            if not self._run(compile(typed, name, symbol, flags, dont_inherit=True)):
+                break
+        return False
 
     def runcode(self, code: types.CodeType) -> None:
         """Run a statement on the loop, and show what it raises."""

@@ -6,15 +6,14 @@ import asyncio
 import sys
 from typing import TYPE_CHECKING, Any
 
+from funcx_async.interpreter import end_sessions
+
 if TYPE_CHECKING:
     from funcx_async.executor import FuncXExecutor
     from funcx_async.local import LocalService
 
 OFFERED = ("gather", "as_completed", "explain", "FuncXExecutor", "TaskExecutionFailed")
 """The names of the package that are there at the prompt."""
-
-HOST = "funcx:executor"
-"""The name of the task that owns all that an executor runs."""
 
 
 class Setting:
@@ -79,10 +78,7 @@ class Setting:
             return ""
         left, group = self.executor.stats.open, self.executor.task_group_id
         await self.executor.shutdown(wait=False, cancel_futures=True)
-        hosts = [task for task in asyncio.all_tasks() if task.get_name() == HOST]
-        for host in hosts:  # of every executor that was made here: they end before the service
-            host.cancel()
-        await asyncio.gather(*hosts, return_exceptions=True)
+        await end_sessions()  # of every executor that was made here: before the service
         if self.service is not None:
             await self.service.aclose()
         elif left and group is not None:

@@ -77,7 +77,7 @@ class Telemetry:
     def submitted(self, future: FuncXFuture[Any], route: Route, function: str | None) -> None:
         """Begin the span of a task."""
         endpoint_id = route.endpoint_id
-        attributes = {"funcx.endpoint.id": endpoint_id}
+        attributes = {"faas.invoked_provider": "funcx", "funcx.endpoint.id": endpoint_id}
         if function is not None:
             attributes["faas.invoked_name"] = function
         name = "run" if function is None else f"run {function}"

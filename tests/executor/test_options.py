@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import copy
+import functools
 import math
 import pickle
 from collections.abc import AsyncIterator, Callable
@@ -15,6 +16,7 @@ import pytest
 
 from funcx_async import (
     AnswerNotUnderstood,
+    ExecutorClosed,
     FuncXError,
     FuncXExecutor,
     RequestRefused,
@@ -443,6 +445,15 @@ async def test_amap_of_a_view_tries_again(executor: FuncXExecutor, tmp_path: Pat
 # What cannot be asked for -------------------------------------------------------------------------
 
 
+async def later(_: object) -> bool:
+    return True
+
+
+class Later:
+    async def __call__(self, _: object) -> bool:
+        return True
+
+
 @pytest.mark.parametrize(
     ("options", "error", "told"),
     [
@@ -464,7 +475,40 @@ async def test_amap_of_a_view_tries_again(executor: FuncXExecutor, tmp_path: Pat
         pytest.param({"retries": 1, "retry_on": 5}, TypeError, "error class", id="a number"),
         pytest.param({"retries": 1, "retry_on": (5,)}, TypeError, "error class", id="numbers"),
         pytest.param({"retries": 1, "retry_on": int}, TypeError, "error class", id="no error"),
-        pytest.param({"retry": 1}, TypeError, "retry", id="unknown"),
+        pytest.param(
+            {"retries": 1, "retry_on": later},
+            TypeError,
+            "true whatever the error",
+            id="a question that is async",
+        ),
+        pytest.param(
+            {"retries": 1, "retry_on": functools.partial(later, "x")},
+            TypeError,
+            "true whatever the error",
+            id="part of one",
+        ),
+        pytest.param(
+            {"retries": 1, "retry_on": Later()},
+            TypeError,
+            "true whatever the error",
+            id="an object that is one",
+        ),
+        pytest.param({"retries": 1, "retry_on": ()}, ValueError, "names no failure", id="none"),
+        pytest.param(
+            {"retries": 1, "retry_on": TaskTimedOut}, ValueError, "leaves no time", id="too late"
+        ),
+        pytest.param(
+            {"retries": 1, "retry_on": (TaskTimedOut, ExecutorClosed)},
+            ValueError,
+            "ExecutorClosed no executor",
+            id="the end",
+        ),
+        pytest.param(
+            {"retry": 1, "time": 2},
+            TypeError,
+            r"the option\(s\) retry, time; it knows endpoint_id, .*retries, retry_on, key\.",
+            id="unknown",
+        ),
     ],
 )
 def test_what_is_no_option_is_refused_at_once(
@@ -477,12 +521,69 @@ def test_what_is_no_option_is_refused_at_once(
 def test_errors_of_this_package_can_all_be_tried_again_after():
     executor = FuncXExecutor(str(uuid4()))
     executor.options(retries=1, retry_on=(ServiceUnavailable, AnswerNotUnderstood))
+    executor.options(retries=1, retry_on=(TaskTimedOut, ServiceUnavailable))
 
 
 def test_an_executor_with_a_journal_does_not_retry(tmp_path: Path):
     executor = FuncXExecutor(str(uuid4()), journal=tmp_path / "tasks.journal")
     with pytest.raises(ValueError, match="gives back what failed"):
         executor.options(retries=1)
+
+
+# Views of views ----------------------------------------------------------------------------------
+
+
+async def test_a_view_of_a_view_has_its_options_and_changes_on_top(
+    service: LocalService, executor: FuncXExecutor, tmp_path: Path
+):
+    stubborn = executor.options(timeout=TIMEOUT, retries=1)
+    nested = stubborn.options(resource_specification={"num_nodes": 2})
+    assert await nested.submit(die_until, 1, tmp_path / "tries") == "try 2"
+    once = nested.options(retries=0)
+    with pytest.raises(TaskExecutionFailed):
+        await once.submit(die_until, 1, tmp_path / "further tries")
+    with service.faults.endpoint_offline():
+        with pytest.raises(TaskTimedOut, match=r"0\.2 s"):
+            await once.options(timeout=SOON).submit(add, 1)
+        assert "timeout=30" in repr(stubborn)  # and is as it was
+    assert "num_nodes" in repr(once.options(timeout=SOON))
+
+
+async def test_what_is_not_changed_stays_and_none_takes_it_back(executor: FuncXExecutor):
+    elsewhere = executor.options(endpoint_id=uuid4()).options(timeout=TIMEOUT)
+    with pytest.raises(RequestRefused, match="ENDPOINT_NOT_FOUND"):
+        await elsewhere.submit(add, 1)
+    back = elsewhere.options(endpoint_id=executor.endpoint_id, timeout=None)
+    assert await back.submit(add, 1) == 2
+    assert "timeout" not in repr(back)
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "told"),
+    [
+        pytest.param({"retry": 1}, TypeError, "it knows", id="unknown"),
+        pytest.param({"timeout": 0}, ValueError, "greater than 0", id="out of range"),
+        pytest.param({"retry_on": Exception}, ValueError, "without retries", id="no retries"),
+        pytest.param({"key": "k"}, ValueError, "no journal", id="no journal"),
+    ],
+)
+def test_a_view_refuses_what_its_executor_refuses(
+    options: dict[str, Any], error: type[Exception], told: str
+):
+    view = FuncXExecutor(str(uuid4())).options(timeout=TIMEOUT)
+    with pytest.raises(error, match=told):
+        view.options(**options)
+
+
+async def test_a_key_is_kept_by_a_view_of_its_view(service: LocalService, tmp_path: Path):
+    async with service.executor(journal=tmp_path / "tasks.journal") as executor:
+        view = executor.options(key="mine")
+        assert await view.options(timeout=TIMEOUT).submit(add, 1) == 2
+        with pytest.raises(ValueError, match="mine"):
+            view.submit(add, 1)
+        assert await view.options(key="another").submit(add, 1) == 2
+        with pytest.raises(ValueError, match="gives back what failed"):
+            view.options(retries=1)
 
 
 # Without asyncio ----------------------------------------------------------------------------------

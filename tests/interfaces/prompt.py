@@ -24,7 +24,11 @@ def environment(home: Path, **variables: str) -> dict[str, str]:
 
 
 def prompt(
-    home: Path, *words: str, output: IO[bytes] | None = None, **variables: str
+    home: Path,
+    *words: str,
+    output: IO[bytes] | None = None,
+    kind: str = "dumb",
+    **variables: str,
 ) -> AbstractAsyncContextManager[Terminal]:
     """Begin the prompt under a terminal, for a ``with`` block."""
-    return running([*COMMAND, *words], environment(home, **variables), output=output)
+    return running([*COMMAND, *words], environment(home, **variables), output=output, kind=kind)

@@ -46,6 +46,10 @@ class Terminal:
         """Press keys, and wait for nothing."""
         os.write(self._controller, keys)
 
+    def paste(self, text: str) -> None:
+        """Paste a text as terminals do that were asked to say so, and press Enter."""
+        self.press(b"\x1b[200~" + text.replace("\n", "\r").encode() + b"\x1b[201~\r")
+
     async def until(self, text: str) -> str:
         """Wait until ``text`` is shown, and give all up to it."""
         async with asyncio.timeout(TIMEOUT):
@@ -100,7 +104,11 @@ class Terminal:
 
 @asynccontextmanager
 async def running(
-    command: Sequence[str], environment: Mapping[str, str], *, output: IO[bytes] | None = None
+    command: Sequence[str],
+    environment: Mapping[str, str],
+    *,
+    output: IO[bytes] | None = None,
+    kind: str = "dumb",
 ) -> AsyncIterator[Terminal]:
     """Run a program under a terminal for a ``with`` block.
 
@@ -108,6 +116,7 @@ async def running(
         command: the program and its arguments.
         environment: its variables.
         output: where it writes to, instead of the terminal.
+        kind: what the terminal can do.
     """
     controller, terminal = pty.openpty()
     process = await asyncio.create_subprocess_exec(
@@ -115,7 +124,7 @@ async def running(
         stdin=terminal,
         stdout=output or terminal,
         stderr=terminal,
-        env={**environment, "TERM": "dumb"},
+        env={**environment, "TERM": kind},
         start_new_session=True,
         preexec_fn=lambda: os.close(os.open(os.ttyname(0), os.O_RDWR)),  # Ctrl-C is for it
     )

@@ -58,6 +58,53 @@ async def test_what_a_statement_raises_is_shown_and_the_prompt_goes_on(terminal:
     assert "42" in await terminal.type("40 + 2")
 
 
+# Pasting ----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+async def pasting(tmp_path: Path) -> AsyncIterator[Terminal]:
+    """At a terminal that says what is pasted."""
+    async with prompt(tmp_path, kind="xterm") as shown:
+        await shown.until(PROMPT)
+        yield shown
+
+
+BLOCK = """from math import floor
+def halved(x):
+    half = x / 2
+
+    return floor(half)
+
+[halved(n) for n in (20, 41)]
+print('far', await fxe.submit(halved, 85))"""
+
+
+@pytest.mark.parametrize("end", ["", "\n", "\n\n"], ids=["as it is", "a newline", "an empty line"])
+async def test_what_is_pasted_runs_whole_with_its_empty_lines(pasting: Terminal, end: str):
+    pasting.paste(BLOCK + end)
+    await pasting.until("[10, 20]")
+    await pasting.until("far 42")
+    await pasting.until(PROMPT)
+    assert "Source for any Python" in await pasting.type("print(explain(halved, 1))")
+
+
+async def test_what_is_pasted_and_fails_ends_there(pasting: Terminal):
+    pasting.paste("print('fi' + 'rst')\n1 / 0\nprint('la' + 'ter')\n")
+    await pasting.until("first")
+    assert "ZeroDivisionError" in await pasting.until(PROMPT)
+    assert "later" not in await pasting.type("'next'")
+    pasting.paste("print('fi' + 'rst')\ndef wrong(:\n    pass\n")
+    shown = await pasting.until("SyntaxError")
+    assert "first" not in shown
+
+
+async def test_what_is_pasted_in_part_goes_on_as_typed(pasting: Terminal):
+    pasting.paste("def tripled(x):\n\n    return (x +")
+    pasting.press(b"x + x)\n\n")
+    await pasting.until(PROMPT)
+    assert "42" in await pasting.type("tripled(14)")
+
+
 # Ctrl-C -----------------------------------------------------------------------------------------
 
 

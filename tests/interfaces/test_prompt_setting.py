@@ -119,6 +119,25 @@ async def test_lines_are_there_again_the_next_time(tmp_path: Path, variable: boo
         await terminal.until("once")
 
 
+async def test_lines_that_the_startup_file_reads_and_keeps_do_not_double(tmp_path: Path):
+    lines, startup = tmp_path / "lines", tmp_path / "startup.py"
+    lines.write_text("'the first'\n")
+    startup.write_text(
+        "import atexit, readline\n"
+        f"readline.read_history_file({str(lines)!r})\n"
+        f"atexit.register(readline.write_history_file, {str(lines)!r})\n"
+    )
+    variables = {"PYTHONSTARTUP": str(startup), "PYTHON_HISTORY": str(lines)}
+    for line in ("'the second'", "'the third'"):
+        async with prompt(tmp_path, **variables) as terminal:
+            await terminal.until(PROMPT)
+            terminal.press(f"{line}\n".encode())
+            await terminal.until(f"{line}\n{line}\n")
+            await terminal.until(PROMPT)
+            await terminal.end()
+    assert lines.read_text().splitlines() == ["'the first'", "'the second'", "'the third'"]
+
+
 async def test_tab_completes_what_is_there(tmp_path: Path):
     async with prompt(tmp_path) as terminal:
         await terminal.until(PROMPT)

@@ -90,6 +90,15 @@ async def test_ctrl_c_ends_a_script(tmp_path: Path):
     assert (process.returncode, errors) == (130, b"Interrupted.\n")
 
 
+def test_asked_for_help_it_tells_of_the_prompt_and_then_of_the_commands(tmp_path: Path):
+    ended = ran(tmp_path, "--help")
+    assert (ended.returncode, ended.stderr) == (0, "")
+    of_the_prompt, _, of_the_commands = ended.stdout.partition("\n\n")
+    assert len(of_the_prompt.splitlines()) == 2
+    assert "--endpoint ID" in of_the_prompt
+    assert "Usage: funcx-async" in of_the_commands
+
+
 # What is not there -------------------------------------------------------------------------------
 
 
@@ -138,6 +147,16 @@ def test_without_the_extra_cli_the_prompt_opens_and_commands_name_the_extra(
     assert (ended.returncode, ended.stdout) == (2, "")
     assert "pip install 'funcx-async[cli]'" in ended.stderr
     assert len(ended.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize("library", ["typer", "rich"])
+def test_without_the_extra_cli_help_is_of_the_prompt_and_names_the_extra(
+    tmp_path: Path, library: str
+):
+    ended = ran(tmp_path, "--help", without=(library,))
+    assert ended.returncode == 0
+    assert "--endpoint ID" in ended.stdout
+    assert "pip install 'funcx-async[cli]'" in ended.stderr
 
 
 def test_the_command_that_serves_names_the_extra_that_it_lacks(tmp_path: Path):

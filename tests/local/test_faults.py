@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Callable
 
 import aio_pika
 import aiormq
 import httpx
 import pytest
 
-from funcx_async.local import LocalService
+from funcx_async.local import Faults, LocalService
 from tests.brokers import require, with_rabbitmq
 from tests.local.dialogue import (
     LIMIT,
@@ -325,3 +326,29 @@ async def test_after_a_reset_nothing_is_wrong_and_nothing_was_counted(rest: Rest
     async with messages_of(rest, group_id) as messages:
         assert task_id_of(await next_of(messages)) == task_id
     assert faults.count("submit") == faults.count("accepted") == 1
+
+
+@pytest.mark.parametrize("times", [0, -1])
+@pytest.mark.parametrize(
+    "fault",
+    [
+        pytest.param(lambda faults, times: faults.refuse("submit", times=times), id="refuse"),
+        pytest.param(lambda faults, times: faults.lose_replies("submit", times), id="lose"),
+        pytest.param(lambda faults, times: faults.truncate_replies("submit", times), id="truncate"),
+        pytest.param(lambda faults, times: faults.drop_results(times), id="drop"),
+        pytest.param(lambda faults, times: faults.duplicate_results(times), id="duplicate"),
+        pytest.param(lambda faults, times: faults.high_assurance_results(times), id="empty"),
+        pytest.param(lambda faults, times: faults.refuse_logins(times), id="logins"),
+    ],
+)
+async def test_a_fault_that_would_never_happen_is_refused(
+    service: LocalService, fault: Callable[[Faults, int], None], times: int
+):
+    with pytest.raises(ValueError, match=f"at least once, not {times} times"):
+        fault(service.faults, times)
+
+
+@pytest.mark.parametrize("status", [200, 302, 399, 600])
+def test_a_status_that_refuses_nothing_is_refused(status: int):
+    with pytest.raises(ValueError, match=f"from 400 to 599, not by {status}"):
+        LocalService(workers=1).faults.refuse("submit", status=status)

@@ -58,6 +58,7 @@ async def test_a_task_is_a_child_of_the_span_it_was_submitted_in_until_it_is_set
     assert attributes.pop("funcx.function.id")
     assert attributes == {
         "faas.invoked_name": "add",
+        "faas.invoked_provider": "funcx",
         "funcx.endpoint.id": service.endpoint_id,
         "funcx.task.id": future.task_id,
         "funcx.task_group.id": executor.task_group_id,

@@ -44,6 +44,8 @@ async def main(executor: FuncXExecutor) -> None:
     assert_type(await careful.submit(later, "x"), str)
     async for result in careful.amap(add, [1, 2]):
         assert_type(result, int)
+    assert_type(careful.options(timeout=60).submit(add, 1), FuncXFuture[int])
+    assert_type(await careful.options(key="k").options(retries=0).submit(later, "x"), str)
     executor.options(timeout=None, retries=1, retry_on=lambda error: error.task_id is None)
     executor.options(retries=1, retry_on=TaskExecutionFailed)
 
@@ -58,3 +60,5 @@ async def main(executor: FuncXExecutor) -> None:
     executor.options(retries=1, retry_on=5)  # type: ignore[arg-type]
     executor.options(retries=1, retry_on=int)  # type: ignore[arg-type]
     executor.options(time=5)  # type: ignore[call-arg]
+    careful.options(timeout="soon")  # type: ignore[arg-type]
+    careful.options(time=5)  # type: ignore[call-arg]
