@@ -21,6 +21,9 @@ Encode = Callable[[Any], object]
 
 _DEEPEST = 50
 
+_FOREIGN = ("pickle", "dill.", "copyreg", "json.", "funcx_async.")
+"""Where the names begin of modules whose own steps tell nobody why a value cannot be pickled."""
+
 
 class CannotTravel(pickle.PicklingError):
     """An object that cannot be sent; the text says why, and what to do instead."""
@@ -53,6 +56,21 @@ def unsendable(value: object, name: str, encode: Encode, error: Exception) -> Se
     message = f"{part.path}{owner} cannot be sent: it is of type {what}; {_say(reason)}"
     remedy = _remedy(part.value, reason)
     return SerializationError(f"{message}. {remedy}" if remedy else message)
+
+
+def without_foreign_frames(error: Exception) -> Exception:
+    """Take the traceback from an error that pickling raised by itself.
+
+    It goes through dozens of frames that are not the user's. What the user's own ``__reduce__`` or
+    ``__getstate__`` raised keeps it, as it says where.
+    """
+    innermost = error.__traceback__
+    while innermost is not None and innermost.tb_next is not None:
+        innermost = innermost.tb_next
+    if innermost is None:
+        return error
+    home = str(innermost.tb_frame.f_globals.get("__name__", ""))
+    return error.with_traceback(None) if home.startswith(_FOREIGN) else error
 
 
 def _find(part: _Part, encode: Encode, error: Exception) -> tuple[_Part, Exception]:

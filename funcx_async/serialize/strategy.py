@@ -6,7 +6,12 @@ from abc import ABC, abstractmethod
 from typing import Any, ClassVar
 
 from funcx_async.errors import DeserializationError, SerializationError
-from funcx_async.serialize.diagnosis import CannotTravel, describe, unsendable
+from funcx_async.serialize.diagnosis import (
+    CannotTravel,
+    describe,
+    unsendable,
+    without_foreign_frames,
+)
 
 IDENTIFIER_LENGTH = 3
 
@@ -47,7 +52,7 @@ class SerializationStrategy(ABC):
         except SerializationError:  # it says all that there is to say
             raise
         except Exception as error:  # an object may reduce itself as it likes
-            raise unsendable(value, name, self.encode, error) from error
+            raise unsendable(value, name, self.encode, error) from without_foreign_frames(error)
 
     def deserialize(self, payload: str) -> Any:
         """Read an object from text.

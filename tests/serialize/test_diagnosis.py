@@ -4,6 +4,7 @@ import asyncio
 import functools
 import os
 import socket
+import traceback
 from collections.abc import Iterator
 from typing import Any
 
@@ -128,3 +129,20 @@ def test_what_json_cannot_say_is_named_too() -> None:
         SerializationError, match=r"^args\[0\]\['x'\] cannot be sent: it is of type set"
     ):
         FuncXSerializer(strategy_data=JSONData).serialize_arguments(({"x": {1}},), {})
+
+
+@pytest.mark.parametrize(
+    "written",
+    [pytest.param(FuncXSerializer(), id="pickle"), pytest.param(JSONData(), id="json")],
+)
+def test_the_cause_brings_no_frames_of_the_libraries_below(written: Any):
+    with pytest.raises(SerializationError) as caught:
+        written.serialize([stream()])
+    assert caught.value.__cause__ is not None
+    assert traceback.format_exception(caught.value.__cause__)[1:] == []
+
+
+def test_the_cause_brings_the_frames_of_what_the_object_itself_does():
+    with pytest.raises(SerializationError) as caught:
+        serializer.serialize([Hollow()])
+    assert "in __reduce__" in "".join(traceback.format_exception(caught.value.__cause__))
