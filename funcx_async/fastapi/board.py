@@ -16,12 +16,15 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any, Final
 
-from funcx_async.errors import FuncXError
+from funcx_async.errors import FuncXError, ServiceUnavailable, SubmitUncertain
 from funcx_async.executor import FuncXExecutor
 from funcx_async.fastapi.answers import TaskView
 from funcx_async.futures import FuncXFuture
 from funcx_async.models import TaskStatus
 from funcx_async.outcomes import outcome_of, value_of
+
+PATIENCE: Final = 30.0
+"""Seconds that a request waits until the service has taken its task."""
 
 KEEP_BYTES: Final = 64 * 1024 * 1024
 """So large are the answers that are kept, all together."""
@@ -69,16 +72,37 @@ class TaskBoard:
     def __repr__(self) -> str:
         return f"<TaskBoard {len(self._open)} open, {len(self._kept)} kept>"
 
-    async def accepted(self, future: FuncXFuture[Any]) -> str:
+    async def accepted(self, future: FuncXFuture[Any], *, patience: float = PATIENCE) -> str:
         """Wait until the service has taken a task, never for its result, and show it here.
+
+        Args:
+            future: the task.
+            patience: seconds to wait while the service takes none; by then whoever asked for the
+                task has gone.
 
         Returns:
             The task id, by which it can be asked for.
 
         Raises:
+            ServiceUnavailable: if it was not sent by then; it is not sent any more.
+            SubmitUncertain: if it was sent, and the service has not answered by then.
             FuncXError: why it was not taken.
         """
-        task_id = await future.submitted()
+        try:
+            async with asyncio.timeout(patience) as limit:
+                task_id = await future.submitted()
+        except TimeoutError:
+            if not limit.expired():  # it is the task's own, from options(timeout=...)
+                raise
+            if future.cancel():
+                raise ServiceUnavailable(
+                    f"The funcX service has taken no task for {patience:g} s. This one was not "
+                    "sent: try again later."
+                ) from None
+            raise SubmitUncertain(
+                f"The funcX service has not answered for {patience:g} s. Nobody can know yet "
+                "whether it takes this task: sent again it may run twice."
+            ) from None
         self._open[task_id] = future
         # Where it is tried again the task has another id in the end; clients know this one.
         future.add_done_callback(partial(self._settled, task_id))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncGenerator, Callable, Collection, Coroutine
 from contextlib import aclosing
 from typing import Annotated, Any, Final, Literal
@@ -15,10 +14,9 @@ from fastapi.sse import format_sse_event
 from pydantic import BaseModel, Field
 from starlette.requests import Request
 
-from funcx_async.errors import FuncXError, ServiceUnavailable, SubmitUncertain
-from funcx_async.executor import FuncXExecutor
+from funcx_async.errors import FuncXError
 from funcx_async.fastapi.answers import RETRY_AFTER, error_answer
-from funcx_async.fastapi.board import TaskBoard
+from funcx_async.fastapi.board import PATIENCE, TaskBoard
 from funcx_async.fastapi.lifespan import FuncX, FuncXTasks
 from funcx_async.fastapi.streams import EventStream, event_stream
 from funcx_async.futures import FuncXFuture
@@ -74,7 +72,7 @@ class AnsweringRoute(APIRoute):
 
 
 def task_router(
-    *, functions: Collection[str | UUID] | None = None, patience: float = 30.0
+    *, functions: Collection[str | UUID] | None = None, patience: float = PATIENCE
 ) -> APIRouter:
     """Make the routes by which HTTP clients run registered functions.
 
@@ -106,7 +104,10 @@ def task_router(
         """Run a registered function; answers when the service has taken the task."""
         if allowed is not None and call.function_id not in allowed:
             raise HTTPException(403, f"The function {call.function_id} may not be called here.")
-        task_id = await _submitted(call, executor, tasks, patience)
+        future: FuncXFuture[Any] = executor.submit_to_registered_function(
+            call.function_id, call.args, call.kwargs
+        )
+        task_id = await tasks.accepted(future, patience=patience)
         response.headers["Location"] = f"{request.url.path}/{task_id}"
         return Accepted(task_id=task_id)
 
@@ -129,25 +130,6 @@ def task_router(
         return Response(view.document, headers=headers, media_type="application/json")
 
     return router
-
-
-async def _submitted(call: Call, executor: FuncXExecutor, tasks: TaskBoard, patience: float) -> str:
-    future: FuncXFuture[Any] = executor.submit_to_registered_function(
-        call.function_id, call.args, call.kwargs
-    )
-    try:
-        async with asyncio.timeout(patience):
-            return await tasks.accepted(future)
-    except TimeoutError:
-        if future.cancel():
-            raise ServiceUnavailable(
-                f"The funcX service has taken no task for {patience:g} s. This one was not sent: "
-                "try again later."
-            ) from None
-        raise SubmitUncertain(
-            f"The funcX service has not answered for {patience:g} s. Nobody can know yet whether "
-            "it takes this task: sent again it may run twice."
-        ) from None
 
 
 async def _frames(tasks: TaskBoard, task_ids: list[str]) -> AsyncGenerator[bytes, None]:

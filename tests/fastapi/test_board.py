@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from funcx_async import FuncXExecutor
+from funcx_async import FuncXExecutor, ServiceUnavailable, SubmitUncertain, TaskTimedOut
 from funcx_async.fastapi import TaskBoard
 from funcx_async.fastapi import board as board_module
 from funcx_async.local import LocalService
@@ -81,6 +81,36 @@ async def test_a_value_that_json_cannot_hold_is_a_success_with_a_remedy(executor
     assert document["status"] == "success"
     assert document["error"]["error"] == "NotRepresentable"
     assert "plain values" in document["error"]["detail"]
+
+
+async def test_who_waits_for_a_service_that_takes_no_task_is_told_in_time_and_it_is_not_sent(
+    service: LocalService, executor: FuncXExecutor
+):
+    service.faults.refuse("submit", status=503, retry_after=100)
+    board = TaskBoard(executor)
+    future = executor.submit(repeat, "x", 1)
+    with pytest.raises(ServiceUnavailable, match=r"no task for 0\.3 s.*not sent"):
+        await asyncio.wait_for(board.accepted(future, patience=0.3), TIMEOUT)
+    assert future.cancelled()
+    assert repr(board) == "<TaskBoard 0 open, 0 kept>"
+
+
+async def test_the_time_limit_of_a_task_is_its_own(service: LocalService, executor: FuncXExecutor):
+    service.faults.refuse("submit", status=503, retry_after=100)
+    future = executor.options(timeout=0.2).submit(repeat, "x", 1)
+    with pytest.raises(TaskTimedOut):
+        await TaskBoard(executor).accepted(future, patience=TIMEOUT)
+
+
+async def test_of_a_task_that_is_under_way_nobody_can_say_that_it_was_not_sent(
+    service: LocalService, executor: FuncXExecutor
+):
+    await executor.submit(repeat, "x", 1)
+    with service.faults.hold_replies("submit"):
+        future = executor.submit(repeat, "x", 2)
+        with pytest.raises(SubmitUncertain, match="may run twice"):
+            await asyncio.wait_for(TaskBoard(executor).accepted(future, patience=0.5), TIMEOUT)
+    assert await future == "xx"
 
 
 async def test_tasks_of_another_board_are_followed_by_asking(
