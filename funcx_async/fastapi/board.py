@@ -16,7 +16,13 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any, Final
 
-from funcx_async.errors import FuncXError, ServiceUnavailable, SubmitUncertain
+from funcx_async.errors import (
+    FuncXError,
+    NotFound,
+    ResultExpired,
+    ServiceUnavailable,
+    SubmitUncertain,
+)
 from funcx_async.executor import FuncXExecutor
 from funcx_async.fastapi.answers import TaskView
 from funcx_async.futures import FuncXFuture
@@ -31,6 +37,9 @@ KEEP_BYTES: Final = 64 * 1024 * 1024
 
 ASK_EVERY: Final = 2.0
 """Seconds between two questions to the service about tasks of others that somebody watches."""
+
+BESIDE: Final = 350
+"""Bytes of memory that an answer takes beside its document, measured on CPython 3.11."""
 
 SHARE: Final = 0.25
 """The part of the budget of requests that these questions may use up."""
@@ -116,9 +125,14 @@ class TaskBoard:
             FuncXError: what keeps the service from answering.
         """
         view = self._here(task_id)
-        if view is None:
-            view = self._told(await self.executor.funcx_client.get_task(task_id))
-        return view
+        if view is not None:
+            return view
+        try:
+            status = await self.executor.funcx_client.get_task(task_id)
+        except FuncXError as error:
+            error.task_id = task_id
+            raise
+        return self._told(status)
 
     async def watch(self, task_ids: Collection[str]) -> AsyncGenerator[TaskView, None]:
         """Give what is known of each task, and then each again when it has ended.
@@ -130,16 +144,17 @@ class TaskBoard:
 
         Raises:
             FuncXError: what keeps the service from answering, at the beginning; later that is
-                waited out. A task that nobody knows is a failed one here.
+                waited out. A task that nobody knows is a failed one here, by :class:`NotFound`.
         """
         open_ids = dict.fromkeys(task_ids)
         with self._subscribed(open_ids) as news:
             for view in await self._look_at_all(list(open_ids)):
                 if view.done and view.task_id in open_ids:
                     del open_ids[view.task_id]
+                    self._unsubscribe(view.task_id, news)
                 yield view
             while open_ids:
-                view = await self._next(news, foreign=open_ids.keys() - self._open.keys())
+                view = await self._next(news, foreign=not open_ids.keys() <= self._open.keys())
                 if view.done and view.task_id in open_ids:
                     del open_ids[view.task_id]
                     yield view
@@ -148,7 +163,7 @@ class TaskBoard:
 
     @contextmanager
     def _subscribed(self, task_ids: Collection[str]) -> Iterator[News]:
-        """A queue that gets the last word on each of these tasks, perhaps more than once.
+        """A queue that gets the last word on each of these tasks.
 
         Before it may come that a task is pending: nobody here awaits it any more.
         """
@@ -160,12 +175,15 @@ class TaskBoard:
             yield news
         finally:
             for task_id in chosen:
-                others = self._watchers[task_id]
-                others.discard(news)
-                if not others:
-                    del self._watchers[task_id]
+                self._unsubscribe(task_id, news)
 
-    async def _next(self, news: News, *, foreign: Collection[str]) -> TaskView:
+    def _unsubscribe(self, task_id: str, news: News) -> None:
+        watchers = self._watchers.get(task_id, set())
+        watchers.discard(news)
+        if not watchers:
+            self._watchers.pop(task_id, None)
+
+    async def _next(self, news: News, *, foreign: bool) -> TaskView:
         """Wait for news; for those of tasks of others somebody has to ask, and one for all does."""
         while True:
             try:
@@ -215,6 +233,12 @@ class TaskBoard:
             return TaskView.pending(status.task_id)
         try:
             value = value_of(outcome, self.executor.serializer.deserialize)
+        except (
+            ResultExpired
+        ):  # not kept: clients could fill the memory with ids of their own making
+            view = TaskView.failed(status.task_id, _unknown(status))
+            self._tell(view)
+            return view
         except FuncXError as error:
             view = TaskView.failed(status.task_id, error)
         else:
@@ -242,17 +266,32 @@ class TaskBoard:
     def _tell(self, view: TaskView) -> None:
         for news in self._watchers.get(view.task_id, ()):
             news.put_nowait(view)
+        if view.done:  # else the service would be asked again for what was not kept
+            self._watchers.pop(view.task_id, None)
 
     def _keep(self, view: TaskView) -> None:
         self._forget(view.task_id)
-        if len(view.document) > self._keep_bytes:  # all others would have to make room
+        if _size(view) > self._keep_bytes:  # all others would have to make room
             return
         self._kept[view.task_id] = view
-        self._kept_bytes += len(view.document)
+        self._kept_bytes += _size(view)
         while self._kept_bytes > self._keep_bytes:
             self._forget(next(iter(self._kept)))
 
     def _forget(self, task_id: str) -> None:
         view = self._kept.pop(task_id, None)
         if view is not None:
-            self._kept_bytes -= len(view.document)
+            self._kept_bytes -= _size(view)
+
+
+def _size(view: TaskView) -> int:
+    return len(view.document) + BESIDE
+
+
+def _unknown(status: TaskStatus) -> NotFound:
+    return NotFound(
+        f"The service does not know the task {status.task_id} ({status.reason}): check the id. If "
+        "it was a task once, its result is lost, and it has to be submitted again.",
+        status=404,
+        task_id=status.task_id,
+    )

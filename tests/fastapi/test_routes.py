@@ -88,9 +88,10 @@ async def test_a_task_that_nobody_knows_is_not_found(client: httpx.AsyncClient):
     nobodys = str(uuid.uuid4())
     answer = await client.get(f"/tasks/{nobodys}")
     assert answer.status_code == 404
-    assert answer.json()["error"] == "NotFound"
+    assert (answer.json()["error"], answer.json()["task_id"]) == ("NotFound", nobodys)
     (told,) = await ended(client, nobodys)
-    assert told["status"] == "failed"
+    assert told["error"]["error"] == "NotFound"
+    assert (await client.get(f"/tasks/{nobodys}")).status_code == 404
 
 
 async def test_a_function_that_nobody_knows_is_not_found(client: httpx.AsyncClient):
