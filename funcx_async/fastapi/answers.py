@@ -18,6 +18,7 @@ from funcx_async.errors import (
     FuncXError,
     JournalUnusable,
     NotFound,
+    RequestRefused,
     ResultExpired,
     SerializationError,
     ServiceUnavailable,
@@ -48,6 +49,10 @@ _STATUSES: Final[list[tuple[type[FuncXError], int]]] = [
 ]
 """Anything else is 502: what is behind this service did not do its part."""
 
+_OWN: Final = ("ENDPOINT_", "CONTAINER_", "TASK_GROUP_", "USER_", "AUTH_GROUP_")
+"""How codes of the service begin which concern what this service chose: clients name only functions
+and tasks."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -74,6 +79,8 @@ async def error_answer(request: Request, error: Exception) -> JSONResponse:
     if not isinstance(error, FuncXError):
         raise error
     status = next((status for kind, status in _STATUSES if isinstance(error, kind)), 502)
+    if isinstance(error, RequestRefused) and (error.code or "").startswith(_OWN):
+        status = 502
     headers = {}
     if status == 503 or isinstance(error, TaskPending):
         told = getattr(error, "retry_after", None)

@@ -97,8 +97,9 @@ class TaskBoard:
             SubmitUncertain: if it was sent, and the service has not answered by then.
             FuncXError: why it was not taken.
         """
+        limit = asyncio.timeout(patience)
         try:
-            async with asyncio.timeout(patience) as limit:
+            async with limit:
                 task_id = await future.submitted()
         except TimeoutError:
             if not limit.expired():  # it is the task's own, from options(timeout=...)
