@@ -63,7 +63,7 @@ def test_the_blocks_of_a_page_run_in_one_session_and_its_programs_alone(
         run([program], tmp_path, environment)
     for directory in tests:
         run(
-            ["-m", "pytest", *TEST_OPTIONS, *map(str, directory.glob("test_*.py"))],
+            ["-m", "pytest", *TEST_OPTIONS, *map(str, sorted(directory.glob("test_*.py")))],
             directory,
             environment,
         )
