@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, closing, suppress
 from pathlib import Path
 from typing import Annotated, Any
 
 from fastapi import Depends, FastAPI, Header, HTTPException, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
 from fastapi.staticfiles import StaticFiles
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from funcx_async import FuncXError, FuncXExecutor
 from funcx_async.fastapi import (
@@ -84,6 +87,13 @@ app = FastAPI(
 app.include_router(health_router())
 
 
+@app.exception_handler(RequestValidationError)
+async def mistaken(request: Request, error: RequestValidationError) -> JSONResponse:
+    """Say what is wrong, without what was sent: that may be NaN, which JSON cannot send back."""
+    mistakes = [{"loc": each["loc"], "msg": each["msg"]} for each in error.errors()]
+    return JSONResponse({"detail": mistakes}, 422)
+
+
 def get_sweeper(request: Request) -> Sweeper:
     """The sweeper of this process."""
     sweeper: Sweeper = request.state.sweeper
@@ -96,6 +106,8 @@ Sweeping = Annotated[Sweeper, Depends(get_sweeper)]
 class Order(BaseModel):
     """A sweep to be carried out."""
 
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+
     first: float = Field(ge=0, le=4)
     last: float = Field(ge=0, le=4)
     columns: int = Field(ge=2, le=2_000)
@@ -107,7 +119,11 @@ async def begin(order: Order, sweeper: Sweeping) -> dict[str, int]:
     """Order a sweep; answers at once."""
     if sweeper.busy:
         raise HTTPException(409, "A sweep goes on. Wait for its end.")
-    return {"sweep": sweeper.order(**order.model_dump()).id}
+    try:
+        return {"sweep": sweeper.order(**order.model_dump()).id}
+    except sqlite3.OperationalError as error:
+        words = f"The order cannot be kept just now: {error}. Try again."
+        raise HTTPException(503, words, headers={"Retry-After": "1"}) from error
 
 
 @app.get("/events", response_class=EventStream)

@@ -9,6 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+BUSY = 100
+"""Milliseconds that a call waits, and the loop with it, for a lock of another process."""
+
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS sweep (
     id INTEGER PRIMARY KEY, first REAL, last REAL, columns INTEGER, pause REAL, ordered REAL
@@ -39,6 +42,8 @@ class Sweep:
 class Store:
     """A database in one file; each call is a transaction of microseconds, so the loop may wait.
 
+    While another process has it locked a call fails soon, and may be made again.
+
     Args:
         path: the file.
     """
@@ -50,6 +55,7 @@ class Store:
         self._database.execute("PRAGMA journal_mode=WAL")
         self._database.execute("PRAGMA synchronous=NORMAL")
         self._database.executescript(_SCHEMA)
+        self._database.execute(f"PRAGMA busy_timeout={BUSY}")
 
     def close(self) -> None:
         """Close the file."""

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import random
 import time
+from contextlib import suppress
 from dataclasses import asdict
 from typing import Any
 
@@ -14,13 +15,16 @@ from funcx_async import (
     FuncXExecutor,
     FuncXFuture,
     SubmitUncertain,
-    TaskExecutionFailed,
     as_completed,
 )
+from funcx_async.fastapi import message_of
 
 from .feed import Feed
 from .logistic import attractor
 from .store import Store, Sweep
+
+PAUSE = 2.0
+"""Seconds until a sweep that could not go on is tried again."""
 
 _log = logging.getLogger(__name__)
 
@@ -42,7 +46,8 @@ class Sweeper:
         self._executor = executor
         self._store = store
         self._ordered = asyncio.Event()
-        self.busy = False
+        self._due: Sweep | None = None
+        self._tell(busy=False)
         if (sweep := store.latest()) is not None:
             self._show(sweep)
 
@@ -55,23 +60,37 @@ class Sweeper:
 
     def _show(self, sweep: Sweep) -> None:
         outcomes = self._store.outcomes(sweep)
-        self.busy = len(outcomes) < sweep.columns
         self.feed.begin(sweep.id, asdict(sweep))
         for outcome in outcomes:
             self.feed.publish("column", outcome)
+        self._due = sweep if len(outcomes) < sweep.columns else None
+        self._tell(busy=self._due is not None)
+
+    def _tell(self, *, busy: bool, trouble: str = "") -> None:
+        self.busy = busy
+        self.feed.tell({"busy": busy, "trouble": trouble})
 
     async def run(self) -> None:
-        """Finish what an earlier process began, then do what is ordered, for ever."""
+        """Finish what an earlier process began, then do what is ordered, for ever.
+
+        What goes wrong is told and tried again: store and journal know what is done. Meanwhile
+        another sweep may be ordered, which takes its place.
+        """
         while True:
-            sweep = self._store.latest()
-            if sweep is not None and self.busy:
+            if self._due is not None:
+                self._tell(busy=True)
                 try:
-                    await self._carry_out(sweep)
-                except FuncXError as error:
-                    _log.exception("The sweep %d cannot go on.", sweep.id)
-                    self.feed.publish("trouble", {"detail": str(error)})
-                self.busy = False
-            await self._ordered.wait()
+                    await self._carry_out(self._due)
+                except Exception as error:
+                    _log.exception("A sweep cannot go on; it is tried again in %g s.", PAUSE)
+                    words = str(error) if isinstance(error, FuncXError) else repr(error)
+                    self._tell(busy=False, trouble=f"The sweep cannot go on just now: {words}")
+                else:
+                    self._due = None
+                    self._tell(busy=False)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(None if self._due is None else PAUSE):
+                    await self._ordered.wait()
             self._ordered.clear()
 
     async def _carry_out(self, sweep: Sweep) -> None:
@@ -112,10 +131,8 @@ class Sweeper:
             # An earlier process was killed while it sent this one. Computed twice it does no harm.
             await self._executor.confirm(str(future.key))
             return False
-        except TaskExecutionFailed as error:
-            outcome["error"] = error.remote_data.strip().splitlines()[-1]
         except FuncXError as error:
-            outcome["error"] = str(error)
+            outcome["error"] = message_of(error)
         outcome["at"] = time.time()
         if self._store.keep(sweep.id, outcome):
             self.feed.publish("column", outcome)

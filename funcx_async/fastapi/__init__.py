@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 from funcx_async.lazy import attach
 
 if TYPE_CHECKING:
-    from funcx_async.fastapi.answers import TaskView, error_answer
+    from funcx_async.fastapi.answers import TaskView, error_answer, message_of
     from funcx_async.fastapi.board import TaskBoard
     from funcx_async.fastapi.health import health_router
     from funcx_async.fastapi.lifespan import (
@@ -43,6 +43,7 @@ __all__ = [
     "get_funcx",
     "health_router",
     "lifespan_for",
+    "message_of",
     "task_router",
 ]
 
@@ -57,6 +58,7 @@ _HOMES = {
     "get_funcx": "lifespan",
     "health_router": "health",
     "lifespan_for": "lifespan",
+    "message_of": "answers",
     "task_router": "routes",
 }
 

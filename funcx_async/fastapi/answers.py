@@ -18,6 +18,7 @@ from funcx_async.errors import (
     FuncXError,
     JournalUnusable,
     NotFound,
+    RequestRefused,
     ResultExpired,
     SerializationError,
     ServiceUnavailable,
@@ -27,6 +28,7 @@ from funcx_async.errors import (
     TooLarge,
     TooManyOpenTasks,
 )
+from funcx_async.fastapi.tracebacks import error_told_by
 
 RETRY_AFTER: Final = 5
 """Seconds after which a client may ask again, where the service named no time itself."""
@@ -47,6 +49,10 @@ _STATUSES: Final[list[tuple[type[FuncXError], int]]] = [
 ]
 """Anything else is 502: what is behind this service did not do its part."""
 
+_OWN: Final = ("ENDPOINT_", "CONTAINER_", "TASK_GROUP_", "USER_", "AUTH_GROUP_")
+"""How codes of the service begin which concern what this service chose: clients name only functions
+and tasks."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -57,7 +63,7 @@ async def error_answer(request: Request, error: Exception) -> JSONResponse:
     application: ``FastAPI(exception_handlers={FuncXError: error_answer})``.
 
     The document has ``detail`` for people, ``error``, the name of the class, and the ids that it
-    concerns. Of a task that failed it has the last line of the traceback, not all of it.
+    concerns. Of a task that failed it has the error, and no frame of the traceback.
 
     Args:
         request: the request.
@@ -73,6 +79,8 @@ async def error_answer(request: Request, error: Exception) -> JSONResponse:
     if not isinstance(error, FuncXError):
         raise error
     status = next((status for kind, status in _STATUSES if isinstance(error, kind)), 502)
+    if isinstance(error, RequestRefused) and (error.code or "").startswith(_OWN):
+        status = 502
     headers = {}
     if status == 503 or isinstance(error, TaskPending):
         told = getattr(error, "retry_after", None)
@@ -89,10 +97,21 @@ async def error_answer(request: Request, error: Exception) -> JSONResponse:
 
 
 def message_of(error: FuncXError) -> str:
-    """Give what a client may know: of a remote traceback the last line alone."""
+    """Give what a client may know of an error: of a remote traceback how it ends, not its frames.
+
+    Args:
+        error: the error; of a :class:`~funcx_async.TaskExecutionFailed` the type and the message
+            of the remote exception are given, in at most 2,000 characters.
+
+    Example:
+        >>> traceback = '''Traceback (most recent call last):
+        ...   File "/home/me/model.py", line 3, in run
+        ... ZeroDivisionError: division by zero'''
+        >>> message_of(TaskExecutionFailed(traceback))
+        'ZeroDivisionError: division by zero'
+    """
     if isinstance(error, TaskExecutionFailed):
-        lines = error.remote_data.strip().splitlines()
-        return lines[-1].strip() if lines else "The task failed on its endpoint."
+        return error_told_by(error.remote_data) or "The task failed on its endpoint."
     return str(error)
 
 

@@ -16,18 +16,30 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any, Final
 
-from funcx_async.errors import FuncXError
+from funcx_async.errors import (
+    FuncXError,
+    NotFound,
+    ResultExpired,
+    ServiceUnavailable,
+    SubmitUncertain,
+)
 from funcx_async.executor import FuncXExecutor
 from funcx_async.fastapi.answers import TaskView
 from funcx_async.futures import FuncXFuture
 from funcx_async.models import TaskStatus
 from funcx_async.outcomes import outcome_of, value_of
 
+PATIENCE: Final = 30.0
+"""Seconds that a request waits until the service has taken its task."""
+
 KEEP_BYTES: Final = 64 * 1024 * 1024
 """So large are the answers that are kept, all together."""
 
 ASK_EVERY: Final = 2.0
 """Seconds between two questions to the service about tasks of others that somebody watches."""
+
+BESIDE: Final = 350
+"""Bytes of memory that an answer takes beside its document, measured on CPython 3.11."""
 
 SHARE: Final = 0.25
 """The part of the budget of requests that these questions may use up."""
@@ -69,16 +81,38 @@ class TaskBoard:
     def __repr__(self) -> str:
         return f"<TaskBoard {len(self._open)} open, {len(self._kept)} kept>"
 
-    async def accepted(self, future: FuncXFuture[Any]) -> str:
+    async def accepted(self, future: FuncXFuture[Any], *, patience: float = PATIENCE) -> str:
         """Wait until the service has taken a task, never for its result, and show it here.
+
+        Args:
+            future: the task.
+            patience: seconds to wait while the service takes none; by then whoever asked for the
+                task has gone.
 
         Returns:
             The task id, by which it can be asked for.
 
         Raises:
+            ServiceUnavailable: if it was not sent by then; it is not sent any more.
+            SubmitUncertain: if it was sent, and the service has not answered by then.
             FuncXError: why it was not taken.
         """
-        task_id = await future.submitted()
+        limit = asyncio.timeout(patience)
+        try:
+            async with limit:
+                task_id = await future.submitted()
+        except TimeoutError:
+            if not limit.expired():  # it is the task's own, from options(timeout=...)
+                raise
+            if future.cancel():
+                raise ServiceUnavailable(
+                    f"The funcX service has taken no task for {patience:g} s. This one was not "
+                    "sent: try again later."
+                ) from None
+            raise SubmitUncertain(
+                f"The funcX service has not answered for {patience:g} s. Nobody can know yet "
+                "whether it takes this task: sent again it may run twice."
+            ) from None
         self._open[task_id] = future
         # Where it is tried again the task has another id in the end; clients know this one.
         future.add_done_callback(partial(self._settled, task_id))
@@ -92,9 +126,14 @@ class TaskBoard:
             FuncXError: what keeps the service from answering.
         """
         view = self._here(task_id)
-        if view is None:
-            view = self._told(await self.executor.funcx_client.get_task(task_id))
-        return view
+        if view is not None:
+            return view
+        try:
+            status = await self.executor.funcx_client.get_task(task_id)
+        except FuncXError as error:
+            error.task_id = task_id
+            raise
+        return self._told(status)
 
     async def watch(self, task_ids: Collection[str]) -> AsyncGenerator[TaskView, None]:
         """Give what is known of each task, and then each again when it has ended.
@@ -106,16 +145,17 @@ class TaskBoard:
 
         Raises:
             FuncXError: what keeps the service from answering, at the beginning; later that is
-                waited out. A task that nobody knows is a failed one here.
+                waited out. A task that nobody knows is a failed one here, by :class:`NotFound`.
         """
         open_ids = dict.fromkeys(task_ids)
         with self._subscribed(open_ids) as news:
             for view in await self._look_at_all(list(open_ids)):
                 if view.done and view.task_id in open_ids:
                     del open_ids[view.task_id]
+                    self._unsubscribe(view.task_id, news)
                 yield view
             while open_ids:
-                view = await self._next(news, foreign=open_ids.keys() - self._open.keys())
+                view = await self._next(news, foreign=not open_ids.keys() <= self._open.keys())
                 if view.done and view.task_id in open_ids:
                     del open_ids[view.task_id]
                     yield view
@@ -124,7 +164,7 @@ class TaskBoard:
 
     @contextmanager
     def _subscribed(self, task_ids: Collection[str]) -> Iterator[News]:
-        """A queue that gets the last word on each of these tasks, perhaps more than once.
+        """A queue that gets the last word on each of these tasks.
 
         Before it may come that a task is pending: nobody here awaits it any more.
         """
@@ -136,12 +176,15 @@ class TaskBoard:
             yield news
         finally:
             for task_id in chosen:
-                others = self._watchers[task_id]
-                others.discard(news)
-                if not others:
-                    del self._watchers[task_id]
+                self._unsubscribe(task_id, news)
 
-    async def _next(self, news: News, *, foreign: Collection[str]) -> TaskView:
+    def _unsubscribe(self, task_id: str, news: News) -> None:
+        watchers = self._watchers.get(task_id, set())
+        watchers.discard(news)
+        if not watchers:
+            self._watchers.pop(task_id, None)
+
+    async def _next(self, news: News, *, foreign: bool) -> TaskView:
         """Wait for news; for those of tasks of others somebody has to ask, and one for all does."""
         while True:
             try:
@@ -191,6 +234,12 @@ class TaskBoard:
             return TaskView.pending(status.task_id)
         try:
             value = value_of(outcome, self.executor.serializer.deserialize)
+        except (
+            ResultExpired
+        ):  # not kept: clients could fill the memory with ids of their own making
+            view = TaskView.failed(status.task_id, _unknown(status))
+            self._tell(view)
+            return view
         except FuncXError as error:
             view = TaskView.failed(status.task_id, error)
         else:
@@ -218,17 +267,32 @@ class TaskBoard:
     def _tell(self, view: TaskView) -> None:
         for news in self._watchers.get(view.task_id, ()):
             news.put_nowait(view)
+        if view.done:  # else the service would be asked again for what was not kept
+            self._watchers.pop(view.task_id, None)
 
     def _keep(self, view: TaskView) -> None:
         self._forget(view.task_id)
-        if len(view.document) > self._keep_bytes:  # all others would have to make room
+        if _size(view) > self._keep_bytes:  # all others would have to make room
             return
         self._kept[view.task_id] = view
-        self._kept_bytes += len(view.document)
+        self._kept_bytes += _size(view)
         while self._kept_bytes > self._keep_bytes:
             self._forget(next(iter(self._kept)))
 
     def _forget(self, task_id: str) -> None:
         view = self._kept.pop(task_id, None)
         if view is not None:
-            self._kept_bytes -= len(view.document)
+            self._kept_bytes -= _size(view)
+
+
+def _size(view: TaskView) -> int:
+    return len(view.document) + BESIDE
+
+
+def _unknown(status: TaskStatus) -> NotFound:
+    return NotFound(
+        f"The service does not know the task {status.task_id} ({status.reason}): check the id. If "
+        "it was a task once, its result is lost, and it has to be submitted again.",
+        status=404,
+        task_id=status.task_id,
+    )

@@ -23,8 +23,13 @@ ASK_EVERY: Final = 10.0
 LONGEST: Final = 5.0
 """Seconds that the service has to answer."""
 
+_NO_ENDPOINT: Final = (
+    "There is no endpoint to submit to: give FuncXExecutor(endpoint_id=...), or set the "
+    f"environment variable {ENDPOINT_VARIABLE}."
+)
 
-def health_router() -> APIRouter:
+
+def health_router(*, needs_endpoint: bool = True) -> APIRouter:
     """Make the routes that an orchestrator probes.
 
     ``GET /healthz`` answers 200 as long as the process answers at all: restart it if not.
@@ -36,12 +41,16 @@ def health_router() -> APIRouter:
 
     The service is asked every ten seconds at most, however often this is.
 
+    Args:
+        needs_endpoint: whether the executor has to have an endpoint of its own for this process to
+            be ready; False where each task names its own.
+
     Example::
 
         app.include_router(health_router())
     """
     router = APIRouter(tags=["health"])
-    probe = _Probe()
+    probe = _Probe(needs_endpoint)
 
     @router.get("/healthz")
     async def alive() -> dict[str, str]:
@@ -89,7 +98,8 @@ class _Found:
 class _Probe:
     """Asks the service now and then; many may look at what it found."""
 
-    def __init__(self) -> None:
+    def __init__(self, needs_endpoint: bool) -> None:
+        self._needs_endpoint = needs_endpoint
         self._executor: FuncXExecutor | None = None
         self._found = _Found()
         self._ask_at = 0.0
@@ -100,19 +110,19 @@ class _Probe:
         now = asyncio.get_running_loop().time
         async with self._asking:
             if executor is not self._executor or now() >= self._ask_at:
-                self._found = await _found(executor)
+                self._found = await _found(executor, self._needs_endpoint)
                 self._executor, self._ask_at = executor, now() + ASK_EVERY
             return self._found
 
 
-async def _found(executor: FuncXExecutor) -> _Found:
+async def _found(executor: FuncXExecutor, needs_endpoint: bool) -> _Found:
     endpoint_id = executor.endpoint_id or os.environ.get(ENDPOINT_VARIABLE)
     client = executor.funcx_client
     try:
         async with asyncio.timeout(LONGEST):
-            if endpoint_id is None:  # each task names its own
+            if endpoint_id is None:
                 await client.get_result_queue_address()
-                return _Found()
+                return _Found(detail=_NO_ENDPOINT if needs_endpoint else "")
             return _Found(endpoint=(await client.get_endpoint_status(endpoint_id)).status)
     except AuthenticationFailed as error:
         return _Found(token="bad", endpoint="unknown", detail=str(error))  # noqa: S106

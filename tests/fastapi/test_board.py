@@ -3,14 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
+import os
+import time
+import tracemalloc
+import uuid
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from funcx_async import FuncXExecutor
+from funcx_async import (
+    FuncXExecutor,
+    FuncXFuture,
+    NotFound,
+    ServiceUnavailable,
+    SubmitUncertain,
+    TaskTimedOut,
+)
 from funcx_async.fastapi import TaskBoard
 from funcx_async.fastapi import board as board_module
 from funcx_async.local import LocalService
@@ -24,6 +36,12 @@ def repeat(letter: str, times: int) -> str:
 
 def a_set_of_locks() -> Any:
     return {1, 2}, {(1, 2): 3}, complex(1, 2)
+
+
+def read(path: str) -> str:
+    from pathlib import Path
+
+    return Path(path).read_text()
 
 
 @pytest.fixture
@@ -42,7 +60,7 @@ async def finished(board: TaskBoard, *futures: Any) -> list[str]:
 async def test_answers_that_nobody_asks_for_make_room(
     service: LocalService, executor: FuncXExecutor
 ):
-    board = TaskBoard(executor, keep_bytes=5_000)
+    board = TaskBoard(executor, keep_bytes=6_000)
     futures = [executor.submit(repeat, letter, 1_000) for letter in "abcdefgh"]
     task_ids = await finished(board, *futures)
     assert repr(board) == "<TaskBoard 0 open, 4 kept>"
@@ -81,6 +99,36 @@ async def test_a_value_that_json_cannot_hold_is_a_success_with_a_remedy(executor
     assert document["status"] == "success"
     assert document["error"]["error"] == "NotRepresentable"
     assert "plain values" in document["error"]["detail"]
+
+
+async def test_who_waits_for_a_service_that_takes_no_task_is_told_in_time_and_it_is_not_sent(
+    service: LocalService, executor: FuncXExecutor
+):
+    service.faults.refuse("submit", status=503, retry_after=100)
+    board = TaskBoard(executor)
+    future = executor.submit(repeat, "x", 1)
+    with pytest.raises(ServiceUnavailable, match=r"no task for 0\.3 s.*not sent"):
+        await asyncio.wait_for(board.accepted(future, patience=0.3), TIMEOUT)
+    assert future.cancelled()
+    assert repr(board) == "<TaskBoard 0 open, 0 kept>"
+
+
+async def test_the_time_limit_of_a_task_is_its_own(service: LocalService, executor: FuncXExecutor):
+    service.faults.refuse("submit", status=503, retry_after=100)
+    future = executor.options(timeout=0.2).submit(repeat, "x", 1)
+    with pytest.raises(TaskTimedOut):
+        await TaskBoard(executor).accepted(future, patience=TIMEOUT)
+
+
+async def test_of_a_task_that_is_under_way_nobody_can_say_that_it_was_not_sent(
+    service: LocalService, executor: FuncXExecutor
+):
+    await executor.submit(repeat, "x", 1)
+    with service.faults.hold_replies("submit"):
+        future = executor.submit(repeat, "x", 2)
+        with pytest.raises(SubmitUncertain, match="may run twice"):
+            await asyncio.wait_for(TaskBoard(executor).accepted(future, patience=0.5), TIMEOUT)
+    assert await future == "xx"
 
 
 async def test_tasks_of_another_board_are_followed_by_asking(
@@ -156,6 +204,91 @@ async def test_who_watches_a_task_whose_future_is_given_up_hears_its_end_from_th
         hearing = asyncio.create_task(anext(watching))
         await executor.reload_tasks()
     assert (await asyncio.wait_for(hearing, TIMEOUT)).status == "success"
+    assert [view async for view in watching] == []
+
+
+async def test_a_result_that_was_told_and_not_kept_is_not_fetched_again(
+    service: LocalService,
+    executor: FuncXExecutor,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+):
+    monkeypatch.setattr(board_module, "ASK_EVERY", 0.1)
+    asked: list[str] = []
+    ask = executor.funcx_client.get_batch_status
+
+    async def noted(task_ids: Any) -> Any:
+        asked.extend(task_ids)
+        return await ask(task_ids)
+
+    monkeypatch.setattr(executor.funcx_client, "get_batch_status", noted)
+    os.mkfifo(gate := tmp_path / "gate")
+    ours, theirs = TaskBoard(executor, keep_bytes=1_000), TaskBoard(executor)
+    large = await ours.accepted(executor.submit(repeat, "x", 10_000))
+    open_one = await theirs.accepted(executor.submit(read, str(gate)))
+    watching = ours.watch([large, open_one])
+    while not (view := await anext(watching)).done:
+        pass
+    assert view.task_id == large
+    asked.clear()
+    last = asyncio.create_task(anext(watching))
+    try:
+        await service.faults.seen("batch_status", service.faults.count("batch_status") + 3)
+        assert set(asked) == {open_one}
+    finally:
+        gate.write_text("go on")
+    assert (await asyncio.wait_for(last, TIMEOUT)).task_id == open_one
+
+
+async def test_ids_of_nobodys_making_leave_no_answer_and_push_none_out(executor: FuncXExecutor):
+    board = TaskBoard(executor, keep_bytes=5_000)
+    (task_id,) = await finished(board, executor.submit(repeat, "x", 10))
+    nobodys = [str(uuid.uuid4()) for _ in range(500)]
+    told = [json.loads(view.document) async for view in board.watch(nobodys)]
+    assert {each["task_id"] for each in told} == set(nobodys)
+    assert {(each["status"], each["error"]["error"]) for each in told} == {("failed", "NotFound")}
+    assert repr(board) == "<TaskBoard 0 open, 1 kept>"
+    assert json.loads((await board.look(task_id)).document)["result"] == "x" * 10
+    with pytest.raises(NotFound) as refused:  # as before it was watched
+        await board.look(nobodys[0])
+    assert refused.value.task_id == nobodys[0]
+
+
+async def test_small_answers_take_no_more_memory_than_they_may(executor: FuncXExecutor):
+    """What an answer takes beside its document is most of it, and is counted as well."""
+    limit = 2_000_000
+    board = TaskBoard(executor, keep_bytes=limit)
+    tracemalloc.start()
+    try:
+        for number in range(10_000):
+            future: FuncXFuture[int] = FuncXFuture(str(uuid.uuid4()))
+            await board.accepted(future)
+            future.fulfil(number)
+        del future
+        await asyncio.sleep(0)  # the loop lets go of timers that are over
+        gc.collect()
+        taken, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert limit / 2 < taken < 1.2 * limit
+
+
+@pytest.mark.parametrize("others", [0, 50_000])
+async def test_watching_costs_nothing_for_what_others_have_open(
+    executor: FuncXExecutor, others: int
+):
+    board = TaskBoard(executor)
+    for number in range(others):
+        await board.accepted(FuncXFuture(f"other {number}"))
+    futures = [FuncXFuture[int](f"ours {number}") for number in range(500)]
+    task_ids = [await board.accepted(future) for future in futures]
+    watching = board.watch(task_ids)
+    assert {(await anext(watching)).status for _ in task_ids} == {"pending"}
+    began = time.process_time()
+    for future in futures:
+        future.fulfil(1)
+        assert (await anext(watching)).done
+    assert time.process_time() - began < 0.2
     assert [view async for view in watching] == []
 
 

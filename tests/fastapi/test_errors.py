@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import uuid
 
 import httpx
 import pytest
@@ -28,15 +29,27 @@ from funcx_async import (
 )
 from funcx_async.fastapi import error_answer
 from funcx_async.local import LocalService
+from tests.fastapi.serving import client_of, pointing_at, served
 
 
 @pytest.mark.parametrize(
     ("error", "status", "retry_after"),
     [
-        pytest.param(error, status, retry_after, id=type(error).__name__ + (retry_after or ""))
+        pytest.param(
+            error,
+            status,
+            retry_after,
+            id=" ".join(
+                [type(error).__name__, getattr(error, "code", None) or "", retry_after or ""]
+            ),
+        )
         for error, status, retry_after in [
             (NotFound("no such task", status=404), 404, None),
             (Forbidden("not yours", status=403), 403, None),
+            (NotFound("no function", code="FUNCTION_NOT_FOUND"), 404, None),
+            (NotFound("no endpoint", code="ENDPOINT_NOT_FOUND"), 502, None),
+            (Forbidden("no function", code="FUNCTION_NOT_PERMITTED"), 403, None),
+            (Forbidden("no endpoint", code="ENDPOINT_ACCESS_FORBIDDEN"), 502, None),
             (TooLarge("too much", status=413), 413, None),
             (SerializationError("a lock cannot travel"), 422, None),
             (ResultExpired("gone"), 410, None),
@@ -106,3 +119,60 @@ async def test_too_many_open_tasks_are_refused_until_some_have_ended(
 
 def other_than(task_id: str) -> str:
     return task_id[:-1] + ("0" if task_id[-1] != "0" else "1")
+
+
+async def test_an_endpoint_that_is_gone_is_not_the_mistake_of_clients(
+    service: LocalService, functions: dict[str, str]
+):
+    variables = pointing_at(service) | {"FUNCX_ASYNC_ENDPOINT_ID": str(uuid.uuid4())}
+    async with (
+        served("tests.fastapi.service:app", variables=variables) as server,
+        client_of(server) as client,
+    ):
+        answer = await client.post("/tasks", json={"function_id": functions["simulate"]})
+        assert (answer.status_code, answer.json()["error"]) == (502, "NotFound")
+
+
+async def test_a_service_without_an_endpoint_says_so(
+    service: LocalService, functions: dict[str, str]
+):
+    variables = pointing_at(service)
+    del variables["FUNCX_ASYNC_ENDPOINT_ID"]
+    async with (
+        served("tests.fastapi.service:app", variables=variables) as server,
+        client_of(server) as client,
+    ):
+        answer = await client.post("/tasks", json={"function_id": functions["simulate"]})
+        assert answer.status_code == 500
+        assert "FUNCX_ASYNC_ENDPOINT_ID" in answer.json()["detail"]
+
+
+@pytest.mark.parametrize(
+    ("body", "place"),
+    [
+        pytest.param('{"function_id": NaN}', ["body", "function_id"], id="no number"),
+        pytest.param('{"function_id": "%s", "args": NaN}', ["body", "args"], id="no list"),
+        pytest.param('{"function_id": "%s", "argz": [1]}', ["body", "argz"], id="a slip"),
+    ],
+)
+async def test_a_wrong_body_is_answered_with_the_place_of_the_mistake(
+    client: httpx.AsyncClient, functions: dict[str, str], body: str, place: list[str]
+):
+    content = body.replace("%s", functions["simulate"])
+    headers = {"Content-Type": "application/json"}
+    answer = await client.post("/tasks", content=content, headers=headers)
+    assert answer.status_code == 422
+    (mistake,) = answer.json()["detail"]
+    assert mistake["loc"] == place
+    assert "input" not in mistake
+
+
+async def test_arguments_that_are_too_large_are_refused_before_they_are_sent(
+    service: LocalService, client: httpx.AsyncClient, functions: dict[str, str]
+):
+    sent = service.faults.count("submit")
+    call = {"function_id": functions["simulate"], "args": ["x" * 11_000_000]}
+    answer = await client.post("/tasks", json=call)
+    assert (answer.status_code, answer.json()["error"]) == (422, "SerializationError")
+    assert "The arguments make" in answer.json()["detail"]
+    assert service.faults.count("submit") == sent

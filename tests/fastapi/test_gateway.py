@@ -7,9 +7,12 @@ import os
 import re
 import signal
 import socket
+import sqlite3
 import sys
-from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+import time
+import uuid
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -38,9 +41,9 @@ INK = """() => {
 
 
 def gateway(
-    service: LocalService, home: Path, port: int = 0
+    service: LocalService, home: Path, port: int = 0, **changes: str
 ) -> AbstractAsyncContextManager[Server]:
-    variables = pointing_at(service) | {"GATEWAY_HOME": str(home)}
+    variables = pointing_at(service) | {"GATEWAY_HOME": str(home)} | changes
     return served(GATEWAY, *LIMIT, variables=variables, port=port)
 
 
@@ -104,6 +107,68 @@ async def test_the_page_tells_what_is_wrong_with_an_order(
         await server.stopped()
 
 
+async def test_the_page_tells_why_a_sweep_fails(service: LocalService, tmp_path: Path, page: Page):
+    wrong = str(uuid.uuid4())
+    async with gateway(service, tmp_path, FUNCX_ASYNC_ENDPOINT_ID=wrong) as server:
+        await page.goto(server.url)
+        await expect(page.locator("#detail")).to_contain_text("ENDPOINT_NOT_FOUND")
+        await order(page, columns=3, pause=0)
+        await expect(page.locator("#failed")).to_have_text("3")
+        await expect(page.locator("#why")).to_contain_text("ENDPOINT_NOT_FOUND")
+        await expect(page.locator("#start")).to_be_enabled()
+        await server.stopped()
+
+
+async def test_a_sweep_goes_on_after_what_nobody_thought_of_and_the_page_tells_of_it(
+    service: LocalService, tmp_path: Path, page: Page
+):
+    """As when another program has the database locked, or its disk is full."""
+    async with gateway(service, tmp_path) as server:
+        await page.goto(server.url)
+        await order(page, columns=40, pause=0.02)
+        await page.wait_for_function("Number(document.getElementById('done').textContent) >= 3")
+        with locked(tmp_path / "sweeps.db"):
+            await expect(page.locator("#message")).to_contain_text("database is locked")
+            await expect(page.locator("#start")).to_be_enabled()
+            async with client_of(server) as client:
+                began = time.perf_counter()
+                assert (await client.get("/healthz")).status_code == 200
+                assert time.perf_counter() - began < 1
+                answer = await client.post("/sweeps", json={"first": 3, "last": 4, "columns": 9})
+                assert answer.status_code == 503
+                assert "database is locked" in answer.json()["detail"]
+        await expect(page.locator("#done")).to_have_text("40", timeout=TIMEOUT * 1_000)
+        await expect(page.locator("#failed")).to_have_text("0")
+        await expect(page.locator("#message")).to_have_text("")
+        await expect(page.locator("#start")).to_be_enabled()
+        told = await server.stopped()
+        assert "A sweep cannot go on" in told
+    assert service.faults.count("accepted") == 40
+
+
+async def test_an_order_of_what_is_no_number_is_refused_in_words(
+    service: LocalService, tmp_path: Path
+):
+    async with gateway(service, tmp_path) as server, client_of(server) as client:
+        body = '{"first": NaN, "last": Infinity, "columns": 9}'
+        headers = {"Content-Type": "application/json"}
+        answer = await client.post("/sweeps", content=body, headers=headers)
+        assert answer.status_code == 422
+        assert [each["loc"][-1] for each in answer.json()["detail"]] == ["first", "last"]
+        await server.stopped()
+
+
+@contextmanager
+def locked(database: Path) -> Iterator[None]:
+    """Another program that writes, and takes its time."""
+    other = sqlite3.connect(database, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+    finally:
+        other.close()
+
+
 async def test_a_sweep_survives_kill_9_of_the_service(
     service: LocalService, tmp_path: Path, page: Page
 ):
@@ -157,9 +222,9 @@ async def test_a_browser_that_comes_back_gets_only_what_it_missed(
                 missed = []
                 async for event in events(answer):
                     missed.append(event)
-                    if len(missed) == 2:
+                    if len(missed) == 3:
                         break
-        assert [name for name, _ in missed] == ["column", "column"]
+        assert [name for name, _ in missed] == ["column", "column", "state"]
         await server.stopped()
 
 

@@ -57,12 +57,26 @@ async def test_the_service_is_not_asked_at_every_probe(
             {"service": "reachable", "token": "good", "endpoint": "refused"},
             id="an endpoint that nobody knows",
         ),
+        pytest.param(
+            "FUNCX_ASYNC_ENDPOINT_ID",
+            None,
+            {"service": "reachable", "token": "good", "endpoint": "none"},
+            id="no endpoint",
+        ),
+        pytest.param(
+            "FUNCX_ASYNC_ENDPOINT_ID",
+            "mine",
+            {"service": "reachable", "token": "good", "endpoint": "refused"},
+            id="what cannot be an endpoint",
+        ),
     ],
 )
 async def test_a_service_without_what_it_needs_is_alive_but_not_ready(
-    service: LocalService, variable: str, value: str, told: dict[str, str]
+    service: LocalService, variable: str, value: str | None, told: dict[str, str]
 ):
-    variables = pointing_at(service) | {variable: value}
+    variables = pointing_at(service) | {variable: value or ""}
+    if value is None:
+        del variables[variable]
     async with served(APPLICATION, variables=variables) as server, client_of(server) as client:
         assert (await client.get("/healthz")).status_code == 200
         answer = await client.get("/readyz")

@@ -152,3 +152,29 @@ def test_the_documentation_of_the_application_tells_of_the_routes():
         "/triples/{number}",
     }
     assert "text/event-stream" in paths["/tasks/events"]["get"]["responses"]["200"]["content"]
+
+
+def test_the_documentation_of_the_application_tells_of_errors():
+    document = application().openapi()
+    submit = document["paths"]["/tasks"]["post"]["responses"]
+    assert set(submit) == {"202", "403", "404", "413", "422", "500", "502", "503"}
+    look = document["paths"]["/tasks/{task_id}"]["get"]["responses"]
+    assert set(look) == {"200", "403", "404", "422", "502", "503"}
+    assert set(document["paths"]["/tasks/events"]["get"]["responses"]) == {"200", "422"}
+    told = submit["422"]["content"]["application/json"]["schema"]["anyOf"]
+    assert [each["$ref"].rpartition("/")[2] for each in told] == ["Mistakes", "Error"]
+
+
+async def test_a_service_whose_tasks_name_their_endpoints_needs_none_to_be_ready(
+    service: LocalService, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.delenv("FUNCX_ASYNC_ENDPOINT_ID", raising=False)
+    app = FastAPI()
+    app.include_router(health_router(needs_endpoint=False))
+    async with service.client() as funcx, FuncXExecutor(funcx_client=funcx) as executor:
+        app.dependency_overrides[get_funcx] = lambda: executor
+        transport = httpx.ASGITransport(app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+            answer = await client.get("/readyz")
+    assert answer.status_code == 200
+    assert answer.json()["endpoint"] == "none"

@@ -47,7 +47,7 @@ async def test_accepting_a_task_does_not_wait_for_its_result(
     assert await ended(client, task_id) == [{"task_id": task_id, "status": "success", "result": 6}]
 
 
-async def test_of_a_task_that_fails_the_last_line_is_told_and_no_traceback(
+async def test_of_a_task_that_fails_the_error_is_told_and_no_traceback(
     client: httpx.AsyncClient, functions: dict[str, str]
 ):
     call = {"function_id": functions["divide"], "args": [1, 0]}
@@ -88,9 +88,10 @@ async def test_a_task_that_nobody_knows_is_not_found(client: httpx.AsyncClient):
     nobodys = str(uuid.uuid4())
     answer = await client.get(f"/tasks/{nobodys}")
     assert answer.status_code == 404
-    assert answer.json()["error"] == "NotFound"
+    assert (answer.json()["error"], answer.json()["task_id"]) == ("NotFound", nobodys)
     (told,) = await ended(client, nobodys)
-    assert told["status"] == "failed"
+    assert told["error"]["error"] == "NotFound"
+    assert (await client.get(f"/tasks/{nobodys}")).status_code == 404
 
 
 async def test_a_function_that_nobody_knows_is_not_found(client: httpx.AsyncClient):

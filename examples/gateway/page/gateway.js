@@ -7,11 +7,13 @@ const plot = new Plot(byId("plot"));
 let sweep = null; // the one that is shown
 let columns = new Map(); // what came of its tasks, by column
 let arrivals = []; // when the last ones came, in milliseconds
+let begun = Infinity; // when the first one came
+let busy = false; // whether the gateway works at it
+let live = false; // whether it is there to tell
 
 function showProgress() {
   const done = columns.size;
   const failed = [...columns.values()].filter((each) => each.error).length;
-  const busy = sweep !== null && done < sweep.columns;
   byId("bar").max = sweep?.columns ?? 1;
   byId("bar").value = done;
   byId("done").textContent = done;
@@ -25,13 +27,13 @@ function showProgress() {
 }
 
 function showTime() {
-  const busy = sweep !== null && columns.size < sweep.columns;
   const now = Date.now();
   arrivals = arrivals.filter((time) => time > now - 5000);
-  const rate = arrivals.length / 5;
-  byId("rate").textContent = busy && rate > 0 ? rate.toFixed(1) : "–";
+  const rate = arrivals.length / Math.min(5, Math.max(0.5, (now - begun) / 1000));
+  const known = busy && live && rate > 0;
+  byId("rate").textContent = known ? rate.toFixed(1) : "–";
   byId("clock-name").textContent = busy ? "Left, about" : "Elapsed";
-  const left = busy && rate > 0 ? (sweep.columns - columns.size) / rate : null;
+  const left = known ? (sweep.columns - columns.size) / rate : null;
   const elapsed = sweep?.ended ? sweep.ended - sweep.ordered : null;
   byId("clock").textContent = inWords(busy ? left : elapsed);
 }
@@ -50,14 +52,21 @@ function light(id, words, state) {
 // Following: the browser connects again by itself, and tells the service what it has seen.
 
 const source = new EventSource("events");
-source.onopen = () => light("stream", "live", "good");
-source.onerror = () => light("stream", "connecting again", "bad");
+source.onopen = () => showStream(true);
+source.onerror = () => showStream(false);
+
+function showStream(open) {
+  live = open;
+  light("stream", open ? "live" : "connecting again", open ? "good" : "bad");
+  showTime();
+}
 
 source.addEventListener("sweep", (event) => {
   sweep = JSON.parse(event.data);
   columns = new Map();
   arrivals = [];
-  byId("message").textContent = "";
+  begun = Infinity;
+  showWhy("");
   plot.begin(sweep);
   showProgress();
 });
@@ -65,15 +74,27 @@ source.addEventListener("sweep", (event) => {
 source.addEventListener("column", (event) => {
   const outcome = JSON.parse(event.data);
   columns.set(outcome.column, outcome);
-  arrivals.push(Math.min(Date.now(), 1000 * outcome.at));
+  const arrived = Math.min(Date.now(), 1000 * outcome.at);
+  arrivals.push(arrived);
+  begun = Math.min(begun, arrived);
+  if (outcome.error) showWhy(outcome.error);
   if (columns.size === sweep.columns) sweep.ended = outcome.at;
   plot.add(outcome);
   showProgress();
 });
 
-source.addEventListener("trouble", (event) => {
-  byId("message").textContent = JSON.parse(event.data).detail;
+source.addEventListener("state", (event) => {
+  const state = JSON.parse(event.data);
+  busy = state.busy;
+  byId("message").textContent = state.trouble;
+  showProgress();
+  showTime();
 });
+
+function showWhy(error) {
+  byId("why").textContent = error;
+  byId("why").hidden = error === "";
+}
 
 // Ordering.
 
@@ -103,6 +124,7 @@ async function showHealth() {
     light("endpoint", `endpoint ${told.endpoint}`, told.endpoint === "online" ? "good" : "bad");
     const state = { connected: "good", idle: "away", polling: "away" }[told.results] ?? "bad";
     light("results", `results ${told.results}`, state);
+    byId("detail").textContent = told.detail ?? "";
   } catch {
     for (const id of ["service", "endpoint", "results"]) light(id, `${id} unknown`, "away");
   }

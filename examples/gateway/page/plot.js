@@ -82,8 +82,9 @@ export class Plot {
       context.fillText(String(Number(r.toFixed(3))), place, area.top + area.height + 10);
     }
     context.font = "italic 13px Georgia, 'DejaVu Serif', serif";
-    context.fillText("x", 12, area.top + area.height * 0.36);
     context.fillText("r", area.left + (area.width * 11) / 12, area.top + area.height + 10);
+    context.textBaseline = "middle"; // halfway between two numbers, however close these are
+    context.fillText("x", 16, area.top + area.height * 0.375);
   }
 
   #drawColumns(area, style, now) {

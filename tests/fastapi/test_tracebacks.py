@@ -1,0 +1,123 @@
+"""What clients are told of a remote traceback: the error, whole, and no frame."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable
+from typing import NoReturn
+
+import pytest
+
+from funcx_async.fastapi.tracebacks import LONGEST, error_told_by
+
+
+def divided() -> None:
+    _ = 1 / 0
+
+
+def spoken_in_lines() -> NoReturn:
+    raise ValueError("the input is no good:\n  line 1: a comma is missing\n\nline 2: so is this")
+
+
+def noted() -> NoReturn:
+    error = KeyError("depth")
+    error.add_note("while reading site.yaml\nof the run 7")
+    raise error
+
+
+def chained() -> None:
+    try:
+        divided()
+    except ZeroDivisionError as error:
+        raise RuntimeError("no mean of nothing") from error
+
+
+def handled_badly() -> None:
+    try:
+        spoken_in_lines()
+    except ValueError:
+        divided()
+
+
+def quoting() -> NoReturn:
+    raise RuntimeError(f"the child failed:\n{traceback_of(divided)}")
+
+
+def grouped() -> NoReturn:
+    raise ExceptionGroup("both\nof them", [ValueError("one"), TypeError("two")])
+
+
+def grouped_for_a_reason() -> None:
+    try:
+        divided()
+    except ZeroDivisionError as error:
+        raise ExceptionGroup("all", [ExceptionGroup("inner", [error])]) from error
+
+
+def recursive() -> None:
+    recursive()
+
+
+def misspelt() -> None:
+    compile("x = = 1", "<typed>", "exec")
+
+
+def traceback_of(function: Callable[[], None]) -> str:
+    try:
+        function()
+    except Exception:
+        return traceback.format_exc()
+    raise AssertionError(f"{function.__name__} did not fail")
+
+
+@pytest.mark.parametrize(
+    ("function", "told"),
+    [
+        (divided, "ZeroDivisionError: division by zero"),
+        (
+            spoken_in_lines,
+            "ValueError: the input is no good:\n  line 1: a comma is missing\n\nline 2: so is this",
+        ),
+        (noted, "KeyError: 'depth'\nwhile reading site.yaml\nof the run 7"),
+        (chained, "RuntimeError: no mean of nothing"),
+        (handled_badly, "ZeroDivisionError: division by zero"),
+        (quoting, f"RuntimeError: the child failed:\n{traceback_of(divided).strip()}"),
+        (grouped, "ExceptionGroup: both\nof them (2 sub-exceptions)"),
+        (grouped_for_a_reason, "ExceptionGroup: all (1 sub-exception)"),
+        (recursive, "RecursionError: maximum recursion depth exceeded"),
+        (misspelt, "SyntaxError: invalid syntax"),
+    ],
+    ids=lambda value: getattr(value, "__name__", ""),
+)
+def test_the_whole_message_is_told_and_no_frame(function: Callable[[], None], told: str):
+    assert error_told_by(traceback_of(function)) == told
+
+
+def test_a_traceback_that_stands_further_right_is_read_as_well():
+    indented = "\n" + "".join(f"    {line}\n" for line in traceback_of(divided).splitlines())
+    assert error_told_by(indented) == "ZeroDivisionError: division by zero"
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        pytest.param("", "", id="nothing"),
+        pytest.param(" \n\n", "", id="blanks"),
+        pytest.param(
+            "WorkerLost: the node\nis gone\n", "WorkerLost: the node\nis gone", id="words"
+        ),
+        pytest.param("Traceback (most recent call last):\n", "", id="a head alone"),
+        pytest.param(
+            'Traceback (most recent call last):\n  File "x"\n    cut o', "cut o", id="cut off"
+        ),
+    ],
+)
+def test_what_is_no_whole_traceback_is_told_as_far_as_it_goes(text: str, told: str):
+    assert error_told_by(text) == told
+
+
+def test_a_message_without_end_is_cut():
+    told = error_told_by(f"Traceback (most recent call last):\nValueError: {'x' * 1_000_000}")
+    assert len(told) == LONGEST
+    assert told.startswith("ValueError: xxx")
+    assert told.endswith("x…")
