@@ -21,6 +21,7 @@ import msgspec
 from msgspec.structs import replace
 
 from funcx_async.models import Result
+from funcx_async.serialize.large import LARGE
 
 EXECUTION_FAILED = "An error occurred during the execution of this task"
 """What official workers tell a user whose function raised."""
@@ -119,7 +120,7 @@ def decode_outcome(body: bytes) -> Result:
     if body[:1] != _VERSION:
         raise _other_protocol(body)
     try:
-        data = _decode(body[1:]).data
+        data = _decode(body[1:] if len(body) < LARGE else memoryview(body)[1:]).data
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise _malformed(body, error) from error
     error_details = data.error_details

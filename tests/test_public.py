@@ -65,8 +65,8 @@ PUBLIC = [
 LEVELS = [
     "cancellation errors events hardware interpreter lazy light logins models progress versions",
     "awaiting html terms",
-    "codes core documents outcomes serialize messages futures",
-    "observer patience",
+    "codes core documents outcomes serialize futures",
+    "messages observer patience",
     "alarm answers batch checks environments journal refusals registration threads waiting",
     "proxies",
     "transports",

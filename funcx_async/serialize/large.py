@@ -1,20 +1,27 @@
 """Reading large payloads in steps, between which other threads get their turn.
 
 A C function that takes long holds up every other thread, an event loop's as well, though it be
-called in a thread of its own. So it is given its work in pieces, by functions in Python.
+called in a thread of its own. So it is given its work in pieces, with a rest between any two. Without
+the rest a loop that comes out of a system call would wait for the interpreter's lock for as long as
+Python lets a thread keep it, 5 ms, and it makes several such calls in a turn.
 """
 
 from __future__ import annotations
 
+import asyncio
 import binascii
 import io
+import time
 from typing import Final
 
 LARGE: Final = 256 * 1024
 """Characters, or bytes, that take about a millisecond to read: less is not worth a thread."""
 
-STEP: Final = 8_192 * 77
+STEP: Final = 4_096 * 77
 """Characters of base64 in one piece: whole lines, as they usually are, and whole groups of four."""
+
+REST: Final = 0.0002
+"""Seconds between two pieces: long enough for a thread that waits to wake up and go on."""
 
 
 def decode(text: str, *, step: int = STEP) -> bytes:
@@ -38,6 +45,7 @@ def decode(text: str, *, step: int = STEP) -> bytes:
         last = begin + step >= len(text)
         if not last and 4 * len(pieces[-1]) != 3 * (len(piece) - piece.count("\n")):
             return binascii.a2b_base64(text)
+        _rest()
     return b"".join(pieces)
 
 
@@ -61,7 +69,13 @@ class Steps:
 
     def readinto(self, buffer: bytearray) -> int:
         """Fill ``buffer``, and give how many bytes there were for it."""
-        return self._file.readinto(buffer)
+        rest, filled = memoryview(buffer), 0
+        while read := self._file.readinto(rest[:STEP]):
+            filled += read
+            rest = rest[read:]
+            if len(rest):
+                _rest()
+        return filled
 
     def peek(self, size: int) -> bytes:
         """Give the next bytes without passing over them."""
@@ -69,3 +83,11 @@ class Steps:
         found = self._file.read(size)
         self._file.seek(position)
         return found
+
+
+def _rest() -> None:
+    """Let other threads go on; on a loop's own thread nothing would be the better for it."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        time.sleep(REST)

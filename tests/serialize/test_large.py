@@ -42,7 +42,7 @@ def test_what_is_hardly_base64_is_read_or_refused_the_same_in_steps(text: str, s
 
 @pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
 def test_an_unpickler_reads_the_same_in_steps(protocol: int):
-    value = [list(range(100_000)), "é" * 300_000, bytes(300_000), bytearray(300_000), {1: 2.5}]
+    value = [list(range(100_000)), "é" * 300_000, bytes(1_000_000), bytearray(300_000), {1: 2.5}]
     assert pickle.Unpickler(Steps(pickle.dumps(value, protocol))).load() == value
 
 
