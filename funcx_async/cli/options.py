@@ -31,6 +31,12 @@ Endpoint = Annotated[
 ]
 """Which endpoint is meant."""
 
+AmqpPort = Annotated[
+    int | None,
+    typer.Option(metavar="PORT", min=1, max=65_535, help="Another port for results."),
+]
+"""Which port of the broker results come from, if not the service's choice."""
+
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 """Whether programs are to read what is printed."""
 
