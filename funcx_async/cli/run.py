@@ -156,7 +156,7 @@ class _Call:
             executor = FuncXExecutor(
                 endpoint, funcx_client=client, amqp_port=amqp_port, retry_deadline=RETRIED
             )
-            beside, future = console(beside=True), None
+            beside, future, value = console(beside=True), None, None
             try:
                 with beside.status(f"submitting to {client.base_url}"):
                     # First by itself: who presses Ctrl-C meanwhile has certainly submitted nothing.
