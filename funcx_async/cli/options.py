@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from typing import Annotated
 
 import typer
 
 from funcx_async.client import FuncXClient
-from funcx_async.environments import ENDPOINT_VARIABLE, SERVICE_URL_VARIABLE
+from funcx_async.environments import ENDPOINT_VARIABLE, SERVICE_URL_VARIABLE, service_url
 
 Service = Annotated[
     str | None,
@@ -47,4 +48,13 @@ def client_of(service: str | None) -> FuncXClient:
     Raises:
         ValueError: for what is not the root of a web service.
     """
-    return FuncXClient(service)
+    return FuncXClient(service_root(service))
+
+
+def service_root(service: str | None) -> str:
+    """Give the root of the service that is meant.
+
+    Raises:
+        ValueError: for what is not the root of a web service; it names option and variable.
+    """
+    return service_url(service, None, os.environ, source=f"--service or {SERVICE_URL_VARIABLE}")
