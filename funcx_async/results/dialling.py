@@ -139,7 +139,7 @@ def _no_tunnel(proxy: Proxy) -> Refusal:
     return Refusal(
         "no proxy",
         f"{proxy} is not an HTTP proxy, and results come through no other",
-        "They are asked for over HTTPS instead. For AMQP give an HTTP proxy in HTTPS_PROXY.",
+        "To have AMQP pass, give an HTTP proxy in HTTPS_PROXY.",
     )
 
 
