@@ -85,6 +85,21 @@ async def test_ctrl_c_before_anything_was_submitted_says_so(service: LocalServic
     assert err.decode().splitlines() == ["Interrupted; nothing was submitted."]
 
 
+async def test_a_token_that_is_refused_is_told_with_where_others_come_from(
+    told, command: Command, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("FUNCX_ASYNC_TOKEN", "not-this-one")
+    ended = await command("endpoints")
+    assert (ended.code, ended.out) == (1, "")
+    assert "The service refuses the token of FUNCX_ASYNC_TOKEN" in ended.err
+    assert "Export again what `python -m funcx_async local` prints" in ended.err
+    assert "FuncXClient" not in ended.err
+    assert "not-this-one" not in ended.err
+    monkeypatch.setenv("FUNCX_ASYNC_TOKEN", "ends\n")
+    ended = await command("endpoints")
+    assert "FUNCX_ASYNC_TOKEN does not hold a token" in ended.err
+
+
 # What a module does ------------------------------------------------------------------------------
 
 
