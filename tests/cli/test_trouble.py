@@ -10,7 +10,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from uuid import uuid4
@@ -32,7 +32,7 @@ def closed_port() -> int:
 
 
 @pytest.fixture
-def modules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def modules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Modules of the user's own that are not easy."""
     (tmp_path / "script.py").write_text("import sys\ndef f(): return 1\nsys.exit()\n")
     (tmp_path / "odd.py").write_text(
@@ -43,7 +43,8 @@ def modules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         "def colourful(): raise RuntimeError('\\x1b[31mred\\x1b[2J')\n"
     )
     monkeypatch.setattr(sys, "path", list(sys.path))
-    monkeypatch.setattr(sys, "modules", dict(sys.modules))
+    yield
+    sys.modules.pop("odd", None)
 
 
 # A service that is not there --------------------------------------------------------------------
