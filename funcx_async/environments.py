@@ -99,6 +99,8 @@ def service_url(
     environment: str | None,
     variables: Mapping[str, str],
     deployments: Deployments = COMPUTE,
+    *,
+    source: str = "base_url",
 ) -> str:
     """Find the service's root.
 
@@ -108,6 +110,7 @@ def service_url(
         variables: the process's environment: ``FUNCX_ASYNC_SERVICE_URL``, then
             the deployments' own, count where no argument is given.
         deployments: where services of the kind that is meant are.
+        source: what errors are to call ``base_url``.
 
     Raises:
         ValueError: for an unknown environment or what is not the root of a web service.
@@ -119,7 +122,7 @@ def service_url(
         'http://127.0.0.1:8000'
     """
     if base_url is not None:
-        return _checked(base_url, "base_url")
+        return _checked(base_url, source)
     if environment is None and SERVICE_URL_VARIABLE in variables:
         return _checked(variables[SERVICE_URL_VARIABLE], SERVICE_URL_VARIABLE)
     name = environment or variables.get(deployments.variable) or _PRODUCTION
@@ -264,9 +267,15 @@ def is_loopback(url: str) -> bool:
 
 def _checked(url: str, source: str) -> str:
     root = url.rstrip("/")
-    parts = urlsplit(root)
+    try:
+        parts = urlsplit(root)
+        _ = parts.port
+    except ValueError as error:  # a port beyond the last one, half an address of IPv6
+        raise ValueError(f"{source} is no URL: {error}. Correct it.") from None
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ValueError(f"{source} must be an http or https URL, not {url!r}.")
+        raise ValueError(
+            f"{source} must be an http or https URL, such as http://127.0.0.1:8000, not {url!r}."
+        )
     if parts.username or parts.password:
         raise ValueError(f"{source} must not hold a password: give credentials by auth=.")
     if parts.path.endswith(("/v2", "/v3")):

@@ -11,12 +11,27 @@ from base64 import b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from ipaddress import ip_address, ip_network
+from typing import Literal
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from funcx_async.environments import is_loopback
 
 SYSTEM = "the system's settings"
 """Where a proxy was found, if not in a variable."""
+
+RefusalKind = Literal[
+    "login",
+    "wrong login",
+    "forbidden",
+    "unreachable",
+    "no proxy",
+    "certificate",
+    "down",
+    "silent",
+]
+
+_OF_WEB_SERVERS = ("400", "404", "405", "501")
+"""What a web server answers that is asked to connect."""
 
 _PORTS = {"http": 80, "https": 443, "amqp": 5672, "amqps": 5671}
 _PROXY_PORTS = {"http": 80, "https": 443, "socks5": 1080, "socks5h": 1080}
@@ -103,8 +118,30 @@ def proxy_for(url: str, environ: Mapping[str, str] | None = None) -> Proxy | Non
     return _system_proxy(parts) if environ is None else None
 
 
-def refusal_in_words(proxy: Proxy, target: str, told: str) -> str:
-    """Say that a proxy did not connect, and what to do about it.
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why a proxy does not connect, and what to do about it.
+
+    Attributes:
+        kind: by what can be done: ``login``: it wants one; ``wrong login``: it does not accept the
+            one that it was given; ``forbidden``: it may not; ``unreachable``: it does not get
+            there; ``no proxy``: what answers is none, or not one that passes AMQP;
+            ``certificate``: its own is not accepted; ``down``: it is not reached itself;
+            ``silent``: there is no answer in time.
+        found: what was seen, without a dot at the end.
+        remedy: what to do about it, in whole sentences.
+    """
+
+    kind: RefusalKind
+    found: str
+    remedy: str
+
+    def __str__(self) -> str:
+        return f"{self.found}. {self.remedy}"
+
+
+def refusal_of_status(proxy: Proxy, target: str, told: str) -> Refusal:
+    """Tell what it means that a proxy answers something else than yes.
 
     Args:
         proxy: which one.
@@ -113,23 +150,58 @@ def refusal_in_words(proxy: Proxy, target: str, told: str) -> str:
 
     Example:
         >>> gate = Proxy("http", "gate", 3128, "HTTPS_PROXY")
-        >>> print(refusal_in_words(gate, "far.org:5671", "403 Forbidden"))
+        >>> print(refusal_of_status(gate, "far.org:5671", "403 Forbidden"))
         the proxy http://gate:3128 (HTTPS_PROXY) does not allow connections to far.org:5671 (403 \
 Forbidden). Ask its operators to allow them, or except the host by NO_PROXY if it can be reached \
 without.
     """
+    status = told[:3]
+    if status == "407":
+        return refusal(proxy, target, "login" if not proxy.authorization else "wrong login", told)
+    if status in _OF_WEB_SERVERS:
+        return refusal(proxy, target, "no proxy", told)
+    return refusal(proxy, target, "forbidden" if told.startswith("4") else "unreachable", told)
+
+
+def refusal(proxy: Proxy, target: str, kind: RefusalKind, told: str = "") -> Refusal:
+    """Say that a proxy does not connect, and what to do about it.
+
+    Args:
+        proxy: which one.
+        target: host and port that it was to connect to.
+        kind: why, see :class:`Refusal`.
+        told: the words of whoever knows: the proxy, or the system; may be empty.
+    """
+    source, scheme = proxy.source, proxy.scheme
+    place = f"{_bracketed(proxy.host)}:{proxy.port}"
     host = target.rpartition(":")[0]
-    if told.startswith("407"):
-        if proxy.authorization is None:
-            remedy = f"give it as {proxy.scheme}://name:password@{_bracketed(proxy.host)}"
-            return f"{proxy} wants a login ({told}): {remedy}:{proxy.port} in {proxy.source}."
-        return f"{proxy} does not accept the login that {proxy.source} gives ({told})."
-    if told.startswith("4"):
-        return (
-            f"{proxy} does not allow connections to {target} ({told}). Ask its operators to allow "
-            "them, or except the host by NO_PROXY if it can be reached without."
-        )
-    return f"{proxy} does not reach {target} ({told}). Check that {host} is right."
+    excepted = "or except the host by NO_PROXY if it can be reached without"
+    found = {
+        "login": "wants a login",
+        "wrong login": f"does not accept the login that {source} gives",
+        "forbidden": f"does not allow connections to {target}",
+        "unreachable": f"does not reach {target}",
+        "no proxy": f"does not answer as a proxy does, asked for {target}",
+        "certificate": "cannot be reached, its certificate is refused",
+        "down": "cannot be reached",
+        "silent": f"does not connect to {target} in time",
+    }[kind]
+    remedy = {
+        "login": f"Give it as {scheme}://name:password@{place} in {source}.",
+        "wrong login": "Correct name and password there; a `:`, `/`, `@`, `%` or `#` in them is "
+        "written as %3A, %2F, %40, %25 or %23.",
+        "forbidden": f"Ask its operators to allow them, {excepted}.",
+        "unreachable": f"Check that {host} is right, and try again; then ask its operators.",
+        "no proxy": f"Is {place} the proxy's address and port, and is it spoken to by {scheme}://? "
+        f"Correct {source}.",
+        "certificate": "Name the file of its certificate authority in SSL_CERT_FILE, or correct "
+        f"the name in {source}.",
+        "down": f"Correct {source}, or unset it if there is a way without; NO_PROXY names hosts "
+        "that are reached without.",
+        "silent": "Try again; then ask its operators whether it lets connections to "
+        f"{target} pass, {excepted}.",
+    }[kind]
+    return Refusal(kind, f"{proxy} {found}{f' ({told})' if told else ''}", remedy)
 
 
 def _variable(name: str, variables: Mapping[str, str]) -> tuple[str, str]:
@@ -168,7 +240,7 @@ def _proxy(told: str, source: str) -> Proxy:
 
 
 def _is_excepted(target: SplitResult, no_proxy: str) -> bool:
-    host, port = target.hostname or "", target.port or _PORTS.get(target.scheme)
+    host, port = (target.hostname or "").rstrip("."), target.port or _PORTS.get(target.scheme)
     return any(_names(word.lower(), host, port) for word in no_proxy.replace(",", " ").split())
 
 
@@ -181,12 +253,16 @@ def _names(word: str, host: str, port: int | None) -> bool:
         if int(wanted) != port:
             return False
         word = name
-    word = word.strip("[]")
+    word = word.strip("[]").rstrip(".")
     try:
-        return ip_address(host) in ip_network(word, strict=False)
+        address = ip_address(host)
     except ValueError:
         name = word.removeprefix("*").removeprefix(".")
         return host == name or host.endswith(f".{name}")
+    try:
+        return address in ip_network(word, strict=False)
+    except ValueError:
+        return False
 
 
 def _system_proxy(target: SplitResult) -> Proxy | None:

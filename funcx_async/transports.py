@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import ssl
 from collections.abc import Mapping
 from importlib.util import find_spec
@@ -11,7 +12,7 @@ import httpx
 
 from funcx_async.environments import is_loopback
 from funcx_async.errors import FuncXError, RequestRefused, ServiceUnavailable
-from funcx_async.proxies import Proxy, proxy_for, refusal_in_words
+from funcx_async.proxies import Proxy, proxy_for, refusal_of_status
 
 
 class Written:
@@ -56,12 +57,37 @@ def web_transport(
         url: the service's.
         proxy: through which; None: directly.
         verify: whether the service's certificate is checked, or what it is checked by.
+
+    Raises:
+        ValueError: as :func:`certificate_check`.
     """
     return httpx.AsyncHTTPTransport(
-        verify=verify,
+        verify=certificate_check(url, verify),
         proxy=None if proxy is None else _for_httpx(proxy),
-        trust_env=not is_loopback(url),  # a file of certificates, where SSL_CERT_FILE names one
+        trust_env=False,
     )
+
+
+def certificate_check(url: str, verify: bool | ssl.SSLContext = True) -> ssl.SSLContext:
+    """Make what the certificate of the service at ``url`` is checked by.
+
+    Args:
+        url: the service's; for one on this very machine the environment does not count.
+        verify: whether it is checked, or what it is checked by.
+
+    Raises:
+        ValueError: if ``SSL_CERT_FILE`` or ``SSL_CERT_DIR`` names no certificates.
+    """
+    if isinstance(verify, ssl.SSLContext):
+        return verify
+    try:
+        return httpx.create_ssl_context(verify, trust_env=not is_loopback(url))
+    except OSError as error:
+        name = "SSL_CERT_FILE" if os.environ.get("SSL_CERT_FILE") else "SSL_CERT_DIR"
+        raise ValueError(
+            f"{name} must name certificates in PEM, not {os.environ.get(name)!r} ({error}). "
+            "Correct it; or unset it, and those that most programs know count."
+        ) from None
 
 
 def proxy_refusal(proxy: Proxy, url: httpx.URL, told: str) -> FuncXError:
@@ -73,7 +99,7 @@ def proxy_refusal(proxy: Proxy, url: httpx.URL, told: str) -> FuncXError:
         told: the status with its words, such as ``403 Forbidden``.
     """
     port = url.port or {"http": 80, "https": 443}.get(url.scheme, 0)
-    words = refusal_in_words(proxy, f"{url.host}:{port}", told)
+    words = str(refusal_of_status(proxy, f"{url.host}:{port}", told))
     status = int(told[:3]) if told[:3].isdigit() else 0
     if 400 <= status < 500:
         return RequestRefused(words, status=status)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 import pytest
 
-from funcx_async.proxies import Proxy, proxy_for
+from funcx_async.proxies import Proxy, RefusalKind, proxy_for, refusal, refusal_of_status
 from tests.vault import Vault
 
 SERVICE = "https://compute.api.globus.org"
@@ -99,6 +101,10 @@ def test_this_machine_is_reached_directly_whatever_the_environment_says(url):
         pytest.param("https://10.1.2.3", "10.0.0.0/8", True, id="a network"),
         pytest.param("https://11.1.2.3", "10.0.0.0/8", False, id="outside of a network"),
         pytest.param("https://10.1.2.3:8443", "10.1.2.3:8443", True, id="an address with a port"),
+        pytest.param("https://far.org.", "far.org", True, id="a name with a dot at its end"),
+        pytest.param("https://far.org", "far.org.", True, id="a word with a dot at its end"),
+        pytest.param("https://far.org:8443", "far.org.:8443", True, id="a dot and a port"),
+        pytest.param("https://10.1.2.3", "2.3", False, id="an address has nothing above it"),
         pytest.param("https://[2001:db8::1]", "2001:db8::/32", True, id="a network of IPv6"),
         pytest.param("https://[2001:db8::1]", "[2001:db8::1]", True, id="in brackets"),
         pytest.param("https://[2001:db8::1]", "[2001:db8::1]:443", True, id="brackets and port"),
@@ -144,6 +150,36 @@ def test_what_is_no_proxy_is_refused_with_the_variable_and_without_what_it_holds
     with pytest.raises(ValueError, match="HTTPS_PROXY must hold") as caught:
         proxy_for(SERVICE, {"HTTPS_PROXY": told})
     assert "hush" not in str(caught.value)
+
+
+@pytest.mark.parametrize("kind", get_args(RefusalKind))
+def test_each_refusal_says_what_happened_and_what_to_do(kind: RefusalKind):
+    gate = Proxy("http", "gate", 3128, "HTTPS_PROXY", "jane", "hush-hush")
+    told = refusal(gate, "far.org:443", kind, "words of the system")
+    assert told.kind == kind
+    assert told.found.startswith("the proxy http://gate:3128 (HTTPS_PROXY) ")
+    assert told.found.endswith("(words of the system)")
+    assert told.remedy.endswith(".")
+    assert "hush" not in str(told)
+
+
+@pytest.mark.parametrize(
+    ("status", "login", "kind"),
+    [
+        ("407", "", "login"),
+        ("407", "jane", "wrong login"),
+        ("403", "", "forbidden"),
+        ("451", "", "forbidden"),
+        ("502", "", "unreachable"),
+        ("503", "", "unreachable"),
+        ("400", "", "no proxy"),
+        ("405", "", "no proxy"),
+        ("501", "", "no proxy"),
+    ],
+)
+def test_what_a_status_means(status: str, login: str, kind: str):
+    gate = Proxy("http", "gate", 3128, "HTTPS_PROXY", login)
+    assert refusal_of_status(gate, "far.org:443", f"{status} Words").kind == kind
 
 
 def test_a_tunnel_is_asked_of_proxies_that_speak_http_alone():

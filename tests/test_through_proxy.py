@@ -161,7 +161,9 @@ async def test_a_wrong_login_fails_at_once_and_is_told(
     assert caught.value.status == 407
     assert str(caught.value) == (
         f"the proxy http://{proxy.address} ({variable}) does not accept the login that {variable} "
-        "gives (407 Proxy Authentication Required)."
+        "gives (407 Proxy Authentication Required). Correct name and "
+        "password there; a `:`, `/`, `@`, `%` or `#` in them is written as %3A, %2F, %40, %25 or "
+        "%23."
     )
 
 

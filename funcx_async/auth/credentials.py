@@ -104,9 +104,9 @@ class ClientCredentials(RenewingAuth):
     async def _issued(self) -> StoredToken:
         """Ask for a token."""
         now, url = self._clock(), f"{self._key.auth_url}/v2/oauth2/token"
-        proxy = self._proxy()
+        proxy, http = self._way()
         try:
-            async with asyncio.timeout(TIMEOUT), self._http(proxy) as http:
+            async with asyncio.timeout(TIMEOUT), http:
                 response = await http.post(
                     url,
                     auth=self._basic,
@@ -133,15 +133,16 @@ class ClientCredentials(RenewingAuth):
             ) from error
         return StoredToken(text, now, expires_at)
 
-    def _proxy(self) -> Proxy | None:
+    def _way(self) -> tuple[Proxy | None, httpx.AsyncClient]:
+        """Find through which proxy tokens are asked for, and make what asks."""
+        url, proxy, transport = self._key.auth_url, None, self._transport
         try:
-            return web_proxy(self._key.auth_url) if self._transport is None else None
-        except ValueError as error:
-            raise ServiceUnavailable(f"There is no way to {self._key.auth_url}: {error}") from None
-
-    def _http(self, proxy: Proxy | None) -> httpx.AsyncClient:
-        transport = self._transport or web_transport(self._key.auth_url, proxy)
-        return httpx.AsyncClient(timeout=TIMEOUT, transport=transport)
+            if transport is None:
+                proxy = web_proxy(url)
+                transport = web_transport(url, proxy)
+        except ValueError as error:  # a variable that holds no proxy, or no certificates
+            raise ServiceUnavailable(f"There is no way to {url}: {error}") from None
+        return proxy, httpx.AsyncClient(timeout=TIMEOUT, transport=transport)
 
     def _refusal(self, response: httpx.Response) -> FuncXError:
         """Make the error for an answer other than 200."""

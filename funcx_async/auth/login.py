@@ -138,7 +138,13 @@ def log_in(place: SharedLogin, parameters: Mapping[str, Any], *, force: bool = F
     advice = "If you are somebody else now than before, log out first; else try again."
     with errors_of_globus(advice), _app(place, _SCOPES) as app:
         wanted = GlobusAuthorizationParameters(**parameters) if parameters else None
-        app.login(auth_params=wanted, force=force)
+        try:
+            app.login(auth_params=wanted, force=force)
+        except EOFError:
+            raise AuthenticationFailed(
+                f"No code was entered, so nobody is logged in. Run `{LOGIN_COMMAND}` in a terminal "
+                "and enter the code that the address shows."
+            ) from None
 
 
 def log_out(place: SharedLogin) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, TypeAlias, Union
 
 import httpx
 
-from funcx_async.auth.bearer import GivenToken, TokenSource
+from funcx_async.auth.bearer import GivenToken, TokenSource, is_token
 from funcx_async.auth.credentials import ClientCredentials
 from funcx_async.auth.globus import GlobusAppAuth, is_globus_app
 from funcx_async.auth.login import SharedLoginAuth, shared_login
@@ -69,13 +69,19 @@ def resolve_auth(
 def _of_environment(service_url: str, variables: Mapping[str, str], *, classic: bool) -> httpx.Auth:
     token = variables.get(TOKEN_VARIABLE)
     if token and variables.get(SERVICE_URL_VARIABLE, "").rstrip("/") == service_url:
+        if not is_token(token):
+            return _failing(
+                f"{TOKEN_VARIABLE} does not hold a token: something in it can stand in none, such "
+                "as a blank, the end of a line or an accent. Export it again, as "
+                "`python -m funcx_async local` or whoever gave it to you has it."
+            )
         return GivenToken(lambda: token)
     if not is_globus(service_url):
         return _failing(
-            f"There are no credentials for {service_url}. Give FuncXClient(auth=...) a token or a "
-            f"callable that gives one, or set {SERVICE_URL_VARIABLE} and {TOKEN_VARIABLE} as "
-            "`python -m funcx_async local` prints them. A login or client credentials of Globus "
-            "are only sent to services of Globus, unless given as auth=."
+            f"There are no credentials for {service_url}. Set {SERVICE_URL_VARIABLE} and "
+            f"{TOKEN_VARIABLE} as `python -m funcx_async local` prints them; a program may give "
+            "FuncXClient(auth=...) a token or a callable that gives one. A login or client "
+            "credentials of Globus are only sent to services of Globus, unless given as auth=."
         )
     environment = environment_of(service_url, variables, CLASSIC if classic else COMPUTE)
     try:

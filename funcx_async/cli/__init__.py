@@ -14,11 +14,15 @@ INTERRUPTED = 130
 """The exit code after Ctrl-C, as shells have it."""
 
 MISUSED = 2
-"""The exit code for words that are no command."""
+"""The exit code for words that are no command, and where an extra is missing."""
 
 
 class Interrupted(Exception):
     """Ctrl-C, and what is to be said of it."""
+
+
+class ExtraMissing(Exception):
+    """A command needs packages that are not installed, and how to install them."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -28,7 +32,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: the words after the program's name; by default those that it was started with.
 
     Returns:
-        The exit code: 0; 1 for what went wrong; 2 for words that are no command; 130 after Ctrl-C.
+        The exit code: 0; 1 for what went wrong; 2 for words that are no command, or a missing
+        extra; 130 after Ctrl-C.
     """
     words = sys.argv[1:] if arguments is None else list(arguments)
     try:
@@ -49,6 +54,7 @@ def _run(words: list[str]) -> int:
     except ImportError:
         return _say("The command line needs its extra: pip install 'funcx-async[cli]'", MISUSED)
     from funcx_async.cli.app import app
+    from funcx_async.cli.printing import harmless
     from funcx_async.errors import FuncXError
 
     # A library that is interrupted while it connects may warn so in the middle of our one line.
@@ -61,8 +67,10 @@ def _run(words: list[str]) -> int:
         return ended.code if isinstance(ended.code, int) else 0
     except BrokenPipeError:
         raise
+    except ExtraMissing as missing:
+        return _say(str(missing), MISUSED)
     except (FuncXError, OSError, ValueError) as error:
-        return _say(f"{words[0]} failed: {error}", 1)
+        return _say(harmless(f"{words[0]} failed: {error}"), 1)  # it may quote a remote error
     return 0
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from funcx_async.cli import ExtraMissing
 from funcx_async.environments import COMPUTE
 from funcx_async.logins import AUTHORIZATION_PARAMETERS, option_of, parameters_of
 
@@ -70,6 +72,11 @@ def whoami() -> None:
 
 
 def _place() -> SharedLogin:
+    if find_spec("globus_sdk") is None:
+        raise ExtraMissing(
+            "A person's login needs its extra: pip install 'funcx-async[globus]'. Programs use "
+            "client credentials, which do not."
+        )
     from funcx_async.auth.login import shared_login
 
     return shared_login(os.environ.get(COMPUTE.variable) or "production", os.environ)

@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from funcx_async.cli.options import Endpoint, Service
+from funcx_async.cli.options import AmqpPort, Endpoint, Service
 from funcx_async.cli.printing import as_text, console
 from funcx_async.doctor import Check, Examination, Report, Wanted
 from funcx_async.errors import FuncXError
@@ -33,9 +33,7 @@ def doctor(
     contract: Annotated[
         bool, typer.Option("--contract", help="Look at what is taken for granted instead.")
     ] = False,
-    amqp_port: Annotated[
-        int | None, typer.Option(metavar="PORT", help="Another port for results.")
-    ] = None,
+    amqp_port: AmqpPort = None,
     endpoint: Endpoint = None,
     service: Service = None,
     as_json: Annotated[
@@ -98,6 +96,11 @@ def show_check(check: Check, out: Console, width: int) -> None:
         out: where it is printed.
         width: how wide its name's column is.
     """
+    if not out.is_terminal:  # a table would fill each line with blanks up to its width
+        lines = [f"{check.status:<4}  {check.name:<{width}}  {check.found}"]
+        lines += [f"{'':<{width + 8}}→ {check.remedy}"] if check.remedy else []
+        out.print(Text("\n".join(lines)), soft_wrap=True)
+        return
     line = Table.grid(padding=(0, 2))
     line.add_column(width=4)
     line.add_column(width=width)

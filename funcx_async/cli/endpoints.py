@@ -6,11 +6,10 @@ import asyncio
 from typing import Annotated
 
 import typer
-from rich.table import Table
 from rich.text import Text
 
 from funcx_async.cli.options import AsJson, Service, client_of
-from funcx_async.cli.printing import console, print_json
+from funcx_async.cli.printing import console, ids_first, print_json
 from funcx_async.client import FuncXClient
 from funcx_async.documents import EndpointSummary
 from funcx_async.errors import Forbidden, NotFound
@@ -38,7 +37,7 @@ def endpoints(
     if not found:
         typer.echo("There are none." if all_ else "There are none that are yours: try --all.")
         return
-    table = Table("endpoint", "name", "status")
+    table = ids_first("endpoint", "name", "status")
     for each, status in found:
         coloured = Text(status, COLOURS.get(status, "yellow"))
         table.add_row(each.endpoint_id, Text(_name(each)), coloured)

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from itertools import islice, pairwise
 
+from funcx_async.cli.printing import harmless
 from funcx_async.models import ListedTask, TaskStatus
 
 WINDOW = 15.0
@@ -87,11 +88,11 @@ class GroupView:
         self._ended[task_id] = _seconds(result.completion_t if result else None, now)
         if result is None:
             self._states[LOST] += 1
-            self.failures[task_id] = _harmless(status.reason or "the service gives no reason")
+            self.failures[task_id] = _on_a_line(status.reason or "the service gives no reason")
         elif result.error_code is not None:
             self._states["failed"] += 1
             lines = (result.data or result.error_code).strip().splitlines()
-            self.failures[task_id] = _harmless(lines[-1] if lines else result.error_code)
+            self.failures[task_id] = _on_a_line(lines[-1] if lines else result.error_code)
         else:
             self._states["success"] += 1
 
@@ -153,11 +154,5 @@ def _seconds(told: str | None, otherwise: float) -> float:
         return otherwise
 
 
-def _harmless(words: str) -> str:
-    """Leave out what a terminal would obey: a colour, or the order to clear the screen.
-
-    Example:
-        >>> _harmless(chr(27) + "[31mValueError: bad")
-        '[31mValueError: bad'
-    """
-    return "".join(each for each in words.expandtabs(1) if each.isprintable())
+def _on_a_line(words: str) -> str:
+    return " ".join(harmless(words).split())

@@ -8,12 +8,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from funcx_async.cli import ExtraMissing
+
 if TYPE_CHECKING:
     from funcx_async.local import LocalService
 
 
 def local(
-    port: Annotated[int, typer.Option(help="Port of the service; 0 is any.")] = 0,
+    port: Annotated[
+        int, typer.Option(min=0, max=65_535, help="Port of the service; 0 is any.")
+    ] = 0,
     workers: Annotated[
         int | None, typer.Option(help="Worker processes; by default one for each CPU.")
     ] = None,
@@ -46,12 +50,14 @@ async def _serve(
         loop.add_signal_handler(name, stop.set)
     try:
         from funcx_async.local import LocalService
-
+    except ImportError as error:
+        raise ExtraMissing(str(error)) from None
+    try:
         service = LocalService(
             port=port, workers=workers, amqp_url=amqp_url, agents=agents, database=database
         )
         await service.start()
-    except (ImportError, OSError, RuntimeError, ValueError) as error:
+    except (OSError, RuntimeError, ValueError) as error:
         typer.echo(f"The local service does not start: {error}", err=True)
         return 1
     try:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 
 from rich.box import ROUNDED
-from rich.console import Group, RenderableType
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.panel import Panel
 from rich.progress_bar import ProgressBar
 from rich.table import Table
@@ -15,6 +16,9 @@ from funcx_async.cli.group import LOST, GroupView
 
 SHOWN = 5
 """So many slow tasks and failures are shown."""
+
+NARROW = 84
+"""Columns inside the frame from which on both lists have room side by side."""
 
 _BARS = "▁▂▃▄▅▆▇█"
 _COLOURS = {"success": "green", "failed": "bold red", LOST: "bold red", "running": "cyan"}
@@ -54,15 +58,31 @@ def picture(view: GroupView, group_id: str, now: float, note: str = "") -> Rende
         note: what is to be said besides.
     """
     parts: list[RenderableType] = [_bar(view), _states(view), _speed(view, now)]
-    lists = Table.grid(padding=(0, 3), expand=True)
-    lists.add_column(ratio=1)
-    lists.add_column(ratio=1)
-    lists.add_row(_slowest(view, now), _failures(view))
-    parts += [Text(), lists]
+    parts += [Text(), _Lists(_slowest(view, now), _failures(view))]
     if note:
         parts += [Text(), Text(note, "yellow")]
     title = Text.assemble(("task group ", "dim"), (group_id, "bold"))
     return Panel(Group(*parts), title=title, title_align="left", box=ROUNDED, padding=(1, 2))
+
+
+@dataclass(frozen=True, slots=True)
+class _Lists:
+    """Two lists side by side, or one below the other where there is no room."""
+
+    left: Table
+    right: Table
+
+    def __rich_console__(self, _: Console, options: ConsoleOptions) -> RenderResult:
+        if options.max_width < NARROW:
+            yield self.left
+            yield Text()
+            yield self.right
+            return
+        both = Table.grid(padding=(0, 3), expand=True)
+        both.add_column(ratio=1)
+        both.add_column(ratio=1)
+        both.add_row(self.left, self.right)
+        yield both
 
 
 def _bar(view: GroupView) -> RenderableType:
@@ -109,13 +129,17 @@ def _curve(rates: list[float]) -> str:
 
 
 def _slowest(view: GroupView, now: float) -> Table:
+    rows = [
+        (_span(seconds) if ended else f"> {_span(seconds)}", task_id, ended)
+        for task_id, seconds, ended in view.slowest(SHOWN, now)
+    ]
+    longest = max((len(words) for words, _, _ in rows), default=0)
     table = Table.grid(padding=(0, 1))
-    table.add_column(no_wrap=True, justify="right")
+    table.add_column(no_wrap=True, justify="right", min_width=longest)
     table.add_column(no_wrap=True, overflow="ellipsis")
     table.add_row("", Text("slowest, from submit to end", "bold"))
-    for task_id, seconds, ended in view.slowest(SHOWN, now):
-        words = _span(seconds) if ended else f"> {_span(seconds)}"
-        table.add_row(Text(words), Text(task_id, "dim" if ended else "cyan"))
+    for words, task_id, ended in rows:
+        table.add_row(Text(words), Text(task_id[:8], "dim" if ended else "cyan"))
     return table
 
 

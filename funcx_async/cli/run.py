@@ -14,11 +14,14 @@ from typing import Annotated, Any
 import typer
 
 from funcx_async.cli import Interrupted
-from funcx_async.cli.options import AsJson, Endpoint, Service, client_of
-from funcx_async.cli.printing import console, print_json, printable
+from funcx_async.cli.options import AmqpPort, AsJson, Endpoint, Service, client_of
+from funcx_async.cli.printing import console, print_json, printable, shown
 from funcx_async.environments import ENDPOINT_VARIABLE
 from funcx_async.errors import FuncXError
 from funcx_async.executor import FuncXExecutor
+
+RETRIED = 10.0
+"""Seconds for which a submit is tried again: somebody sits and waits for it."""
 
 
 def run(
@@ -35,6 +38,7 @@ def run(
     ] = None,
     endpoint: Endpoint = None,
     service: Service = None,
+    amqp_port: AmqpPort = None,
     wait: Annotated[
         bool, typer.Option("--wait/--no-wait", help="Wait for the result, or print the task id.")
     ] = True,
@@ -54,7 +58,7 @@ def run(
     fn = function_of(function)
     call = _Call(fn, [value_of(word) for word in words], _keywords(keyword or []))
     try:
-        code = asyncio.run(call.awaited(endpoint, service, as_json=as_json, wait=wait))
+        code = asyncio.run(call.awaited(endpoint, service, amqp_port, as_json=as_json, wait=wait))
     except KeyboardInterrupt:
         raise Interrupted(call.left_behind()) from None
     raise typer.Exit(code)
@@ -100,6 +104,11 @@ def function_of(name: str) -> Callable[..., Any]:
             f"There is no module {error.name!r} to be found from here: change to its directory, "
             "or install it."
         ) from None
+    except SystemExit:
+        raise ValueError(
+            f"Importing the module {module_name!r} ended the program: what it does when it is run "
+            "as a script belongs below `if __name__ == '__main__':`."
+        ) from None
     except Exception as error:  # whatever the module itself raises
         raise ValueError(
             f"The module {module_name!r} cannot be imported ({type(error).__name__}: {error})."
@@ -131,41 +140,55 @@ class _Call:
         self._args = args
         self._kwargs = kwargs
         self._task_id: str | None = None
+        self._unsent = True
 
     async def awaited(
-        self, endpoint: str, service: str | None, *, as_json: bool, wait: bool
+        self,
+        endpoint: str,
+        service: str | None,
+        amqp_port: int | None,
+        *,
+        as_json: bool,
+        wait: bool,
     ) -> int:
         """Run it, and print what comes of it; the exit code."""
         async with client_of(service) as client:
-            executor = FuncXExecutor(endpoint, funcx_client=client)
-            future = executor.submit(self._fn, *self._args, **self._kwargs)
+            executor = FuncXExecutor(
+                endpoint, funcx_client=client, amqp_port=amqp_port, retry_deadline=RETRIED
+            )
+            beside, future, value = console(beside=True), None, None
             try:
-                self._task_id = await future.submitted()
-                if not wait:
-                    self._tell({"task_id": self._task_id}, self._task_id, as_json=as_json)
-                    return 0
-                with console(beside=True).status(f"task {self._task_id} on its endpoint"):
-                    value = await future
+                with beside.status(f"submitting to {client.base_url}"):
+                    # First by itself: who presses Ctrl-C meanwhile has certainly submitted nothing.
+                    await executor.register_function(self._fn)
+                    future = executor.submit(self._fn, *self._args, **self._kwargs)
+                    self._task_id = await future.submitted()
+                if wait:
+                    with beside.status(f"task {self._task_id} on its endpoint"):
+                        value = await future
+            except asyncio.CancelledError:  # Ctrl-C
+                self._unsent = future is None or future.cancel()
+                raise
             except FuncXError as error:
-                self._tell({"task_id": self._task_id, "error": str(error)}, None, as_json=as_json)
                 if not as_json:
                     raise
+                print_json({"task_id": self._task_id, "error": str(error)})
                 return 1
             finally:
-                await executor.shutdown(wait=wait and future.done())
-        document = {"task_id": self._task_id, "result": printable(value)}
-        self._tell(document, value, as_json=as_json)
+                await executor.shutdown(wait=wait and future is not None and future.done())
+        if not wait:
+            told = {"task_id": self._task_id}
+            print_json(told) if as_json else typer.echo(self._task_id)
+        elif as_json:
+            print_json({"task_id": self._task_id, "result": printable(value)})
+        else:
+            typer.echo(shown(value))
         return 0
 
     def left_behind(self) -> str:
         """Say what becomes of it when nobody waits any more."""
-        if self._task_id is None:
-            return "Interrupted; the task may have been submitted."
-        return f"Interrupted; the task goes on. Its result: funcx-async results {self._task_id}"
-
-    @staticmethod
-    def _tell(document: dict[str, Any], text: Any, *, as_json: bool) -> None:
-        if as_json:
-            print_json(document)
-        elif text is not None or "result" in document:
-            typer.echo(str(text))
+        if self._task_id is not None:
+            return f"Interrupted; the task goes on. Its result: funcx-async results {self._task_id}"
+        if self._unsent:
+            return "Interrupted; nothing was submitted."
+        return "Interrupted; the task may have been submitted."

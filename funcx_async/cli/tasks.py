@@ -7,13 +7,12 @@ import time
 from typing import Annotated, Any
 
 import typer
-from rich.table import Table
 from rich.text import Text
 
 from funcx_async.cli.options import AsJson, Service, client_of
-from funcx_async.cli.printing import console, print_json, printable
+from funcx_async.cli.printing import console, harmless, ids_first, print_json, printable, shown
 from funcx_async.client import FuncXClient
-from funcx_async.errors import NotFound
+from funcx_async.errors import NotFound, ResultExpired
 from funcx_async.models import TaskStatus
 from funcx_async.routes.calls import TaskBlock
 
@@ -40,7 +39,7 @@ def status(
             ]
         )
     else:
-        table = Table("task", "status", "ended")
+        table = ids_first("task", "status", "ended")
         for task_id, each in found.items():
             word = shown[task_id]
             ended = _ended(each)
@@ -53,7 +52,7 @@ def status(
 def results(
     ids: Annotated[
         list[str],
-        typer.Argument(metavar="TASK_GROUP|TASK", help="The id of a task group, or of tasks."),
+        typer.Argument(metavar="TASK_GROUP|TASK", help="Ids of task groups, or of tasks."),
     ],
     service: Service = None,
     as_json: AsJson = False,
@@ -77,31 +76,44 @@ async def _statuses(tasks: list[str], service: str | None) -> dict[str, TaskStat
 
 
 async def _results(ids: list[str], service: str | None) -> dict[str, TaskBlock]:
+    """What became of tasks; an id that is no task's may be that of a group."""
+    found: dict[str, TaskBlock] = {}
     async with client_of(service) as client:
-        tasks = ids if len(ids) > 1 else await _members(client, ids[0])
-        return await client.get_batch_result(tasks)
+        blocks = await client.get_batch_result(ids)
+        for one in ids:
+            block = blocks.get(one)
+            if block is not None and not isinstance(block.get("exception"), ResultExpired):
+                found[one] = block
+            else:
+                found |= await _members(client, one)
+    return found
 
 
-async def _members(client: FuncXClient, one: str) -> list[str]:
-    """The tasks of a group, or the task, whichever it is the id of."""
+async def _members(client: FuncXClient, group: str) -> dict[str, TaskBlock]:
     try:
-        return await client.get_task_group(one)
-    except NotFound:
-        return [one]
+        return await client.get_batch_result(await client.get_task_group(group))
+    except NotFound as error:
+        words = (
+            f"No task and no task group has the id {group}. Check it; or the result was thrown "
+            "away, which services do after some days."
+        )
+        told = NotFound(words, status=error.status)
+        return {group: {"pending": False, "status": "unknown", "exception": told}}
 
 
 def _show(found: dict[str, TaskBlock]) -> None:
     if len(found) == 1:
         ((_, only),) = found.items()
         if "result" in only:
-            typer.echo(str(only["result"]))
+            typer.echo(shown(only["result"]))
             return
     out, beside = console(), console(beside=True)
     for task_id, block in found.items():
         if "result" in block:
-            out.print(Text.assemble((task_id, "dim"), "  ", repr(block["result"])), soft_wrap=True)
+            words = shown(block["result"], repr)
+            out.print(Text.assemble((task_id, "dim"), "  ", words), soft_wrap=True)
         elif "exception" in block:
-            beside.print(Text(str(block["exception"]), "red"), soft_wrap=True)
+            beside.print(Text(harmless(str(block["exception"])), "red"), soft_wrap=True)
         else:
             words = f"the task {task_id} has not ended yet, it is {block['status']}"
             beside.print(Text(words, "yellow"), soft_wrap=True)

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from funcx_async.doctor.looks import TASK, Looks, Wanted
+from funcx_async.doctor.permissions import AGAIN
 from funcx_async.doctor.report import Check, Report, Verdict
 from funcx_async.errors import FuncXError
 
@@ -18,6 +19,8 @@ WHOLE = 14.0
 """Seconds that all of them may take together, but for the task."""
 
 _SLOW = "The network or the service is slow, or a firewall drops what is sent: try again."
+
+_CORRECTED = "Correct what is named there, and ask the doctor again."
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +37,7 @@ class Examination:
         wanted: what is to be looked at.
         each: seconds that one check may take.
         whole: seconds that all of them may take together, but for the task.
+        task: seconds that the task may take.
 
     Example::
 
@@ -41,10 +45,13 @@ class Examination:
             print(check.status, check.name, check.found, check.remedy)
     """
 
-    def __init__(self, wanted: Wanted, *, each: float = EACH, whole: float = WHOLE) -> None:
+    def __init__(
+        self, wanted: Wanted, *, each: float = EACH, whole: float = WHOLE, task: float = TASK
+    ) -> None:
         self._each = each
         self._whole = whole
-        self._looks = looks = Looks(wanted)
+        self._task = task + each  # that it has not ended in time is for the look to say
+        self._looks = looks = Looks(wanted, task)
         self._not_passed: dict[str, str] = {}
         self._steps: Sequence[_Step] = (
             _Step("settings", looks.at_settings),
@@ -87,7 +94,7 @@ class Examination:
         try:
             for step in self._steps:
                 began = time.monotonic()
-                limit = TASK if step.name == "task" else min(self._each, end - began)
+                limit = self._task if step.name == "task" else min(self._each, end - began)
                 verdict = await self._verdict(step, limit)
                 took = time.monotonic() - began
                 if step.name == "task":
@@ -116,5 +123,7 @@ async def _limited(look: Callable[[], Awaitable[Verdict]], limit: float) -> Verd
             return await look()
     except TimeoutError:
         return Verdict("FAIL", f"There was no answer in {limit:.0f} s.", _SLOW)
-    except (FuncXError, OSError, ValueError) as error:
-        return Verdict("FAIL", str(error))
+    except ValueError as error:  # a setting, which the words name
+        return Verdict("FAIL", str(error), _CORRECTED)
+    except (FuncXError, OSError) as error:
+        return Verdict("FAIL", str(error), AGAIN)

@@ -13,13 +13,14 @@ from ipaddress import ip_address
 from typing import Any
 from urllib.parse import urlsplit
 
-import httpx
 from yarl import URL
 
+from funcx_async.checks import checked_endpoint
 from funcx_async.client import FuncXClient
 from funcx_async.doctor import permissions, probes, verdicts
+from funcx_async.doctor.credentials import credentials_here
 from funcx_async.doctor.report import Verdict
-from funcx_async.doctor.troubles import Trouble, trouble_of
+from funcx_async.doctor.troubles import trouble_of
 from funcx_async.environments import (
     SERVICE_URL_VARIABLE,
     certificates,
@@ -31,12 +32,14 @@ from funcx_async.environments import (
 from funcx_async.errors import FuncXError
 from funcx_async.models import TaskStatus
 from funcx_async.outcomes import outcome_of
-from funcx_async.proxies import Proxy, proxy_for
-from funcx_async.routes.shared import in_path
-from funcx_async.transports import web_proxy
+from funcx_async.proxies import Proxy, proxy_for, refusal_of_status
+from funcx_async.transports import certificate_check, web_proxy
+
+ONE_TRY = 3.6
+"""Seconds to connect, where a check does so once: nearly all that it may take."""
 
 CONNECTING = 1.8
-"""Seconds to connect; a check may do so twice."""
+"""Seconds to connect, where a check may do so twice."""
 
 TASK = 25.0
 """Seconds that a task may take."""
@@ -47,6 +50,9 @@ PAUSE = 0.5
 SOURCE = "def doctor_product(x, y):\n    return x * y\n"
 
 _PORTS = {"amqp": 5672, "amqps": 5671}
+
+OTHER_PORTS = {"amqp": (5672,), "amqps": (443, 5671)}
+"""Where else brokers listen, by how they are spoken to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,14 +77,16 @@ class Looks:
 
     Args:
         wanted: what is to be looked at.
+        task: seconds that a task may take.
 
     Attributes:
         url: the service's root, once it is known.
         client: asks the service, once there is one.
     """
 
-    def __init__(self, wanted: Wanted) -> None:
+    def __init__(self, wanted: Wanted, task: float = TASK) -> None:
         self._wanted = wanted
+        self._task = task
         self._proxy: Proxy | None = None
         self._context: ssl.SSLContext | None = None
         self._date: tuple[str | None, float] = (None, 0.0)
@@ -94,17 +102,13 @@ class Looks:
 
     async def at_settings(self) -> Verdict:
         """Whether what is set can be used."""
-        self.url = service_url(self._wanted.service, None, os.environ)
+        source = f"--service or {SERVICE_URL_VARIABLE}"
+        self.url = service_url(self._wanted.service, None, os.environ, source=source)
         request_timeout(None, os.environ)
         verify = certificates(os.environ)
-        if self._wanted.endpoint:
-            in_path(self._wanted.endpoint, "endpoint")
+        checked_endpoint(self._wanted.endpoint or None)
         if urlsplit(self.url).scheme == "https":
-            self._context = (
-                verify
-                if isinstance(verify, ssl.SSLContext)
-                else httpx.create_ssl_context(verify, trust_env=not is_loopback(self.url))
-            )
+            self._context = certificate_check(self.url, verify)
         if os.environ.get(SERVICE_URL_VARIABLE, "").rstrip("/") == self.url:
             return Verdict("OK", f"The service is {self.url}, says {SERVICE_URL_VARIABLE}.")
         return Verdict("OK", f"The service is {self.url}.")
@@ -114,7 +118,7 @@ class Looks:
         self._proxy = proxy = web_proxy(self.url)
         if proxy is None:
             return verdicts.of_proxy(None, None, loopback=is_loopback(self.url))
-        trouble = await self._trouble(proxy.host, proxy.port, None)
+        trouble = await probes.trouble_reaching(proxy.host, proxy.port, None, ONE_TRY)
         return verdicts.of_proxy(proxy, trouble)
 
     async def at_name(self) -> Verdict:
@@ -125,7 +129,7 @@ class Looks:
         with suppress(ValueError):
             return Verdict("OK", f"{ip_address(host)} is an address already.")
         try:
-            async with asyncio.timeout(2 * CONNECTING):
+            async with asyncio.timeout(ONE_TRY):
                 return verdicts.of_name(host, await probes.addresses_of(host), None)
         except OSError as error:
             return verdicts.of_name(host, 0, trouble_of(error))
@@ -133,10 +137,12 @@ class Looks:
     async def at_port(self) -> Verdict:
         """Whether its port takes connections."""
         host, port = self._place()
-        if self._proxy is not None and self._context is None:
+        if self._context is None and self._proxy is not None:
             return Verdict("SKIP", "The proxy is asked, and asks the service itself.")
+        if self._by_socks:
+            return Verdict("SKIP", "The SOCKS proxy is asked together with the service.")
         return verdicts.of_port(
-            host, port, await self._trouble(host, port, self._proxy), self._proxy
+            host, port, await probes.trouble_reaching(host, port, self._proxy, ONE_TRY)
         )
 
     async def at_certificate(self) -> Verdict:
@@ -150,6 +156,8 @@ class Looks:
                 "Nothing is encrypted: whoever is on the way can read tokens and functions.",
                 "Use https://, or an SSH tunnel.",
             )
+        if self._by_socks:
+            return Verdict("SKIP", "It is checked together with the service.")
         trouble, expires_at = await probes.reach(host, port, self._proxy, self._context)
         return verdicts.of_certificate(host, trouble, expires_at, time.time())
 
@@ -159,7 +167,11 @@ class Looks:
             f"{self.url}/v2/version?service=all", self._proxy, self._context or True
         )
         if isinstance(answer, str):
-            return verdicts.of_unanswered(answer)
+            return verdicts.of_unanswered(answer, self._proxy)
+        if answer.status == 407 and self._proxy is not None:  # nobody else wants such a login
+            host, port = self._place()
+            refusal = refusal_of_status(self._proxy, f"{host}:{port}", "407")
+            return verdicts.of_refusal(refusal)
         self._date = answer.date, answer.came_at
         self.client = FuncXClient(self._wanted.service)
         dialect = self.client.dialect
@@ -175,12 +187,12 @@ class Looks:
 
     async def at_login(self) -> Verdict:
         """Whether it accepts the credentials."""
-        words = permissions.credentials_in_words(self.url, os.environ, globus=is_globus(self.url))
+        credentials = credentials_here(self.url, os.environ, globus=is_globus(self.url))
         try:
             await self._asked().get_endpoints()
         except FuncXError as error:
-            return permissions.of_login(error, words)
-        return permissions.of_login(None, words)
+            return permissions.of_login(error, credentials)
+        return permissions.of_login(None, credentials)
 
     async def at_endpoint(self) -> Verdict:
         """Whether the endpoint is there, and for us."""
@@ -210,28 +222,28 @@ class Looks:
                 self._wanted.amqp_port or broker.port or _PORTS[broker.scheme]
             )
         except (ValueError, KeyError):
-            return Verdict("FAIL", "The service's address of the broker is not understood.")
+            words = "The service's address of the broker is not understood."
+            return Verdict("FAIL", words, permissions.AGAIN)
         return Verdict("OK", f"Results come from {self._broker.host}.")
 
     async def at_queue_port(self) -> Verdict:
         """Whether their broker's port takes connections; if not, whether others do."""
-        host, port, proxy = self._broker.host or "", self._broker.port or 0, self._queue_proxy()
-        trouble = await self._trouble(host, port, proxy)
+        host, port, proxy = self._broker.raw_host or "", self._broker.port or 0, self._queue_proxy()
+        trouble = await probes.trouble_reaching(host, port, proxy, CONNECTING)
         if trouble is None:
             return permissions.of_queue_port(host, port, None, [], proxy)
-        others = [each for each in permissions.STANDARD_PORTS if each != port]
-        tried = await asyncio.gather(*(self._trouble(host, other, proxy) for other in others))
-        open_ports = [other for other, failed in zip(others, tried, strict=True) if not failed]
-        return permissions.of_queue_port(host, port, trouble, open_ports, proxy)
+        others = [self._broker.with_port(each) for each in OTHER_PORTS[self._broker.scheme]]
+        others = [other for other in others if other.port != port]
+        tried = await asyncio.gather(
+            *(probes.log_in_to_broker(other, proxy, CONNECTING) for other in others)
+        )
+        working = [other.port for other, failed in zip(others, tried, strict=True) if not failed]
+        return permissions.of_queue_port(host, port, trouble, working, proxy)
 
     async def at_queue_login(self) -> Verdict:
         """Whether the broker lets us in."""
-        try:
-            async with asyncio.timeout(CONNECTING):
-                words, refused = await probes.log_in_to_broker(self._broker, self._queue_proxy())
-        except TimeoutError:
-            words, refused = "no answer in time", False
-        return permissions.of_queue_login(words, refused=refused)
+        trouble = await probes.log_in_to_broker(self._broker, self._queue_proxy(), ONE_TRY)
+        return permissions.of_queue_login(trouble)
 
     async def at_task(self) -> Verdict:
         """Whether a task comes back with its result."""
@@ -244,7 +256,7 @@ class Looks:
             task_id = await client.run(
                 6, 7, endpoint_id=self._wanted.endpoint or "", function_id=function_id
             )
-            async with asyncio.timeout(TASK - (time.monotonic() - began)):
+            async with asyncio.timeout(self._task - (time.monotonic() - began)):
                 status = await self._ended(task_id)
         except TimeoutError:
             return permissions.of_task(None, None, None)
@@ -272,16 +284,12 @@ class Looks:
         return self.client
 
     def _place(self) -> tuple[str, int]:
-        parts = urlsplit(self.url)
-        return parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
+        url = URL(self.url)
+        return url.raw_host or "", url.port or 0
+
+    @property
+    def _by_socks(self) -> bool:
+        return self._proxy is not None and not self._proxy.tunnels
 
     def _queue_proxy(self) -> Proxy | None:
         return proxy_for(str(self._broker))
-
-    async def _trouble(self, host: str, port: int, proxy: Proxy | None) -> Trouble | None:
-        """Why there is no connection, which is tried for a part of a check's time."""
-        try:
-            async with asyncio.timeout(CONNECTING):
-                return (await probes.reach(host, port, proxy))[0]
-        except TimeoutError as error:
-            return trouble_of(error)

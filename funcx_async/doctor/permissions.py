@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from funcx_async.doctor.credentials import Credentials
 from funcx_async.doctor.report import Verdict
 from funcx_async.doctor.troubles import Trouble
+from funcx_async.doctor.verdicts import sentence
 from funcx_async.endpoints import EndpointVersions
-from funcx_async.environments import ENDPOINT_VARIABLE, SERVICE_URL_VARIABLE, TOKEN_VARIABLE
+from funcx_async.environments import ENDPOINT_VARIABLE
 from funcx_async.errors import (
     AuthenticationFailed,
     Forbidden,
@@ -16,30 +18,28 @@ from funcx_async.errors import (
     NotFound,
     TaskExecutionFailed,
 )
-from funcx_async.logins import LOGIN_COMMAND, login_command
+from funcx_async.logins import login_command
 from funcx_async.models import EndpointStatus
 from funcx_async.proxies import Proxy
 
-STANDARD_PORTS = (443, 5671, 5672)
-"""Where brokers listen for AMQP."""
-
 SCOPE_CODE = "INSUFFICIENT_AUTH_SCOPE"
 
-_RENEWED = (
-    f"Log in anew, `{LOGIN_COMMAND} --force`; or give a fresh {TOKEN_VARIABLE}, or client "
-    "credentials that are not revoked."
-)
+AGAIN = "Try again; if it stays so, ask who runs the service."
+"""What to do about something that nobody here has done."""
+
+_BY_HTTP = "Results are asked for over HTTP instead, which is slower."
 
 
-def of_login(error: FuncXError | None, credentials: str) -> Verdict:
+def of_login(error: FuncXError | None, credentials: Credentials) -> Verdict:
     """Whether the service accepts the credentials.
 
     Args:
         error: what came of a request with them.
-        credentials: which they are, in words.
+        credentials: which they are.
     """
+    words = credentials.words
     if error is None:
-        return Verdict("OK", f"The service accepts {credentials}.")
+        return Verdict("OK", f"The service accepts {words}.")
     if isinstance(error, AuthenticationFailed):
         if error.authorization_parameters:
             command = login_command(error.authorization_parameters)
@@ -47,44 +47,22 @@ def of_login(error: FuncXError | None, credentials: str) -> Verdict:
         if (error.code or "").upper() == SCOPE_CODE:
             return Verdict(
                 "FAIL",
-                f"The service refuses {credentials}: made for another scope ({error.code}).",
-                f"Log in anew, `{LOGIN_COMMAND} --force`, or get a token whose scope is Globus "
-                "Compute's.",
+                f"The service refuses {words}: made for another scope ({error.code}).",
+                f"{credentials.renewal} The scope has to be Globus Compute's.",
             )
         if error.reason or error.code:
             told = ": ".join(word for word in (error.code, error.reason) if word)
-            found = f"The service refuses {credentials}: missing, wrong or expired ({told})."
-            return Verdict("FAIL", found, _RENEWED)
+            found = f"The service refuses {words}: missing, wrong or expired ({told})."
+            return Verdict("FAIL", found, credentials.renewal)
         first, _, rest = str(error).partition(". ")
-        return Verdict("FAIL", f"{first.rstrip('.')}.", rest or _RENEWED)
+        return Verdict("FAIL", sentence(first), rest or credentials.renewal)
     if isinstance(error, Forbidden):
         return Verdict(
             "FAIL",
-            f"The service knows {credentials}, but does not let them in ({error.reason}).",
+            f"The service knows {words}, but does not let them in ({error.reason}).",
             "Ask whoever runs the service for access.",
         )
-    return Verdict("FAIL", str(error), "Try again; if it stays so, ask who runs the service.")
-
-
-def credentials_in_words(service_url: str, variables: Mapping[str, str], *, globus: bool) -> str:
-    """Say which credentials requests carry, in the order in which they are looked for.
-
-    Args:
-        service_url: the service's root.
-        variables: the process's environment.
-        globus: whether the service is one of Globus.
-
-    Example:
-        >>> credentials_in_words("http://x", {"FUNCX_ASYNC_SERVICE_URL": "http://x",
-        ...     "FUNCX_ASYNC_TOKEN": "secret"}, globus=False)
-        'the token of FUNCX_ASYNC_TOKEN'
-    """
-    meant = variables.get(SERVICE_URL_VARIABLE, "").rstrip("/") == service_url
-    if meant and variables.get(TOKEN_VARIABLE):
-        return f"the token of {TOKEN_VARIABLE}"
-    if globus and variables.get("GLOBUS_COMPUTE_CLIENT_ID"):
-        return "the client credentials of GLOBUS_COMPUTE_CLIENT_ID"
-    return "the login of the official tools" if globus else "no credentials"
+    return Verdict("FAIL", str(error), AGAIN)
 
 
 def of_endpoint(
@@ -111,7 +89,7 @@ def of_endpoint(
             "Ask its owner for access.",
         )
     if status is None:
-        return Verdict("FAIL", str(error), "Try again.")
+        return Verdict("FAIL", str(error), AGAIN)
     if status.status.lower() == "offline":
         return Verdict(
             "FAIL",
@@ -145,7 +123,11 @@ def of_versions(versions: EndpointVersions) -> Verdict:
 
 
 def of_queue_port(
-    host: str, port: int, trouble: Trouble | None, open_ports: list[int], proxy: Proxy | None
+    host: str,
+    port: int,
+    trouble: Trouble | None,
+    working: Sequence[int | None],
+    proxy: Proxy | None,
 ) -> Verdict:
     """Whether the broker of results can be reached.
 
@@ -153,46 +135,55 @@ def of_queue_port(
         host: the broker's.
         port: its port.
         trouble: why there is no connection to it.
-        open_ports: other ports at which there is one.
+        working: other ports at which it lets us in.
         proxy: through which it was tried.
     """
     if trouble is None:
         way = "" if proxy is None else f", through {proxy}"
         return Verdict("OK", f"Port {port} of {host} takes connections{way}.")
-    found = f"Port {port} of {host} cannot be reached ({trouble.words})."
-    if open_ports:
-        remedy = f"Port {open_ports[0]} is open: FuncXExecutor(amqp_port={open_ports[0]})."
-        return Verdict("WARN", found, remedy, blocks=True)
-    ports = " or ".join(str(each) for each in dict.fromkeys((port, 443)))
-    way = (
-        "or set HTTPS_PROXY, if there is a proxy"
-        if proxy is None
-        else f"or ask whoever runs {proxy} to"
-    )
-    remedy = f"Have the firewall let connections to port {ports} out, {way}."
-    found += " Results are asked for over HTTP instead, which is slower."
-    return Verdict("WARN", found, remedy, blocks=True)
+    if trouble.refusal is None:
+        found = f"Port {port} of {host} cannot be reached ({trouble.words})."
+        ports = "443 or 5671" if port in (443, 5671) else str(port)
+        remedy = (
+            f"Have the firewall let connections to port {ports} out, or set HTTPS_PROXY, if there "
+            "is a proxy."
+        )
+    else:
+        found, remedy = sentence(trouble.refusal.found), trouble.refusal.remedy
+    if working:
+        remedy = (
+            f"Port {working[0]} works: `run --amqp-port {working[0]}`, in programs "
+            f"FuncXExecutor(amqp_port={working[0]})."
+        )
+    return Verdict("WARN", f"{found} {_BY_HTTP}", remedy, blocks=True)
 
 
-def of_queue_login(words: str | None, *, refused: bool) -> Verdict:
+def of_queue_login(trouble: Trouble | None) -> Verdict:
     """Whether the broker lets us in.
 
     Args:
-        words: what went wrong, without the password.
-        refused: whether it was the password.
+        trouble: what went wrong.
     """
-    if words is None:
+    if trouble is None:
         return Verdict("OK", "The broker of results accepts the login.")
-    if refused:
+    if trouble.kind == "login":
         return Verdict(
             "FAIL",
-            f"The broker of results refuses the login that the service gave ({words}).",
+            f"The broker of results refuses the login that the service gave ({trouble.words}).",
             "Try again: the service gives a new one each time. If it stays so, ask who runs it.",
         )
+    if trouble.kind == "certificate":
+        return Verdict(
+            "WARN",
+            f"The certificate of the broker of results is refused: {trouble.words}. {_BY_HTTP}",
+            "If the broker has a certificate authority of its own, set SSL_CERT_FILE to the file "
+            "of its certificate. If a firewall opens TLS and looks inside, AMQP does not pass it: "
+            "ask its operators to except the broker.",
+        )
     return Verdict(
-        "FAIL",
-        f"The broker of results does not answer as one ({words}).",
-        "Check --amqp-port; a firewall that opens TLS lets no AMQP pass.",
+        "WARN",
+        f"The broker of results does not answer as one ({trouble.words}). {_BY_HTTP}",
+        "Check --amqp-port, if you give one; a firewall that opens TLS lets no AMQP pass.",
     )
 
 
@@ -211,7 +202,7 @@ def of_task(value: Any, error: FuncXError | None, seconds: float | None) -> Verd
             "See `versions`, and the endpoint's own log on its machine.",
         )
     if error is not None:
-        return Verdict("FAIL", str(error))
+        return Verdict("FAIL", str(error), AGAIN)
     if seconds is None:
         return Verdict(
             "WARN",
@@ -219,7 +210,8 @@ def of_task(value: Any, error: FuncXError | None, seconds: float | None) -> Verd
             "The endpoint may have to start its workers first, or wait for the machine's queue.",
         )
     if value != 42:
-        return Verdict("FAIL", f"The task gave {value!r} instead of 42.")
+        found = f"The task gave {value!r} instead of 42."
+        return Verdict("FAIL", found, "See the endpoint's own log on its machine.")
     return Verdict("OK", f"A task went there and back in {seconds:.2f} s.")
 
 

@@ -7,7 +7,8 @@ import socket
 import ssl
 import threading
 import time
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 
 import aio_pika
 import httpx
@@ -15,10 +16,13 @@ from aiormq.exceptions import AuthenticationError, ProbableAuthenticationError
 from yarl import URL
 
 from funcx_async.doctor.troubles import Trouble, trouble_of
-from funcx_async.proxies import Proxy
+from funcx_async.proxies import Proxy, refusal
 from funcx_async.results.bulk import SiftingTransport, can_sift
 from funcx_async.results.dialling import connect
 from funcx_async.transports import web_transport
+
+LEAVING = 0.2
+"""Seconds to say good-bye to a broker."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +97,27 @@ async def reach(
     return None, ssl.cert_time_to_seconds(expires) if expires else None
 
 
+async def trouble_reaching(
+    host: str, port: int, proxy: Proxy | None, limit: float
+) -> Trouble | None:
+    """Connect, and close again; gives why it did not work.
+
+    Args:
+        host: the server's name.
+        port: its port.
+        proxy: through which; None: directly.
+        limit: seconds to connect.
+    """
+    try:
+        async with asyncio.timeout(limit):
+            return (await reach(host, port, proxy))[0]
+    except TimeoutError as error:
+        trouble = trouble_of(error)
+        if proxy is None:
+            return trouble
+        return replace(trouble, refusal=refusal(proxy, f"{host}:{port}", "silent", f"{limit:g} s"))
+
+
 async def ask(url: str, proxy: Proxy | None, context: ssl.SSLContext | bool) -> Answer | str:
     """Ask for ``url``, as nobody; words for why there is no answer.
 
@@ -106,37 +131,47 @@ async def ask(url: str, proxy: Proxy | None, context: ssl.SSLContext | bool) -> 
         async with httpx.AsyncClient(transport=transport, timeout=None) as http:  # noqa: S113
             answer = await http.get(url, headers={"Accept": "application/json"})
     except httpx.HTTPError as error:
-        return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+        return _in_words(error)
     date = answer.headers.get("date")
     return Answer(answer.status_code, answer.content, date, time.time())
 
 
-async def log_in_to_broker(url: URL, proxy: Proxy | None) -> tuple[str | None, bool]:
-    """Log in to a broker, and leave again.
+async def log_in_to_broker(url: URL, proxy: Proxy | None, limit: float) -> Trouble | None:
+    """Log in to a broker, and leave again, without waiting long for its good-bye.
 
     Args:
         url: the broker's, with name and password.
         proxy: through which; None: directly.
+        limit: seconds to connect and log in.
 
     Returns:
-        Why it did not work, without the password, and whether the password was why.
+        Why it did not work, without the password.
     """
     connection = aio_pika.Connection(url)
     if can_sift():
         connection.kwargs["transport_factory"] = SiftingTransport(None, proxy)
+    task, trouble = asyncio.current_task(), None
     try:
-        await connection.connect()
-        await connection.close()
-    except (AuthenticationError, ProbableAuthenticationError) as error:
-        return _without(url.password, error), True
+        async with asyncio.timeout(limit):
+            await connection.connect()
     except (Exception, asyncio.CancelledError) as error:  # aio-pika lets out what it trips over
-        task = asyncio.current_task()
         if isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling():
             raise
-        return _without(url.password, error), False
-    return None, False
+        trouble = _trouble_of_login(error, url.password)
+    with suppress(Exception):
+        async with asyncio.timeout(LEAVING):
+            await connection.close()
+    return trouble
 
 
-def _without(password: str | None, error: BaseException) -> str:
-    text = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-    return text.replace(password, "***") if password else text
+def _trouble_of_login(error: BaseException, password: str | None) -> Trouble:
+    text = _in_words(error)
+    text = text.replace(password, "***") if password else text
+    if isinstance(error, (AuthenticationError, ProbableAuthenticationError)):
+        return Trouble("login", text)
+    trouble = trouble_of(error)
+    return trouble if trouble.kind != "lost" else Trouble("lost", text)
+
+
+def _in_words(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}".rstrip(": .")

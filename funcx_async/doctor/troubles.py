@@ -9,9 +9,20 @@ import ssl
 from dataclasses import dataclass
 from typing import Literal
 
+from funcx_async.proxies import Refusal
 from funcx_async.results.dialling import Unreached
 
-Kind = Literal["name", "refused", "silent", "unreachable", "certificate", "tls", "proxy", "lost"]
+Kind = Literal[
+    "name",
+    "refused",
+    "silent",
+    "unreachable",
+    "certificate",
+    "tls",
+    "proxy",
+    "login",
+    "lost",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,14 +33,16 @@ class Trouble:
         kind: ``name``: it has no address; ``refused``: nothing listens there; ``silent``: there is
             no answer in time; ``unreachable``: there is no way; ``certificate``: it is not
             accepted; ``tls``: TLS is not spoken there; ``proxy``: the proxy does not connect;
-            ``lost``: the connection was closed at once.
+            ``login``: the password is not accepted; ``lost``: the connection was closed at once.
         words: what the system says.
         code: OpenSSL's number for what is wrong with a certificate.
+        refusal: what a proxy on the way did, and the remedy; None: it was not the proxy.
     """
 
     kind: Kind
     words: str
     code: int = 0
+    refusal: Refusal | None = None
 
 
 _UNREACHABLE = {errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN, errno.EADDRNOTAVAIL}
@@ -40,13 +53,13 @@ def trouble_of(error: BaseException) -> Trouble:
 
     Example:
         >>> trouble_of(ConnectionRefusedError(111, "Connection refused"))
-        Trouble(kind='refused', words='connection refused', code=0)
+        Trouble(kind='refused', words='connection refused', code=0, refusal=None)
     """
     words = getattr(error, "strerror", None) or str(error) or type(error).__name__
     if isinstance(error, ssl.SSLCertVerificationError):
-        return Trouble("certificate", error.verify_message, error.verify_code)
+        return Trouble("certificate", error.verify_message.rstrip("."), error.verify_code)
     if isinstance(error, Unreached):
-        return Trouble("silent" if "does not answer in" in str(error) else "proxy", str(error))
+        return Trouble("silent" if error.refusal is None else "proxy", words, 0, error.refusal)
     if isinstance(error, socket.gaierror):
         return Trouble("name", words)
     if isinstance(error, TimeoutError):

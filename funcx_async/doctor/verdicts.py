@@ -12,7 +12,7 @@ import msgspec
 from funcx_async.doctor.report import Verdict
 from funcx_async.doctor.troubles import Trouble
 from funcx_async.environments import SERVICE_URL_VARIABLE, VERIFY_VARIABLE
-from funcx_async.proxies import Proxy
+from funcx_async.proxies import Proxy, Refusal
 from funcx_async.versions import is_older
 
 SOON = 14 * 86_400.0
@@ -71,13 +71,13 @@ def of_proxy(proxy: Proxy | None, trouble: Trouble | None, *, loopback: bool = F
     )
 
 
-def of_port(host: str, port: int, trouble: Trouble | None, proxy: Proxy | None) -> Verdict:
+def of_port(host: str, port: int, trouble: Trouble | None) -> Verdict:
     """Whether the service's port takes connections."""
     place = f"Port {port} of {host}"
     if trouble is None:
         return Verdict("OK", f"{place} takes connections.")
-    if proxy is not None:
-        return Verdict("FAIL", f"{trouble.words}.", _of_its_operators(proxy, host, port))
+    if trouble.refusal is not None:
+        return of_refusal(trouble.refusal)
     if trouble.kind == "refused":
         return Verdict(
             "FAIL",
@@ -104,6 +104,8 @@ def of_certificate(
     """
     if trouble is None:
         return _of_lifetime(expires_at, now)
+    if trouble.refusal is not None:
+        return of_refusal(trouble.refusal)
     if trouble.kind == "certificate":
         return _of_refused_certificate(host, trouble, now)
     return Verdict(
@@ -126,7 +128,7 @@ def of_service(status: int, body: bytes, sdk_name: str, sdk_version: str) -> Ver
         return Verdict(
             "FAIL",
             f"The service has trouble or no time ({status}).",
-            "Try again later; if it stays so, ask who runs it.",
+            "Try again later; if it stays so, ask who runs it, or a proxy on the way.",
         )
     told = _document(body)
     if not 200 <= status < 300 or "min_sdk_version" not in told:
@@ -146,8 +148,20 @@ def of_service(status: int, body: bytes, sdk_name: str, sdk_version: str) -> Ver
     return Verdict("OK", f"A funcX service answers, version {told.get('api', 'unknown')}.")
 
 
-def of_unanswered(words: str) -> Verdict:
-    """A service that takes connections and does not speak HTTP."""
+def of_unanswered(words: str, proxy: Proxy | None) -> Verdict:
+    """A service that takes connections and does not speak HTTP, or a proxy that does not connect.
+
+    Args:
+        words: what went wrong.
+        proxy: through which it was asked.
+    """
+    if proxy is not None:
+        return Verdict(
+            "FAIL",
+            f"The service does not answer through {proxy} ({words}).",
+            f"Correct {proxy.source}, or ask whoever runs the proxy to let connections to the "
+            f"service pass. {_ADDRESS}",
+        )
     return Verdict(
         "FAIL",
         f"The connection is taken, but HTTP is not answered ({words}).",
@@ -216,11 +230,19 @@ def _of_refused_certificate(host: str, trouble: Trouble, now: float) -> Verdict:
     )
 
 
-def _of_its_operators(proxy: Proxy, host: str, port: int) -> str:
-    return (
-        f"Ask whoever runs {proxy} to allow connections to {host}:{port}, or except the host by "
-        "NO_PROXY if it can be reached without."
-    )
+def of_refusal(refusal: Refusal) -> Verdict:
+    """A proxy that answers in the service's place."""
+    return Verdict("FAIL", sentence(refusal.found), refusal.remedy)
+
+
+def sentence(words: str) -> str:
+    """Make a sentence of words.
+
+    Example:
+        >>> sentence("the proxy is silent"), sentence("It was.")
+        ('The proxy is silent.', 'It was.')
+    """
+    return f"{words[:1].upper()}{words[1:].rstrip('.')}."
 
 
 def _document(body: bytes) -> Mapping[str, Any]:

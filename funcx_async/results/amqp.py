@@ -27,6 +27,10 @@ from funcx_async.results.source import SourceLost
 
 _log = logging.getLogger(__name__)
 
+# A lost connection is logged here, once and in a sentence. Where nobody has configured logging,
+# Python would print aiormq's records beside it, tracebacks included; whoever has gets them still.
+logging.getLogger("aiormq").addHandler(logging.NullHandler())
+
 PREFETCH = 2_000
 """So many deliveries are on the way or unacknowledged at most."""
 

@@ -12,7 +12,7 @@ import ssl
 from collections.abc import Mapping
 from typing import Any, Final
 
-from funcx_async.proxies import Proxy, refusal_in_words
+from funcx_async.proxies import Proxy, Refusal, RefusalKind, refusal, refusal_of_status
 
 REACH_TIMEOUT: Final = 15.0
 """Seconds to reach the broker, TLS and a proxy's answer included: firewalls that drop packets make
@@ -21,11 +21,21 @@ a try as long as this."""
 LONGEST_ANSWER: Final = 64 * 1024
 """Bytes of a proxy's answer; what is longer is none."""
 
+_BEGIN = b"HTTP/1."
 _ANSWER = re.compile(rb"HTTP/1\.[01] (\d{3} ?[ -~]{0,100})[^\r\n]*\r?\n")
 
 
 class Unreached(OSError):
-    """There is no way to the broker; the message says where it ends."""
+    """There is no way to the broker; the message says where it ends.
+
+    Attributes:
+        refusal: why the proxy on the way does not connect; None: there is no proxy, and the broker
+            does not answer in time.
+    """
+
+    def __init__(self, why: Refusal | str) -> None:
+        super().__init__(str(why))
+        self.refusal = why if isinstance(why, Refusal) else None
 
 
 async def connect(
@@ -57,8 +67,10 @@ async def connect(
                 return await _directly(protocol, host, port, context, options)
             return await _through(proxy, protocol, host, port, context)
     except TimeoutError:
-        way = "" if proxy is None else f" through {proxy}"
-        raise Unreached(f"port {port} does not answer in {REACH_TIMEOUT:g} s{way}") from None
+        limit = f"{REACH_TIMEOUT:g} s"
+        if proxy is None:
+            raise Unreached(f"port {port} does not answer in {limit}") from None
+        raise Unreached(refusal(proxy, _target(host, port), "silent", limit)) from None
 
 
 async def _directly(
@@ -79,7 +91,8 @@ async def _through(
     proxy: Proxy, protocol: asyncio.Protocol, host: str, port: int, context: ssl.SSLContext | None
 ) -> asyncio.Transport:
     loop = asyncio.get_running_loop()
-    tunnel = await _tunnel(proxy, f"[{host}]:{port}" if ":" in host else f"{host}:{port}")
+    target = _target(host, port)
+    tunnel = await _tunnel(proxy, target)
     end: asyncio.Transport | None = tunnel
     try:
         if context is None:
@@ -87,7 +100,7 @@ async def _through(
         elif not tunnel.is_closing():
             end = await loop.start_tls(tunnel, protocol, context, server_hostname=host)
         if end is None or end.is_closing():
-            raise Unreached(f"{proxy} ended the connection to {host}:{port} at once")
+            raise Unreached(refusal(proxy, target, "unreachable", "it hung up at once"))
     except BaseException:  # cancelled as well: nothing is left open
         tunnel.abort()
         raise
@@ -98,7 +111,7 @@ async def _through(
 async def _tunnel(proxy: Proxy, target: str) -> asyncio.Transport:
     """Have a proxy connect to ``target``; whatever is written from then on goes there."""
     if not proxy.tunnels:
-        raise Unreached(f"{proxy} is not an HTTP proxy, and results come through no other")
+        raise Unreached(_no_tunnel(proxy))
     loop = asyncio.get_running_loop()
     context = ssl.create_default_context() if proxy.scheme == "https" else None
     try:
@@ -106,7 +119,8 @@ async def _tunnel(proxy: Proxy, target: str) -> asyncio.Transport:
             lambda: _Answer(loop), proxy.host, proxy.port, ssl=context
         )
     except OSError as error:
-        raise Unreached(f"{proxy} cannot be reached ({type(error).__name__}: {error})") from error
+        told = f"{type(error).__name__}: {error}"
+        raise Unreached(refusal(proxy, target, _kind(error), told)) from error
     try:
         transport.write(_request(proxy, target))
         told = await answer.told
@@ -117,8 +131,26 @@ async def _tunnel(proxy: Proxy, target: str) -> asyncio.Transport:
         return transport
     transport.abort()
     if not told:
-        raise Unreached(f"{proxy} does not answer as a proxy does, asked for {target}")
-    raise Unreached(refusal_in_words(proxy, target, told))
+        raise Unreached(refusal(proxy, target, "no proxy"))
+    raise Unreached(refusal_of_status(proxy, target, told))
+
+
+def _no_tunnel(proxy: Proxy) -> Refusal:
+    return Refusal(
+        "no proxy",
+        f"{proxy} is not an HTTP proxy, and results come through no other",
+        "To have AMQP pass, give an HTTP proxy in HTTPS_PROXY.",
+    )
+
+
+def _kind(error: OSError) -> RefusalKind:
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return "certificate"
+    return "no proxy" if isinstance(error, ssl.SSLError) else "down"
+
+
+def _target(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def _request(proxy: Proxy, target: str) -> bytes:
@@ -142,16 +174,22 @@ class _Answer(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Read the head of the answer, once it is whole."""
         self._received += data
-        if self.told.done():
-            return
-        answer = _ANSWER.match(self._received)
-        end = re.search(rb"\r?\n\r?\n", self._received)
-        if end is not None:
+        while not self.told.done():
+            answer = _ANSWER.match(self._received)
+            end = re.search(rb"\r?\n\r?\n", self._received)
+            if end is None:
+                # What begins otherwise is another protocol, whose server may wait for ever.
+                begins = self._received[: len(_BEGIN)] == _BEGIN[: len(self._received)]
+                if not begins or len(self._received) > LONGEST_ANSWER:
+                    self.told.set_result("")
+                return
+            rest = self._received[end.end() :]
+            if answer is not None and answer[1].startswith(b"1"):  # it goes on: 100 Continue
+                self._received = rest
+                continue
             # Nobody speaks in the tunnel before we do: what follows a yes is not the broker's.
-            talks_on = end.end() < len(self._received) and answer and answer[1].startswith(b"2")
+            talks_on = rest and answer and answer[1].startswith(b"2")
             self.told.set_result("" if answer is None or talks_on else answer[1].decode().strip())
-        elif len(self._received) > LONGEST_ANSWER:
-            self.told.set_result("")
 
     def connection_lost(self, exc: Exception | None) -> None:
         if not self.told.done():

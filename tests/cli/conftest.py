@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
@@ -12,9 +13,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+import trustme
 
 from funcx_async.cli import main
 from funcx_async.local import LocalService
+from tests.cli.front import Front
+from tests.cli.looking import Checks, Doctor
 
 
 class Ended(NamedTuple):
@@ -85,3 +89,51 @@ def command(capsys: pytest.CaptureFixture[str]) -> Command:
         return Ended(code, *capsys.readouterr())
 
     return run
+
+
+# The doctor ------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+async def front(told: LocalService, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Front]:
+    """Something before the service that changes its answers; the environment names it."""
+    front = Front(told.url, told.token)
+    await front.start()
+    monkeypatch.setenv("FUNCX_ASYNC_SERVICE_URL", front.url)
+    yield front
+    await front.aclose()
+
+
+@pytest.fixture
+async def secrets(told: LocalService) -> list[str]:
+    """What the command must not print."""
+    url = (await told.client().get_result_queue_address()).connection_url
+    return [told.token, url.rpartition("@")[0].rpartition(":")[2]]
+
+
+@pytest.fixture
+def doctor(command: Command, secrets: list[str]) -> Doctor:
+    """Runs the command; the checks by name. It says no secret, and ends with 1 if one failed."""
+
+    async def run(*words: str) -> Checks:
+        ended = await command("doctor", "--json", *words)
+        assert ended.err == ""
+        assert not [secret for secret in secrets if secret in ended.out]
+        checks = {check["name"]: check for check in ended.document["checks"]}
+        for check in checks.values():
+            assert check["remedy"] or check["status"] != "FAIL", check
+            assert not re.search(r"[^.]\.\.( |$)", f"{check['found']} {check['remedy']}"), check
+        failed = any(check["status"] == "FAIL" for check in checks.values())
+        assert ended.code == failed
+        assert ended.document["works"] is not failed
+        return checks
+
+    return run
+
+
+@pytest.fixture
+def authority(tmp_path: Path) -> trustme.CA:
+    """A certificate authority that nobody knows, and its certificate in a file."""
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(str(tmp_path / "authority.pem"))
+    return authority

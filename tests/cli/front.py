@@ -82,12 +82,12 @@ async def encrypted(port: int, context: ssl.SSLContext) -> AsyncIterator[int]:
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         there, there_writer = await asyncio.open_connection("127.0.0.1", port)
         pumps = [
-            asyncio.create_task(_pump(reader, there_writer)),
-            asyncio.create_task(_pump(there, writer)),
+            asyncio.create_task(pump(reader, there_writer)),
+            asyncio.create_task(pump(there, writer)),
         ]
         await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
-        for pump in pumps:
-            pump.cancel()
+        for each in pumps:
+            each.cancel()
         await asyncio.gather(*pumps, return_exceptions=True)
         writer.transport.abort()
         there_writer.transport.abort()
@@ -97,7 +97,7 @@ async def encrypted(port: int, context: ssl.SSLContext) -> AsyncIterator[int]:
         yield server.sockets[0].getsockname()[1]
 
 
-async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     with suppress(OSError):
         while received := await reader.read(65_536):
             writer.write(received)

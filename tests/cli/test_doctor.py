@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import socket
-import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
@@ -13,83 +10,20 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-import trustme
 
+from funcx_async import AuthenticationFailed
 from funcx_async.doctor import Examination, Wanted
-from funcx_async.local import LocalService
+from funcx_async.doctor.credentials import credentials_here
+from funcx_async.doctor.permissions import of_login
 from tests.auth.issuer import Issuer
 from tests.cli.conftest import Command
 from tests.cli.front import Front, encrypted
+from tests.cli.looking import Doctor, closed_port, context_of, only, port_of
 from tests.connect_proxy import ConnectProxy
 from tests.proxy import Proxy
 
-Checks = dict[str, dict[str, Any]]
-Doctor = Callable[..., Awaitable[Checks]]
-
-
-@pytest.fixture
-async def front(told: LocalService, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Front]:
-    """Something before the service that changes its answers; the environment names it."""
-    front = Front(told.url, told.token)
-    await front.start()
-    monkeypatch.setenv("FUNCX_ASYNC_SERVICE_URL", front.url)
-    yield front
-    await front.aclose()
-
-
-@pytest.fixture
-async def secrets(told: LocalService) -> list[str]:
-    """What the command must not print."""
-    url = (await told.client().get_result_queue_address()).connection_url
-    return [told.token, url.rpartition("@")[0].rpartition(":")[2]]
-
-
-@pytest.fixture
-def doctor(command: Command, secrets: list[str]) -> Doctor:
-    """Runs the command; the checks by name. It says no secret, and ends with 1 if one failed."""
-
-    async def run(*words: str) -> Checks:
-        ended = await command("doctor", "--json", *words)
-        assert ended.err == ""
-        assert not [secret for secret in secrets if secret in ended.out]
-        checks = {check["name"]: check for check in ended.document["checks"]}
-        failed = any(check["status"] == "FAIL" for check in checks.values())
-        assert ended.code == failed
-        assert ended.document["works"] is not failed
-        return checks
-
-    return run
-
-
-@pytest.fixture
-def authority(tmp_path: Path) -> trustme.CA:
-    """A certificate authority that nobody knows, and its certificate in a file."""
-    authority = trustme.CA()
-    authority.cert_pem.write_to_path(str(tmp_path / "authority.pem"))
-    return authority
-
-
-def context_of(certificate: trustme.LeafCert) -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    certificate.configure_cert(context)
-    return context
-
-
-def closed_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        port: int = listening.getsockname()[1]
-    return port
-
-
-def port_of(url: str) -> int:
-    return int(url.rpartition(":")[2])
-
-
-def only(checks: Checks, status: str) -> dict[str, Any]:
-    """The one check that ended so; the ones before it are well, those that need it are skipped."""
-    (found,) = (check for check in checks.values() if check["status"] == status)
-    return found
-
+BUSY = "import time\ndef doctor_product(x, y):\n    time.sleep(1)\n"
+GLOBUS = "https://compute.api.globus.org"
 
 # A set-up that works ----------------------------------------------------------------------------
 
@@ -163,34 +97,51 @@ async def test_a_proxy_is_required(told, doctor: Doctor, monkeypatch: pytest.Mon
     assert checks["certificate"]["status"] == "WARN", "what is not encrypted can be read"
 
 
-async def test_a_proxy_that_is_down(told, doctor: Doctor, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setenv("HTTPS_PROXY", f"http://me:the-proxy-password@127.0.0.1:{closed_port()}")
-    checks = await doctor("--service", "https://inside.invalid")
-    found = only(checks, "FAIL")
-    assert found["name"] == "proxy"
-    assert "Correct HTTPS_PROXY" in found["remedy"]
-    assert "the-proxy-password" not in str(checks)
-
-
-async def test_a_proxy_that_wants_a_login(told, doctor: Doctor, monkeypatch: pytest.MonkeyPatch):
-    async with ConnectProxy({}, login=("me", "the-proxy-password")) as proxy:
-        monkeypatch.setenv("HTTPS_PROXY", proxy.url_for(None))
-        found = only(await doctor("--service", "https://inside.invalid"), "FAIL")
-    assert found["name"] == "port"
-    assert "wants a login" in found["found"]
-
-
 @pytest.mark.parametrize(
     ("url", "says"),
     [
         pytest.param("ftp://x", "must be an http or https URL", id="no web service"),
         pytest.param("https://x/v2", "leave out '/v2'", id="no root"),
+        pytest.param("http://127.0.0.1:99999", "Port out of range", id="no port"),
+        pytest.param("http://[::1", "Invalid IPv6 URL", id="half an address"),
+        pytest.param("foo", "must be an http or https URL", id="a word"),
     ],
 )
-async def test_a_setting_that_cannot_be_used(told, doctor: Doctor, url: str, says: str):
+async def test_a_setting_that_cannot_be_used(
+    told, doctor: Doctor, command: Command, url: str, says: str
+):
     found = only(await doctor("--service", url), "FAIL")
     assert found["name"] == "settings"
+    assert found["found"].startswith("--service or FUNCX_ASYNC_SERVICE_URL ")
     assert says in found["found"]
+    assert "Correct what is named there" in found["remedy"]
+    ended = await command("endpoints", "--service", url)
+    assert (ended.code, ended.out) == (1, "")
+    assert ended.err == f"endpoints failed: {found['found']}\n"
+
+
+async def test_what_is_no_endpoints_id_is_told_before_anything_is_asked(told, doctor: Doctor):
+    found = only(await doctor("--endpoint", "nonsense"), "FAIL")
+    assert found["name"] == "settings"
+    assert "'nonsense' is not the id of an endpoint: a UUID such as" in found["found"]
+
+
+@pytest.mark.parametrize("content", [None, "this is no PEM"])
+async def test_certificates_that_cannot_be_read_are_told_by_variable_and_file(
+    told, doctor: Doctor, command: Command, tmp_path: Path, monkeypatch, content: str | None
+):
+    file = tmp_path / "certificates.pem"
+    if content is not None:
+        file.write_text(content)
+    monkeypatch.setenv("SSL_CERT_FILE", str(file))
+    found = only(await doctor("--service", "https://inside.invalid"), "FAIL")
+    assert found["name"] == "settings"
+    for told_there in ("SSL_CERT_FILE", str(file), "or unset it"):
+        assert told_there in found["found"]
+    assert (await doctor())["service"]["status"] == "OK", "this very machine needs none"
+    monkeypatch.setenv("FUNCX_ASYNC_SERVICE_URL", "https://inside.invalid")
+    ended = await command("endpoints")
+    assert (ended.code, ended.err) == (1, f"endpoints failed: {found['found']}\n")
 
 
 # Its certificate --------------------------------------------------------------------------------
@@ -323,7 +274,7 @@ async def test_a_token_that_has_expired(front: Front, doctor: Doctor, monkeypatc
     found = only(checks, "FAIL")
     assert found["name"] == "login"
     assert "expired" in found["found"]
-    assert "login --force" in found["remedy"]
+    assert found["remedy"].startswith("Export again what `python -m funcx_async local` prints")
     assert token not in str(checks)
 
 
@@ -332,7 +283,39 @@ async def test_a_token_for_another_scope(told, doctor: Doctor):
     found = only(await doctor(), "FAIL")
     assert found["name"] == "login"
     assert "another scope" in found["found"]
-    assert "login --force" in found["remedy"]
+    assert "has to be Globus Compute's" in found["remedy"]
+
+
+@pytest.mark.parametrize("token", ["two words", "at-the-end\n", "caf\u00e9"])
+async def test_what_can_be_no_token_is_told_by_its_variable(
+    told, doctor: Doctor, monkeypatch: pytest.MonkeyPatch, token: str
+):
+    monkeypatch.setenv("FUNCX_ASYNC_TOKEN", token)
+    checks = await doctor()
+    found = only(checks, "FAIL")
+    assert found["found"].startswith("FUNCX_ASYNC_TOKEN does not hold a token")
+    assert found["remedy"].startswith("Export it again")
+    assert token not in str(checks)
+
+
+@pytest.mark.parametrize(
+    ("variables", "words", "remedy"),
+    [
+        ({}, "the login of the official tools", "login --force"),
+        ({"GLOBUS_COMPUTE_CLIENT_ID": "x"}, "the client credentials", "Make a new secret"),
+        (
+            {"FUNCX_ASYNC_SERVICE_URL": GLOBUS, "FUNCX_ASYNC_TOKEN": "x"},
+            "the token of FUNCX_ASYNC_TOKEN",
+            "Give a fresh FUNCX_ASYNC_TOKEN",
+        ),
+    ],
+)
+def test_the_remedy_is_that_of_where_the_credentials_come_from(variables, words, remedy):
+    credentials = credentials_here(GLOBUS, variables, globus=True)
+    refused = AuthenticationFailed("no", status=401, code="EXPIRED", reason="it has ended")
+    verdict = of_login(refused, credentials)
+    assert words in verdict.found
+    assert remedy in verdict.remedy
 
 
 # Where tasks run --------------------------------------------------------------------------------
@@ -397,44 +380,17 @@ async def test_a_worker_tells_its_versions_where_the_service_does_not(
     assert checks["versions"]["status"] == "OK"
 
 
+async def test_a_task_that_does_not_end_in_time_is_no_fault_of_the_network(told, monkeypatch):
+    monkeypatch.setattr("funcx_async.doctor.looks.SOURCE", BUSY)
+    examination = Examination(Wanted(told.url, told.endpoint_id, task=True), task=0.2)
+    checks = {check.name: check for check in (await examination.report()).checks}
+    assert checks["task"].status == "WARN"
+    assert "was taken, but did not end in time" in checks["task"].found
+    assert "start its workers" in checks["task"].remedy
+
+
 async def test_a_task_that_fails(told, doctor: Doctor, monkeypatch):
     monkeypatch.setattr("funcx_async.doctor.looks.SOURCE", "def doctor_product(x, y):\n    x / 0\n")
     checks = await doctor("--task")
     assert checks["task"]["status"] == "FAIL"
     assert "ZeroDivisionError" in checks["task"]["found"]
-
-
-# How results come -------------------------------------------------------------------------------
-
-
-async def test_a_port_for_results_that_is_blocked(front: Front, doctor: Doctor):
-    def elsewhere(told: dict[str, Any]) -> dict[str, Any]:
-        place, _, path = told["connection_url"].rpartition("/")
-        return {**told, "connection_url": f"{place.rpartition(':')[0]}:{closed_port()}/{path}"}
-
-    front.changes["/get_amqp_result_connection_url"] = elsewhere
-    checks = await doctor()
-    found = only(checks, "WARN")
-    assert found["name"] == "results port"
-    assert "cannot be reached (connection refused)" in found["found"]
-    assert "amqp_port=" in found["remedy"] or "Have the firewall" in found["remedy"]
-    assert checks["results login"]["status"] == "SKIP"
-
-
-async def test_another_port_for_results_can_be_tried(told, doctor: Doctor):
-    found = only(await doctor("--amqp-port", str(closed_port())), "WARN")
-    assert found["name"] == "results port"
-
-
-async def test_a_broker_that_refuses_the_login(told, doctor: Doctor):
-    told.faults.refuse_logins()
-    found = only(await doctor(), "FAIL")
-    assert found["name"] == "results login"
-    assert "refuses the login" in found["found"]
-
-
-async def test_what_listens_there_is_no_broker(told, doctor: Doctor, monkeypatch):
-    monkeypatch.setattr("funcx_async.doctor.looks.CONNECTING", 0.3)
-    found = only(await doctor("--amqp-port", str(port_of(told.url))), "FAIL")
-    assert found["name"] == "results login"
-    assert "--amqp-port" in found["remedy"]

@@ -30,8 +30,8 @@ def see(view: GroupView, now: float, *statuses: TaskStatus) -> None:
     view.seen({status.task_id: status for status in statuses}, now)
 
 
-def drawn(view: GroupView, now: float, note: str = "") -> str:
-    out = Console(file=io.StringIO(), width=110, force_terminal=False)
+def drawn(view: GroupView, now: float, note: str = "", width: int = 110) -> str:
+    out = Console(file=io.StringIO(), width=width, force_terminal=False)
     out.print(picture(view, "the-group", now, note))
     assert isinstance(out.file, io.StringIO)
     return out.file.getvalue()
@@ -140,3 +140,18 @@ def test_a_picture_shows_states_speed_slow_tasks_and_failures():
     see(view, 103.0, success("c", "110"))
     assert "10.0 s from first to last" in drawn(view, 103.0)
     assert "0 of 0" in drawn(GroupView(), 0.0)
+
+
+def test_on_a_narrow_terminal_the_lists_are_one_below_the_other_and_no_number_is_cut():
+    slow, bad = "51eb8a1c-slow", "4f7d3a52-fail"
+    view = view_of(slow, bad)
+    see(view, 100.0, TaskStatus(slow, "running"))
+    see(view, 102.0, failure(bad, "ValueError: a bad sample of the third kind"))
+    shown = drawn(view, 7_600.0, width=80)
+    assert "> 2 h 5 min 51eb8a1c " in shown
+    (below,) = (line for line in shown.splitlines() if "4f7d3a52 ValueError" in line)
+    assert "a bad sample of the third kind" in below
+    wide = drawn(view, 7_600.0, width=100)
+    assert any(
+        "> 2 h 5 min 51eb8a1c" in line and "ValueError" in line for line in wide.splitlines()
+    )

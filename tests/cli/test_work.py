@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from uuid import uuid4
 
@@ -17,7 +18,7 @@ NOBODY = str(uuid4())
 
 
 @pytest.fixture
-def sweep(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def sweep(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A module of the user's own, in the current directory."""
     (tmp_path / "sweep.py").write_text(
         "FACTOR = 10\n"
@@ -30,7 +31,8 @@ def sweep(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     )
     (tmp_path / "broken.py").write_text("raise OSError('no such instrument')\n")
     monkeypatch.setattr(sys, "path", list(sys.path))
-    monkeypatch.setattr(sys, "modules", dict(sys.modules))
+    yield
+    sys.modules.pop("sweep", None)  # nothing else: httpx and others are imported meanwhile
 
 
 # run --------------------------------------------------------------------------------------------

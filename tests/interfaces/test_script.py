@@ -161,6 +161,6 @@ def test_without_the_extra_cli_help_is_of_the_prompt_and_names_the_extra(
 
 def test_the_command_that_serves_names_the_extra_that_it_lacks(tmp_path: Path):
     ended = ran(tmp_path, "local", without=("starlette",))
-    assert (ended.returncode, ended.stdout) == (1, "")
+    assert (ended.returncode, ended.stdout) == (2, "")
     assert "pip install 'funcx-async[local]'" in ended.stderr
     assert "Traceback" not in ended.stderr

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
-from playwright.async_api import Browser, Page, expect
+from playwright.async_api import Browser, Page, Route, expect
 
 from funcx_async.local import LocalService
 from tests.browser import opened
@@ -56,6 +57,7 @@ async def test_the_page_follows_what_the_service_does(
     await expect(page.locator("#batches td.name")).to_have_text("add, fail")
     settled = page.locator("#batches .meter")
     await expect(settled).to_have_attribute("aria-label", "40 done, 3 failed, of 43")
+    await expect(page.locator("#batches td.bar")).to_have_text("3 failed")
     await expect(page.locator("#latency")).to_have_attribute("aria-label", re.compile("median"))
     await expect(page.locator("#endpoints")).to_contain_text("local workers")
     with rest.service.faults.endpoint_offline():
@@ -64,6 +66,27 @@ async def test_the_page_follows_what_the_service_does(
         await expect(page.locator("#faults")).to_contain_text("the endpoint is offline")
     await expect(page.locator("#done")).to_have_text("42")
     await expect(page.locator("#no-faults")).to_be_visible()
+
+
+async def test_the_plots_stand_side_by_side_and_show_only_seconds_that_are_over(
+    service: LocalService, page: Page
+):
+    def second(at: int, done: int) -> dict[str, Any]:
+        return {"at": at, "taken": done, "done": done, "failed": 0, "latencies": [[8, done]]}
+
+    async def answer(route: Route) -> None:
+        told = await (await route.fetch()).json()
+        told["now"] = 1_000.5
+        told["seconds"] = [second(999, 10), second(1_000, 12_000)]
+        await route.fulfill(json=told)
+
+    await page.set_viewport_size({"width": 1_000, "height": 800})
+    await page.route("**/status.json", answer)
+    await page.goto(service.status_url)
+    throughput, latency = page.locator("#throughput"), page.locator("#latency")
+    await expect(throughput).to_have_attribute("aria-label", re.compile("at most 10 in a second"))
+    boxes = [await plot.bounding_box() for plot in (throughput, latency)]
+    assert [(box["y"], box["height"]) for box in boxes if box] == [(boxes[0]["y"], 210)] * 2
 
 
 async def test_the_key_leaves_the_address_and_outlives_a_reload_in_this_tab_alone(

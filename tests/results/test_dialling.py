@@ -216,7 +216,9 @@ async def test_a_wrong_login_is_told_with_the_variable_and_without_the_login(
     told = await failure(source(far.with_tls))
     assert told == (
         f"{NAME}: the proxy http://{proxy.address} (HTTPS_PROXY) does not accept the login that "
-        "HTTPS_PROXY gives (407 Proxy Authentication Required)."
+        "HTTPS_PROXY gives (407 Proxy Authentication Required). Correct name and "
+        "password there; a `:`, `/`, `@`, `%` or `#` in them is written as %3A, %2F, %40, %25 or "
+        "%23."
     )
 
 
@@ -248,6 +250,9 @@ async def test_a_refusal_is_told_with_what_was_refused(
         pytest.param(b"HTTP/1.1 200 OK\r\nX: y", id="half an answer"),
         pytest.param(b"HTTP/1.1 200 OK\r\n\r\nmore", id="a yes that goes on"),
         pytest.param(b"x" * 100_000, id="too much"),
+        pytest.param(b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 20_000, id="too much of a head"),
+        pytest.param(b"\x15\x03\x01\x00\x02\x02\x16", id="TLS"),
+        pytest.param(b"HTTP/1.1 405 Method Not Allowed\r\n\r\n", id="a web server"),
     ],
 )
 async def test_what_does_not_answer_as_a_proxy_is_told_so(
@@ -255,6 +260,31 @@ async def test_what_does_not_answer_as_a_proxy_is_told_so(
 ):
     proxy.answer = answer
     assert "does not answer as a proxy does" in await failure(source(far.with_tls))
+
+
+async def test_another_protocol_is_known_by_its_first_bytes(far: Far, monkeypatch):
+    """Such a server waits for what its own clients would say."""
+
+    async def greet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"SSH-2.0-OpenSSH_9.2\r\n")
+        await reader.read()
+        await reader.read()
+        writer.close()
+
+    async with await asyncio.start_server(greet, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{port}")
+        told = await asyncio.wait_for(failure(AmqpSource(far.with_tls)), TIMEOUT)
+    assert "does not answer as a proxy does" in told
+    assert f"Is 127.0.0.1:{port} the proxy's address and port" in told
+    assert told.endswith("Correct HTTPS_PROXY.")
+
+
+async def test_what_a_proxy_says_before_its_answer_is_passed_over(
+    far: Far, proxy: ConnectProxy, source: Opener
+):
+    proxy.answer = b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 403 Forbidden\r\n\r\n"
+    assert "(403 Forbidden). Ask its operators" in await failure(source(far.with_tls))
 
 
 @pytest.mark.parametrize("url", ["with_tls", "without_tls"])
@@ -271,7 +301,8 @@ async def test_a_proxy_that_is_silent_is_given_up(
     monkeypatch.setattr(dialling, "REACH_TIMEOUT", 0.05)
     proxy.silent = True
     told = await failure(source(far.with_tls))
-    assert f"port 5671 does not answer in 0.05 s through the proxy http://{proxy.address}" in told
+    assert f"the proxy http://{proxy.address} (HTTPS_PROXY) does not connect to" in told
+    assert f"{NAME}:5671 in time (0.05 s)" in told
 
 
 async def test_while_a_proxy_is_silent_the_wait_can_be_cancelled(
@@ -311,6 +342,21 @@ async def test_the_certificate_of_the_proxy_is_checked_as_well(
         told = await failure(source(far.with_tls))
         assert f"the proxy https://{proxy.address} (HTTPS_PROXY) cannot be reached" in told
         assert "certificate verify failed" in told
+        assert "Name the file of its certificate authority in SSL_CERT_FILE" in told
+
+
+async def test_a_proxy_that_speaks_no_tls_is_told_so(far: Far, monkeypatch: pytest.MonkeyPatch):
+    async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(1)
+        writer.write(b"HTTP/1.0 400 Bad Request\r\n\r\n")
+        writer.close()
+
+    async with await asyncio.start_server(refuse, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        monkeypatch.setenv("HTTPS_PROXY", f"https://127.0.0.1:{port}")
+        told = await failure(AmqpSource(far.with_tls))
+    assert "does not answer as a proxy does" in told
+    assert "is it spoken to by https://" in told
 
 
 @pytest.mark.parametrize(
