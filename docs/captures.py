@@ -76,7 +76,7 @@ async def watch(service: LocalService) -> None:
         for _ in range(TASKS):
             executor.submit(sample, dice.expovariate(9), dice.random() > 0.03)
         await executor.submit(sample, 0.0, True).submitted()
-        view, group = GroupView(time.time()), str(executor.task_group_id)
+        view, group = GroupView(), str(executor.task_group_id)
         view.listed(await client.list_task_group(group), time.time())
         while view.done < TASKS * 2 // 3:
             await asyncio.sleep(0.3)

@@ -64,7 +64,7 @@ PUBLIC = [
 
 LEVELS = [
     "cancellation errors events hardware interpreter lazy light logins models progress versions",
-    "awaiting html terms",
+    "awaiting html terms tracebacks",
     "codes core documents outcomes serialize futures",
     "messages observer patience",
     "alarm answers batch checks environments journal refusals registration threads waiting",

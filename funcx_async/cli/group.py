@@ -9,6 +9,7 @@ from itertools import islice, pairwise
 
 from funcx_async.cli.printing import harmless
 from funcx_async.models import ListedTask, TaskStatus
+from funcx_async.tracebacks import error_told_by
 
 WINDOW = 15.0
 """Seconds over which the throughput is measured."""
@@ -91,8 +92,8 @@ class GroupView:
             self.failures[task_id] = _on_a_line(status.reason or "the service gives no reason")
         elif result.error_code is not None:
             self._states["failed"] += 1
-            lines = (result.data or result.error_code).strip().splitlines()
-            self.failures[task_id] = _on_a_line(lines[-1] if lines else result.error_code)
+            told = error_told_by(result.data or "") or result.error_code
+            self.failures[task_id] = _on_a_line(told)
         else:
             self._states["success"] += 1
 

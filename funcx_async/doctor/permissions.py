@@ -21,6 +21,7 @@ from funcx_async.errors import (
 from funcx_async.logins import login_command
 from funcx_async.models import EndpointStatus
 from funcx_async.proxies import Proxy
+from funcx_async.tracebacks import error_told_by
 
 SCOPE_CODE = "INSUFFICIENT_AUTH_SCOPE"
 
@@ -198,7 +199,7 @@ def of_task(value: Any, error: FuncXError | None, seconds: float | None) -> Verd
     if isinstance(error, TaskExecutionFailed):
         return Verdict(
             "FAIL",
-            f"The task failed: {error.remote_data.strip().splitlines()[-1]}",
+            f"The task failed: {error_told_by(error.remote_data)}",
             "See `versions`, and the endpoint's own log on its machine.",
         )
     if error is not None:

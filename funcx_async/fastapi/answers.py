@@ -28,7 +28,7 @@ from funcx_async.errors import (
     TooLarge,
     TooManyOpenTasks,
 )
-from funcx_async.fastapi.tracebacks import error_told_by
+from funcx_async.tracebacks import error_told_by
 
 RETRY_AFTER: Final = 5
 """Seconds after which a client may ask again, where the service named no time itself."""

@@ -1,9 +1,9 @@
 """Reading large payloads in steps, between which other threads get their turn.
 
 A C function that takes long holds up every other thread, an event loop's as well, though it be
-called in a thread of its own. So it is given its work in pieces, with a rest between any two. Without
-the rest a loop that comes out of a system call would wait for the interpreter's lock for as long as
-Python lets a thread keep it, 5 ms, and it makes several such calls in a turn.
+called in a thread of its own. So it is given its work in pieces, with a rest between any two.
+Without the rest a loop that comes out of a system call would wait for the interpreter's lock for as
+long as Python lets a thread keep it, 5 ms, and it makes several such calls in a turn.
 """
 
 from __future__ import annotations

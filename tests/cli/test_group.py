@@ -16,7 +16,10 @@ def success(task_id: str, ended: str | None = None) -> TaskStatus:
     return TaskStatus(task_id, "success", Result(task_id, "00\n", None, ended))
 
 
-def failure(task_id: str, words: str = "Traceback\nValueError: bad") -> TaskStatus:
+FRAMES = 'Traceback (most recent call last):\n  File "<string>", line 1, in f\n'
+
+
+def failure(task_id: str, words: str = FRAMES + "ValueError: bad") -> TaskStatus:
     return TaskStatus(task_id, "failed", Result(task_id, words, "RemoteExecutionError"))
 
 
@@ -72,7 +75,7 @@ def test_no_task_is_passed_over_when_those_before_it_end():
     assert view.to_ask() == ids[AT_ONCE:]
 
 
-def test_a_failure_is_its_last_line_and_a_lost_task_is_one():
+def test_a_failure_is_the_error_at_its_end_and_a_lost_task_is_one():
     view = view_of("a", "b")
     see(view, 101.0, failure("a"), TaskStatus("b", "failed", None, "Unknown task id b"))
     assert view.failures == {"a": "ValueError: bad", "b": "Unknown task id b"}
@@ -82,7 +85,7 @@ def test_a_failure_is_its_last_line_and_a_lost_task_is_one():
 def test_what_a_task_failed_with_commands_no_terminal():
     view = view_of("a", "b")
     lost = TaskStatus("b", "failed", None, "\x1b[2Jgone")
-    see(view, 101.0, failure("a", "Traceback\n\x1b[31mValueError:\tbad\x1b]0;title\x07"), lost)
+    see(view, 101.0, failure("a", FRAMES + "\x1b[31mValueError:\tbad\x1b]0;title\x07"), lost)
     assert view.failures == {"a": "[31mValueError: bad]0;title", "b": "[2Jgone"}
 
 

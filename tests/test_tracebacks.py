@@ -8,7 +8,7 @@ from typing import NoReturn
 
 import pytest
 
-from funcx_async.fastapi.tracebacks import LONGEST, error_told_by
+from funcx_async.tracebacks import LONGEST, error_told_by
 
 
 def divided() -> None:
