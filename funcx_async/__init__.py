@@ -42,8 +42,9 @@ if TYPE_CHECKING:
         VersionMismatch,
     )
     from funcx_async.events import EventKind, ExecutorEvent
-    from funcx_async.executor import FuncXExecutor
-    from funcx_async.futures import FuncXFuture
+    from funcx_async.executor.executor import FuncXExecutor
+    from funcx_async.futures.future import FuncXFuture
+    from funcx_async.futures.waiting import as_completed, gather
     from funcx_async.serialize import (
         AllCodeStrategies,
         AllDataStrategies,
@@ -62,7 +63,6 @@ if TYPE_CHECKING:
         send_by_reference,
         send_by_value,
     )
-    from funcx_async.waiting import as_completed, gather
 
 __all__ = [
     "AllCodeStrategies",
@@ -132,8 +132,8 @@ _HOMES = {
     "Forbidden": "errors",
     "FuncXClient": "client",
     "FuncXError": "errors",
-    "FuncXExecutor": "executor",
-    "FuncXFuture": "futures",
+    "FuncXExecutor": "executor.executor",
+    "FuncXFuture": "futures.future",
     "FuncXSerializer": "serialize",
     "FuncxTaskExecutionFailed": "errors",
     "JSONData": "serialize",
@@ -153,9 +153,9 @@ _HOMES = {
     "TooLarge": "errors",
     "TooManyOpenTasks": "errors",
     "VersionMismatch": "errors",
-    "as_completed": "waiting",
+    "as_completed": "futures.waiting",
     "explain": "serialize",
-    "gather": "waiting",
+    "gather": "futures.waiting",
     "send_by_reference": "serialize",
     "send_by_value": "serialize",
 }

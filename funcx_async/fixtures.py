@@ -10,7 +10,7 @@ import httpx
 
 from funcx_async.client import FuncXClient
 from funcx_async.environments import ENDPOINT_VARIABLE, SERVICE_URL_VARIABLE, TOKEN_VARIABLE
-from funcx_async.executor import FuncXExecutor
+from funcx_async.executor.executor import FuncXExecutor
 
 if TYPE_CHECKING:
     from funcx_async.blocking import LocalService

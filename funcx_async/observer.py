@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 from funcx_async.core.batcher import Batch, Route
-from funcx_async.futures import FuncXFuture
+from funcx_async.futures.future import FuncXFuture
 from funcx_async.models import Receipt, Stats
 
 Answered: TypeAlias = Callable[[Receipt], None]

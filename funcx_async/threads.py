@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable
 from typing import TypeVar
 
-from funcx_async.awaiting import AwaitableFuture
+from funcx_async.futures.awaiting import AwaitableFuture
 
 T = TypeVar("T")
 

@@ -6,6 +6,7 @@ import ast
 import subprocess
 import sys
 import textwrap
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -63,28 +64,19 @@ PUBLIC = [
 ]
 
 LEVELS = [
-    "cancellation errors events hardware interpreter lazy light logins models progress versions",
-    "awaiting html terms tracebacks",
-    "codes core documents outcomes serialize futures",
-    "messages observer patience",
-    "alarm answers batch checks environments journal refusals registration threads waiting",
-    "proxies",
-    "transports",
-    "auth dialects runtime",
-    "rest settings",
-    "configuration routes",
+    "cancellation codes environments errors events hardware interpreter lazy logins models",
+    "answers core documents html outcomes proxies refusals serialize tracebacks versions",
+    "batch futures messages registration transports",
+    "auth dialects journal observer runtime threads",
+    "rest settings telemetry",
+    "routes",
     "client",
-    "endpoints functions presence results",
-    "posting sender submitting",
-    "doubts open_tasks resending",
-    "reloading resuming retrying submitter",
-    "session",
-    "observed",
-    "binding journaled registering",
-    "executor",
-    "contract doctor local telemetry",
-    "blocking cli fastapi repl __init__",
-    "fixtures __main__",
+    "results",
+    "contract session",
+    "doctor executor",
+    "__init__ fastapi local",
+    "blocking cli repl",
+    "__main__ fixtures",
     "pytest_plugin",
 ]
 LEVEL_OF = {module: level for level, modules in enumerate(LEVELS) for module in modules.split()}
@@ -108,20 +100,21 @@ def top_level(path: Path) -> str:
     return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
 
 
-def imported(path: Path) -> set[str]:
-    """The modules of this package, by their names at its top level, that a file imports."""
+def named(path: Path) -> set[str]:
+    """The modules that a file imports, whatever of it runs when."""
     names: set[str] = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.ImportFrom):
             base = node.module or ""
-            names.update(
-                [f"funcx_async.{alias.name}" for alias in node.names]
-                if base == "funcx_async"
-                else [base]
-            )
+            names |= {base, *(f"{base}.{alias.name}" for alias in node.names)}
         elif isinstance(node, ast.Import):
             names.update(alias.name for alias in node.names)
-    parts = [name.split(".") for name in names]
+    return names
+
+
+def imported(path: Path) -> set[str]:
+    """The modules of this package, by their names at its top level, that a file imports."""
+    parts = [name.split(".") for name in named(path)]
     modules = {name[1] for name in parts if name[0] == "funcx_async" and len(name) > 1}
     return {module if module in LEVEL_OF else "__init__" for module in modules}
 
@@ -134,6 +127,16 @@ def test_a_module_imports_from_lower_levels_only(path: Path):
     own = top_level(path)
     for other in imported(path) - {own}:
         assert LEVEL_OF[other] < LEVEL_OF[own], f"{own} must not import {other}"
+
+
+def test_no_module_of_a_package_imports_itself_by_way_of_others():
+    homes = {
+        ".".join(("funcx_async", *path.relative_to(PACKAGE).with_suffix("").parts)): path
+        for path in PACKAGE.rglob("*.py")
+        if path.name != "__init__.py"
+    }
+    graph = {home: (named(path) & homes.keys()) - {home} for home, path in homes.items()}
+    assert set(TopologicalSorter(graph).static_order()) == set(homes)
 
 
 def test_every_module_has_a_level():

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from funcx_async.blocking.client import FuncXClient
 from funcx_async.blocking.executor import FuncXExecutor
-from funcx_async.futures import FuncXFuture
+from funcx_async.futures.future import FuncXFuture
 from funcx_async.lazy import attach
 
 if TYPE_CHECKING:

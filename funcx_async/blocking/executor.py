@@ -9,21 +9,21 @@ from types import TracebackType
 from typing import Any, Unpack
 from uuid import UUID
 
-from funcx_async.awaiting import running_loop
 from funcx_async.blocking.client import FuncXClient
 from funcx_async.blocking.derived import Forwarded, blocking
 from funcx_async.blocking.portal import portal
-from funcx_async.executor import FuncXExecutor as AsyncFuncXExecutor
-from funcx_async.functions import Function
-from funcx_async.futures import FuncXFuture
+from funcx_async.executor.executor import FuncXExecutor as AsyncFuncXExecutor
+from funcx_async.executor.submitting import Submitting, TargetedExecutor
+from funcx_async.futures.awaiting import running_loop
+from funcx_async.futures.future import FuncXFuture
 from funcx_async.hardware import hardware_report
 from funcx_async.interpreter import current_pid
 from funcx_async.models import Stats
 from funcx_async.serialize import FuncXSerializer
 from funcx_async.serialize.facade import Strategylike
-from funcx_async.session import Session
-from funcx_async.settings import ExecutorOptions, TaskOptions
-from funcx_async.submitting import Submitting, TargetedExecutor
+from funcx_async.session.functions import Function
+from funcx_async.session.session import Session
+from funcx_async.settings.settings import ExecutorOptions, TaskOptions
 
 
 class FuncXExecutor(Submitting, concurrent.futures.Executor):

@@ -17,7 +17,7 @@ from typing import Any, ParamSpec, TypeVar
 
 from anyio.from_thread import BlockingPortal
 
-from funcx_async.awaiting import running_loop
+from funcx_async.futures.awaiting import running_loop
 
 P = ParamSpec("P")
 T = TypeVar("T")

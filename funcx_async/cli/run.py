@@ -18,7 +18,7 @@ from funcx_async.cli.options import AmqpPort, AsJson, Endpoint, Service, client_
 from funcx_async.cli.printing import console, print_json, printable, shown
 from funcx_async.environments import ENDPOINT_VARIABLE
 from funcx_async.errors import FuncXError
-from funcx_async.executor import FuncXExecutor
+from funcx_async.executor.executor import FuncXExecutor
 
 RETRIED = 10.0
 """Seconds for which a submit is tried again: somebody sits and waits for it."""

@@ -15,7 +15,6 @@ from urllib.parse import urlsplit
 
 from yarl import URL
 
-from funcx_async.checks import checked_endpoint
 from funcx_async.client import FuncXClient
 from funcx_async.doctor import permissions, probes, verdicts
 from funcx_async.doctor.credentials import credentials_here
@@ -33,6 +32,7 @@ from funcx_async.errors import FuncXError
 from funcx_async.models import TaskStatus
 from funcx_async.outcomes import outcome_of
 from funcx_async.proxies import Proxy, proxy_for, refusal_of_status
+from funcx_async.settings.checks import checked_endpoint
 from funcx_async.transports import certificate_check, web_proxy
 
 ONE_TRY = 3.6

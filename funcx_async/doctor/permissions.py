@@ -9,7 +9,6 @@ from funcx_async.doctor.credentials import Credentials
 from funcx_async.doctor.report import Verdict
 from funcx_async.doctor.troubles import Trouble
 from funcx_async.doctor.verdicts import sentence
-from funcx_async.endpoints import EndpointVersions
 from funcx_async.environments import ENDPOINT_VARIABLE
 from funcx_async.errors import (
     AuthenticationFailed,
@@ -21,6 +20,7 @@ from funcx_async.errors import (
 from funcx_async.logins import login_command
 from funcx_async.models import EndpointStatus
 from funcx_async.proxies import Proxy
+from funcx_async.session.endpoints import EndpointVersions
 from funcx_async.tracebacks import error_told_by
 
 SCOPE_CODE = "INSUFFICIENT_AUTH_SCOPE"

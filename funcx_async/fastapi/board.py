@@ -23,9 +23,9 @@ from funcx_async.errors import (
     ServiceUnavailable,
     SubmitUncertain,
 )
-from funcx_async.executor import FuncXExecutor
+from funcx_async.executor.executor import FuncXExecutor
 from funcx_async.fastapi.answers import TaskView
-from funcx_async.futures import FuncXFuture
+from funcx_async.futures.future import FuncXFuture
 from funcx_async.models import TaskStatus
 from funcx_async.outcomes import outcome_of, value_of
 

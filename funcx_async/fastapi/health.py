@@ -13,7 +13,7 @@ from starlette.requests import Request
 
 from funcx_async.environments import ENDPOINT_VARIABLE
 from funcx_async.errors import AuthenticationFailed, FuncXError, RequestRefused
-from funcx_async.executor import FuncXExecutor
+from funcx_async.executor.executor import FuncXExecutor
 from funcx_async.fastapi.lifespan import FuncX
 from funcx_async.fastapi.results import ResultState
 

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 from fastapi import Depends
 from starlette.requests import HTTPConnection
 
-from funcx_async.executor import FuncXExecutor
+from funcx_async.executor.executor import FuncXExecutor
 from funcx_async.fastapi.board import KEEP_BYTES, TaskBoard
 from funcx_async.fastapi.results import ResultState
 from funcx_async.fastapi.stopping import set_at_signal

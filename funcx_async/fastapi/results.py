@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from typing import Final
 
 from funcx_async.events import EventKind, EventReader
-from funcx_async.executor import FuncXExecutor
+from funcx_async.executor.executor import FuncXExecutor
 
 _KINDS: Final = (EventKind.DISCONNECTED, EventKind.POLLING, EventKind.CONNECTED)
 """The worst first: that of one task group is told of all."""

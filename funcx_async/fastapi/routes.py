@@ -21,7 +21,7 @@ from funcx_async.fastapi.answers import RETRY_AFTER, error_answer
 from funcx_async.fastapi.board import PATIENCE, TaskBoard
 from funcx_async.fastapi.lifespan import FuncX, FuncXTasks
 from funcx_async.fastapi.streams import EventStream, event_stream
-from funcx_async.futures import FuncXFuture
+from funcx_async.futures.future import FuncXFuture
 
 _log = logging.getLogger(__name__)
 

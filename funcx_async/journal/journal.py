@@ -18,10 +18,10 @@ from pathlib import Path
 from typing import Any, TypeAlias
 from uuid import uuid4
 
-from funcx_async.awaiting import running_loop
 from funcx_async.core.book import Book, Entry, Outcome, Write
 from funcx_async.errors import ExecutorClosed, JournalUnusable
-from funcx_async.futures import FuncXFuture
+from funcx_async.futures.awaiting import running_loop
+from funcx_async.futures.future import FuncXFuture
 from funcx_async.journal.failures import failure_of
 from funcx_async.journal.writer import Writer
 from funcx_async.models import Result

@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from funcx_async.client import FuncXClient
-from funcx_async.executor import FuncXExecutor
+from funcx_async.executor.executor import FuncXExecutor
 from funcx_async.interpreter import end_sessions
 from funcx_async.local.agents.login import variables_for_agents
 from funcx_async.local.assembly import Plan, assemble

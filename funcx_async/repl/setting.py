@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from funcx_async.interpreter import end_sessions
 
 if TYPE_CHECKING:
-    from funcx_async.executor import FuncXExecutor
+    from funcx_async.executor.executor import FuncXExecutor
     from funcx_async.local import LocalService
 
 OFFERED = ("gather", "as_completed", "explain", "FuncXExecutor", "TaskExecutionFailed")
@@ -32,7 +32,7 @@ class Setting:
             RuntimeError: its workers do not start.
             ValueError: the endpoint's id is malformed.
         """
-        from funcx_async.executor import FuncXExecutor
+        from funcx_async.executor.executor import FuncXExecutor
 
         if endpoint_id is not None:
             self.executor = FuncXExecutor(endpoint_id)

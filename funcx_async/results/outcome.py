@@ -10,7 +10,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from funcx_async.errors import FuncXError
-from funcx_async.futures import FuncXFuture
+from funcx_async.futures.future import FuncXFuture
 from funcx_async.messages import MalformedMessage, decode_outcome, spelled_alike
 from funcx_async.models import Delivery, Result
 from funcx_async.outcomes import failure_of, unreadable, value_of

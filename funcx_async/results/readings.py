@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any
 
-from funcx_async.futures import FuncXFuture
+from funcx_async.futures.future import FuncXFuture
 from funcx_async.models import Result
 from funcx_async.results.aside import Aside
 from funcx_async.results.outcome import read_apart

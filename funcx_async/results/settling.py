@@ -18,7 +18,7 @@ from funcx_async.core.acks import AckLedger
 from funcx_async.core.matcher import Matcher
 from funcx_async.core.matches import Duplicate, Event, Fetch, Noted, Orphaned, Settled
 from funcx_async.errors import FuncXError
-from funcx_async.futures import FuncXFuture
+from funcx_async.futures.future import FuncXFuture
 from funcx_async.messages import MalformedMessage
 from funcx_async.models import Delivery, Result
 from funcx_async.results.aside import Aside

@@ -15,7 +15,7 @@ from opentelemetry.trace import Link, Span, SpanKind, Status, StatusCode
 
 from funcx_async.core.batcher import Batch, Route
 from funcx_async.errors import FuncXError, RequestRefused, TaskExecutionFailed
-from funcx_async.futures import FuncXFuture
+from funcx_async.futures.future import FuncXFuture
 from funcx_async.models import Receipt
 from funcx_async.observer import Answered, Watched
 from funcx_async.telemetry.instruments import COUNTED, instruments_of

@@ -7,8 +7,9 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from funcx_async import FuncXClient, FuncXExecutor, SubmitUncertain, doubts, gather
+from funcx_async import FuncXClient, FuncXExecutor, SubmitUncertain, gather
 from funcx_async.local import LocalService
+from funcx_async.session import doubts
 from tests.executor.tasks import add
 
 TIMEOUT = 30

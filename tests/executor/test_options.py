@@ -27,11 +27,11 @@ from funcx_async import (
     TooManyOpenTasks,
     blocking,
     gather,
-    retrying,
 )
 from funcx_async.core.backoff import Backoff
 from funcx_async.local import LocalService
-from funcx_async.submitter import Submitter
+from funcx_async.session import retrying
+from funcx_async.session.submitter import Submitter
 from tests.executor.tasks import add, fail
 
 SOON = 0.2

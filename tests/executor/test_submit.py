@@ -13,9 +13,9 @@ from funcx_async import (
     TaskExecutionFailed,
     TooManyOpenTasks,
     gather,
-    submitter,
 )
 from funcx_async.local import LocalService
+from funcx_async.session import submitter
 from tests.executor.tasks import add, collect, fail, later, size_of
 
 HELLO_WORLD = "b0a5d1a0-2b22-4381-b899-ba73321e41e0"

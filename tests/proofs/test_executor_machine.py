@@ -27,11 +27,10 @@ from funcx_async import (
     SubmitUncertain,
     TaskExecutionFailed,
     TaskTimedOut,
-    doubts,
-    retrying,
 )
 from funcx_async.core.backoff import Backoff
 from funcx_async.local import Hold, LocalService
+from funcx_async.session import doubts, retrying
 
 pytestmark = [pytest.mark.proof, pytest.mark.timeout(280)]
 

@@ -26,7 +26,11 @@ PARTS = {
         "tests/interfaces/test_repl.py",
     ),
     "what decides": ("tests/core",),
-    "futures": ("tests/test_futures.py", "tests/test_light.py", "tests/test_waiting.py"),
+    "futures": (
+        "tests/futures/test_future.py",
+        "tests/futures/test_light.py",
+        "tests/futures/test_waiting.py",
+    ),
     "what travels": ("tests/serialize",),
     "the executor": (
         "tests/executor/test_submit.py",

@@ -1,0 +1,1 @@
+"""The executor, and what of it can be told apart."""

@@ -1,0 +1,289 @@
+"""The verbs that submit, for an executor and for a view of one with options of its own."""
+
+from __future__ import annotations
+
+import asyncio
+from abc import ABC, abstractmethod
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable, Mapping, Sequence
+from contextlib import aclosing
+from dataclasses import replace
+from typing import Any, NoReturn, ParamSpec, Protocol, TypeVar, Unpack, overload
+from uuid import UUID
+
+from funcx_async.errors import TooManyOpenTasks
+from funcx_async.futures.future import FuncXFuture
+from funcx_async.futures.waiting import Finished
+from funcx_async.session.functions import Function
+from funcx_async.settings.checks import checked_key
+from funcx_async.settings.settings import Target, TaskOptions, known_options
+from funcx_async.settings.terms import TERMS, Terms
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+BREATH = 100
+"""After so many submits in a row other coroutines get their turn."""
+
+
+class Submitting(ABC):
+    """Runs functions; the subclass says where."""
+
+    @abstractmethod
+    def _queue(
+        self,
+        fn: Callable[..., Any] | Function,
+        args: tuple[Any, ...],
+        kwargs: Mapping[str, Any],
+    ) -> FuncXFuture[Any]:
+        """Serialize and queue one task."""
+
+    @abstractmethod
+    async def _room(self) -> None:
+        """Wait until one more task may be open."""
+
+    @overload
+    def submit(
+        self, fn: Callable[P, Coroutine[Any, Any, T]], /, *args: P.args, **kwargs: P.kwargs
+    ) -> FuncXFuture[T]: ...
+
+    @overload
+    def submit(
+        self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs
+    ) -> FuncXFuture[T]: ...
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> FuncXFuture[Any]:
+        """Run ``fn(*args, **kwargs)`` on the endpoint; returns at once.
+
+        Function and arguments are serialized here, so that what is wrong with them is raised here,
+        and changing them later changes nothing. For megabytes of them:
+        ``await asyncio.to_thread(executor.submit, ...)``.
+
+        Args:
+            fn: what to run.
+            *args: its positional arguments.
+            **kwargs: its keyword arguments.
+
+        Returns:
+            The future of the result; its ``task_id`` comes with the service's receipt.
+
+        Raises:
+            TypeError: if ``fn`` is not callable.
+            SerializationError: if ``fn`` or an argument cannot travel.
+            ValueError: if there is no endpoint.
+            TooManyOpenTasks: beyond ``max_in_flight``.
+            JournalUnusable: if the journal cannot be used.
+            ExecutorClosed: after ``shutdown``.
+            RuntimeError: with no event loop to bind to, or a second one, or in a forked process.
+        """
+        return self._queue(fn, args, kwargs)
+
+    def submit_to_registered_function(
+        self,
+        function_id: str | UUID,
+        args: Sequence[Any] | None = None,
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> FuncXFuture[Any]:
+        """Run a function that the service knows already; as :meth:`submit`.
+
+        Args:
+            function_id: its id, for instance that of a public function.
+            args: positional arguments.
+            kwargs: keyword arguments.
+
+        Raises:
+            ValueError: if ``function_id`` is not a UUID, or there is no endpoint.
+        """
+        function = Function(function_id=checked_function_id(function_id))
+        return self._queue(function, tuple(args or ()), dict(kwargs or {}))
+
+    def map(
+        self,
+        fn: Callable[..., Any],
+        *iterables: Iterable[Any],
+        timeout: float | None = None,
+        chunksize: int = 1,
+    ) -> NoReturn:
+        """Not implemented, as in the original: :meth:`submit` for each, or use :meth:`amap`.
+
+        Raises:
+            NotImplementedError: always.
+        """
+        raise NotImplementedError(
+            "FuncXExecutor has no map(): take `[executor.submit(fn, x) for x in ...]`, or in a "
+            "coroutine `async for result in executor.amap(fn, ...)`."
+        )
+
+    async def amap(
+        self,
+        fn: Callable[..., T],
+        *iterables: Iterable[Any],
+        limit: int = 1_000,
+        ordered: bool = True,
+        return_exceptions: bool = False,
+    ) -> AsyncGenerator[T, None]:
+        """Run ``fn`` on each of the zipped ``iterables``, and give the results as they come.
+
+        Args:
+            fn: what to run.
+            *iterables: its arguments, drawn only as they are needed.
+            limit: how many tasks are open at most.
+            ordered: give results in the order of the arguments, else in that of their coming.
+            return_exceptions: give a failed task's exception in place of its result.
+
+        Raises:
+            ValueError: if ``limit`` is below 1 or there is nothing to draw from.
+            FuncXError: the first failure, unless ``return_exceptions``; what is not sent yet is
+                cancelled then.
+        """
+        if limit < 1 or not iterables:
+            raise ValueError("amap needs a limit of at least 1 and something to draw from.")
+        async with aclosing(self._draw(fn, zip(*iterables, strict=False), limit, ordered)) as done:
+            async for future in done:
+                try:
+                    result = await future
+                except asyncio.CancelledError:
+                    future.cancel()
+                    raise
+                except Exception as error:  # the task's error, whatever it is
+                    if not return_exceptions:
+                        raise
+                    yield error  # type: ignore[misc]  # asked for by return_exceptions
+                else:
+                    yield result
+
+    async def _draw(
+        self,
+        fn: Callable[..., Any],
+        arguments: Iterable[tuple[Any, ...]],
+        limit: int,
+        ordered: bool,
+    ) -> AsyncGenerator[FuncXFuture[Any], None]:
+        """Submit as ``limit`` allows; give futures, done ones unless they are to be ordered."""
+        window: dict[FuncXFuture[Any], None] = {}
+        finished = Finished()
+
+        async def leave() -> FuncXFuture[Any]:
+            future = next(iter(window)) if ordered else await finished.next()
+            del window[future]
+            return future
+
+        try:
+            for number, args in enumerate(arguments, 1):
+                if len(window) >= limit:
+                    yield await leave()
+                future = await self._queue_patiently(fn, args)
+                window[future] = None
+                if not ordered:
+                    future.watch(finished)
+                if number % BREATH == 0:
+                    await asyncio.sleep(0)
+            while window:
+                yield await leave()
+        finally:
+            for future in window:
+                future.cancel()
+
+    async def _queue_patiently(
+        self, fn: Callable[..., Any], args: tuple[Any, ...]
+    ) -> FuncXFuture[Any]:
+        while True:
+            try:
+                return self._queue(fn, args, {})
+            except TooManyOpenTasks:
+                await self._room()
+
+
+class Queueing(Protocol):
+    """An executor, as a view of it sees it."""
+
+    def queue_to(
+        self,
+        target: Target,
+        fn: Callable[..., Any] | Function,
+        args: tuple[Any, ...],
+        kwargs: Mapping[str, Any],
+        key: str | None = None,
+        terms: Terms | None = None,
+    ) -> FuncXFuture[Any]:
+        """Serialize and queue one task for ``target``, by this name in the journal."""
+        ...
+
+    async def room(self) -> None:
+        """Wait until one more task may be open."""
+
+
+class TargetedExecutor(Submitting):
+    """A view of an executor whose tasks have options of their own; see ``options``."""
+
+    def __init__(
+        self,
+        executor: Queueing,
+        target: Target,
+        key: str | None = None,
+        terms: Terms | None = None,
+        *,
+        journaled: bool = False,
+    ) -> None:
+        self._executor = executor
+        self._target = target
+        self._key = key
+        self._terms = terms
+        self._journaled = journaled
+
+    def __repr__(self) -> str:
+        terms = "" if self._terms is None else f", {self._terms}"
+        return f"<{self._target}{terms} of {self._executor!r}>"
+
+    def options(self, **changes: Unpack[TaskOptions]) -> TargetedExecutor:
+        """Give a view of the same executor, with these changes on top of the options of this one.
+
+        Args:
+            **changes: as :meth:`funcx_async.FuncXExecutor.options` takes them; what is not among
+                them stays as it is here.
+
+        Raises:
+            TypeError, ValueError: as there.
+
+        Example::
+
+            careful = fxe.options(timeout=600, retries=2)
+            print(await careful.options(timeout=60).submit(simulate, seed=7))
+        """
+        told = known_options(changes)
+        key = checked_key(told.pop("key")) if "key" in told else self._key
+        new_terms = {name: told.pop(name) for name in TERMS if name in told}
+        terms = replace(self._terms or Terms(), **new_terms)
+        if key is not None and not self._journaled:
+            raise ValueError(
+                f"There is no journal to keep the task {key!r} in: FuncXExecutor(journal=...)."
+            )
+        if terms.retries and self._journaled:
+            raise ValueError(
+                "An executor with a journal does not retry: `resume()` gives back what failed, to "
+                "be submitted again. Retries are for executors without one."
+            )
+        target = self._target.changed(**told)
+        kept = terms if terms.any else None
+        return TargetedExecutor(self._executor, target, key, kept, journaled=self._journaled)
+
+    def _queue(
+        self, fn: Callable[..., Any] | Function, args: tuple[Any, ...], kwargs: Mapping[str, Any]
+    ) -> FuncXFuture[Any]:
+        return self._executor.queue_to(self._target, fn, args, kwargs, self._key, self._terms)
+
+    async def _room(self) -> None:
+        await self._executor.room()
+
+
+def checked_function_id(function_id: str | UUID) -> str:
+    """Give a function id as text.
+
+    Raises:
+        ValueError: if it is no UUID.
+    """
+    try:
+        return str(UUID(str(function_id)))
+    except ValueError:
+        raise ValueError(
+            f"{function_id!r} is not a function id: registering a function gives one, a UUID."
+        ) from None

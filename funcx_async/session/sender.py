@@ -1,0 +1,54 @@
+"""What the submitter asks of the session that it belongs to."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from funcx_async.client import FuncXClient
+from funcx_async.events import EventKind
+from funcx_async.journal import Journal
+from funcx_async.results.stream import ResultStream
+from funcx_async.settings.settings import Settings
+
+
+class Sender(Protocol):
+    """What the submitter asks of the session that it belongs to."""
+
+    @property
+    def client(self) -> FuncXClient:
+        """Asks the service."""
+        ...
+
+    @property
+    def settings(self) -> Settings:
+        """How the executor works; read whenever it matters."""
+        ...
+
+    @property
+    def journal(self) -> Journal | None:
+        """Where submissions are written down; None for an executor without a journal."""
+        ...
+
+    def opened(self, endpoint_id: str) -> None:
+        """Take note that tasks are about to be sent to an endpoint."""
+        ...
+
+    def stream(self, task_group_id: str) -> ResultStream:
+        """Give the stream of a task group, joined."""
+        ...
+
+    def led(self, task_group_id: str) -> None:
+        """Take note of the task group that the service made."""
+        ...
+
+    def unled(self, task_group_id: str) -> bool:
+        """Take note that the service forgot a group; True if it may simply make another."""
+        ...
+
+    def count(self, what: str) -> None:
+        """Count a noteworthy thing."""
+        ...
+
+    def note(self, kind: EventKind, subject: str, reason: str = "") -> None:
+        """Tell whoever reads events."""
+        ...

@@ -1,0 +1,1 @@
+"""How an executor works and where its tasks go, checked when it is said."""

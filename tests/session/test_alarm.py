@@ -1,0 +1,34 @@
+"""One timer for all deadlines: whatever becomes of one future, the others are called on."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from funcx_async import FuncXFuture
+from funcx_async.session.alarm import AT_ONCE, Alarm
+
+TIMEOUT = 20
+
+
+async def test_a_call_that_fails_keeps_no_other_from_its_time(caplog: pytest.LogCaptureFixture):
+    loop = asyncio.get_running_loop()
+    futures: list[FuncXFuture[Any]] = [FuncXFuture() for _ in range(AT_ONCE + 10)]
+    called: list[FuncXFuture[Any]] = []
+    all_called = asyncio.Event()
+
+    def ring(future: FuncXFuture[Any]) -> None:
+        called.append(future)
+        if len(called) == len(futures):
+            all_called.set()
+        if future in (futures[0], futures[7]):
+            raise RuntimeError("no breakfast")
+
+    alarm = Alarm(loop, ring)
+    for future in futures:
+        alarm.set(future, loop.time())
+    await asyncio.wait_for(all_called.wait(), TIMEOUT)
+    assert called == futures
+    assert caplog.text.count("nothing comes of it") == 2
