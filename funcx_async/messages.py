@@ -21,7 +21,7 @@ import msgspec
 from msgspec.structs import replace
 
 from funcx_async.models import Result
-from funcx_async.serialize.large import LARGE
+from funcx_async.serialize.large import LARGE, read_string
 
 EXECUTION_FAILED = "An error occurred during the execution of this task"
 """What official workers tell a user whose function raised."""
@@ -71,11 +71,23 @@ class _DetailedEnvelope(msgspec.Struct):
     data: _DetailedOutcome
 
 
+class _LargeOutcome(msgspec.Struct, gc=False):
+    task_id: str
+    data: msgspec.Raw
+    error_details: _ErrorDetails | None = None
+
+
+class _LargeEnvelope(msgspec.Struct, gc=False):
+    message_type: Literal["result"]
+    data: _LargeOutcome
+
+
 class _AnyEnvelope(msgspec.Struct):
     message_type: str
 
 
 _decode = msgspec.json.Decoder(_Envelope).decode
+_decode_large = msgspec.json.Decoder(_LargeEnvelope).decode
 _decode_detailed = msgspec.json.Decoder(_DetailedEnvelope).decode
 _decode_type = msgspec.json.Decoder(_AnyEnvelope).decode
 _encode = msgspec.json.Encoder().encode
@@ -119,14 +131,20 @@ def decode_outcome(body: bytes) -> Result:
     """
     if body[:1] != _VERSION:
         raise _other_protocol(body)
+    data: _Outcome | _LargeOutcome
     try:
-        data = _decode(body[1:] if len(body) < LARGE else memoryview(body)[1:]).data
+        if len(body) < LARGE:
+            data = _decode(body[1:]).data
+            text = data.data
+        else:
+            data = _decode_large(memoryview(body)[1:]).data
+            text = read_string(data.data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise _malformed(body, error) from error
     error_details = data.error_details
     if error_details is None:
-        return Result(data.task_id, data.data)
-    return Result(data.task_id, data.data, error_details.code)
+        return Result(data.task_id, text)
+    return Result(data.task_id, text, error_details.code)
 
 
 def spelled_alike(result: Result) -> Result:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pickle
 import time
-from base64 import b64encode
+from base64 import encodebytes
 from typing import NamedTuple
 
 import msgspec
@@ -109,7 +109,7 @@ def result(value: object, *, classic: bool) -> bytes:
     ]
     document = {
         "task_id": NO_ID,
-        "data": f"00\n{b64encode(pickle.dumps(value, 4)).decode()}\n",
+        "data": f"00\n{encodebytes(pickle.dumps(value, 4)).decode()}",
         **({} if classic else {"details": details}),
         "error_details": None,
         "task_statuses": statuses,
