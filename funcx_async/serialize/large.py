@@ -23,6 +23,7 @@ STEP: Final = 4_096 * 77
 """Characters of base64 in one piece: whole lines, as they usually are, and whole groups of four."""
 
 _END_OF_LINE: Final = rb"\n"
+_QUOTE: Final = ord('"')
 
 REST: Final = 0.0002
 """Seconds between two pieces: long enough for a thread that waits to wake up and go on."""
@@ -67,7 +68,7 @@ def read_string(raw: msgspec.Raw, *, step: int = STEP) -> str:
         msgspec.DecodeError: it is no string, or not as JSON has it.
     """
     written = memoryview(raw)
-    if not written[:1] == written[-1:] == b'"':
+    if not written[0] == written[-1] == _QUOTE:
         return msgspec.json.decode(raw, type=str)
     pieces: list[str] = []
     begin, end = 1, len(written) - 1
