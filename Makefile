@@ -43,7 +43,7 @@ proofs: $(VENV)/.dev oracles
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m "proof or oracle" --timeout=300 --ignore=$(AGENTS)
 	$(BIN)/python -m pytest --timeout=300 $(AGENTS)
 
-# How fast it is, beside the official clients; a quarter of an hour. It rewrites docs/performance.md.
+# How fast it is, beside the official clients; twenty minutes. It rewrites docs/performance.md.
 bench: $(VENV)/.dev $(ORACLES)/sdk/.ready $(ORACLES)/funcx/.ready
 	$(BIN)/python -m benchmarks
 
