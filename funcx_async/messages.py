@@ -21,12 +21,14 @@ import msgspec
 from msgspec.structs import replace
 
 from funcx_async.models import Result
-from funcx_async.serialize.large import LARGE, read_string
+from funcx_async.serialize.large import LARGE, STEP, take_a_rest
 
 EXECUTION_FAILED = "An error occurred during the execution of this task"
 """What official workers tell a user whose function raised."""
 
 _VERSION = b"\x01"
+_END_OF_LINE = rb"\n"
+_QUOTE = ord('"')
 _CANONICAL_UUID = re.compile("-".join(f"[0-9a-f]{{{n}}}" for n in (8, 4, 4, 4, 12))).fullmatch
 
 MalformedKind = Literal["empty", "version", "encoding", "json", "type", "fields", "task id"]
@@ -160,6 +162,37 @@ def spelled_alike(result: Result) -> Result:
         return replace(result, task_id=str(uuid.UUID(task_id)))
     except ValueError:
         raise MalformedMessage("task id", f"{task_id[:50]!r} is not the UUID of a task") from None
+
+
+def read_string(raw: msgspec.Raw, *, step: int = STEP) -> str:
+    """Read a JSON string, as ``msgspec.json.decode`` does.
+
+    It is cut behind ends of lines that are in it, of which base64 has many; a string where there is
+    no such place is read at once.
+
+    Args:
+        raw: the string as it is written, with its quotation marks.
+        step: how many bytes are read at once, at most.
+
+    Raises:
+        msgspec.DecodeError: it is no string, or not as JSON has it.
+    """
+    written = memoryview(raw)
+    if not written[0] == written[-1] == _QUOTE:
+        return msgspec.json.decode(raw, type=str)
+    pieces: list[str] = []
+    begin, end = 1, len(written) - 1
+    while begin < end:
+        piece = bytes(written[begin : min(begin + step, end)])
+        if begin + len(piece) < end:
+            cut = piece.rfind(_END_OF_LINE)
+            if cut < 1 or piece[cut - 1 : cut] == b"\\":  # that may be a backslash and an n
+                return msgspec.json.decode(raw, type=str)
+            piece = piece[: cut + len(_END_OF_LINE)]
+        pieces.append(msgspec.json.decode(b'"%b"' % piece, type=str))
+        begin += len(piece)
+        take_a_rest()
+    return "".join(pieces)
 
 
 def encode_result(

@@ -9,8 +9,9 @@ import random
 import string
 from typing import Any
 
+import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from msgspec import structs
 
@@ -20,6 +21,7 @@ from funcx_async.messages import (
     decode_outcome,
     decode_result,
     encode_result,
+    read_string,
     spelled_alike,
 )
 from funcx_async.models import Result
@@ -223,3 +225,37 @@ def test_a_message_of_any_fields_is_read_or_refused_and_nothing_else(data: Any) 
         assert decode_outcome(body) == structs.replace(result, details=None)
     with contextlib.suppress(MalformedMessage):
         assert spelled_alike(decode_outcome(body)).task_id == TASK_ID
+
+
+lines = st.lists(st.text(max_size=12) | st.binary(max_size=60).map(lambda b: b.hex())).map(
+    "\n".join
+)
+
+
+@given(lines, st.integers(4, 40), st.booleans())
+@example("a\\nb" * 9, 8, False)
+@example("\U0001f600\n" * 5, 20, True)
+def test_a_string_is_read_the_same_in_steps(text: str, step: int, ascii_only: bool):
+    written = msgspec.Raw(json.dumps(text, ensure_ascii=ascii_only).encode(errors="surrogatepass"))
+    try:
+        whole = msgspec.json.decode(written, type=str)
+    except msgspec.DecodeError:
+        with pytest.raises(msgspec.DecodeError):
+            read_string(written, step=step)
+    else:
+        assert read_string(written, step=step) == whole
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        pytest.param(b"12", id="a number"),
+        pytest.param(b'["a\\nb"]', id="a list"),
+        pytest.param(b'"a\\nb\\x"', id="an escape that there is not"),
+        pytest.param(b'"a\\nb\xff"', id="not UTF-8"),
+    ],
+)
+def test_what_is_no_string_is_refused_in_steps_too(written: bytes):
+    for step in (4, 100):
+        with pytest.raises((msgspec.DecodeError, UnicodeDecodeError)):
+            read_string(msgspec.Raw(written), step=step)

@@ -14,16 +14,11 @@ import io
 import time
 from typing import Final
 
-import msgspec
-
 LARGE: Final = 256 * 1024
 """Characters, or bytes, that take about a millisecond to read: less is not worth a thread."""
 
 STEP: Final = 4_096 * 77
 """Characters of base64 in one piece: whole lines, as they usually are, and whole groups of four."""
-
-_END_OF_LINE: Final = rb"\n"
-_QUOTE: Final = ord('"')
 
 REST: Final = 0.0002
 """Seconds between two pieces: long enough for a thread that waits to wake up and go on."""
@@ -50,39 +45,8 @@ def decode(text: str, *, step: int = STEP) -> bytes:
         last = begin + step >= len(text)
         if not last and 4 * len(pieces[-1]) != 3 * (len(piece) - piece.count("\n")):
             return binascii.a2b_base64(text)
-        _rest()
+        take_a_rest()
     return b"".join(pieces)
-
-
-def read_string(raw: msgspec.Raw, *, step: int = STEP) -> str:
-    """Read a JSON string, as ``msgspec.json.decode`` does.
-
-    It is cut behind ends of lines that are in it, of which base64 has many; a string where there is
-    no such place is read at once.
-
-    Args:
-        raw: the string as it is written, with its quotation marks.
-        step: how many bytes are read at once, at most.
-
-    Raises:
-        msgspec.DecodeError: it is no string, or not as JSON has it.
-    """
-    written = memoryview(raw)
-    if not written[0] == written[-1] == _QUOTE:
-        return msgspec.json.decode(raw, type=str)
-    pieces: list[str] = []
-    begin, end = 1, len(written) - 1
-    while begin < end:
-        piece = bytes(written[begin : min(begin + step, end)])
-        if begin + len(piece) < end:
-            cut = piece.rfind(_END_OF_LINE)
-            if cut < 1 or piece[cut - 1 : cut] == b"\\":  # that may be a backslash and an n
-                return msgspec.json.decode(raw, type=str)
-            piece = piece[: cut + len(_END_OF_LINE)]
-        pieces.append(msgspec.json.decode(b'"%b"' % piece, type=str))
-        begin += len(piece)
-        _rest()
-    return "".join(pieces)
 
 
 class Steps:
@@ -105,12 +69,12 @@ class Steps:
 
     def readinto(self, buffer: bytearray) -> int:
         """Fill ``buffer``, and give how many bytes there were for it."""
-        rest, filled = memoryview(buffer), 0
-        while read := self._file.readinto(rest[:STEP]):
+        room, filled = memoryview(buffer), 0
+        while read := self._file.readinto(room[:STEP]):
             filled += read
-            rest = rest[read:]
-            if len(rest):
-                _rest()
+            room = room[read:]
+            if len(room):
+                take_a_rest()
         return filled
 
     def peek(self, size: int) -> bytes:
@@ -121,7 +85,7 @@ class Steps:
         return found
 
 
-def _rest() -> None:
+def take_a_rest() -> None:
     """Let other threads go on; on a loop's own thread nothing would be the better for it."""
     try:
         asyncio.get_running_loop()

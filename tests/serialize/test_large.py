@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import base64
 import binascii
-import json
 import pickle
 from collections import namedtuple
 from fractions import Fraction
 from typing import Any
 
-import msgspec
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from funcx_async.serialize import FuncXSerializer
-from funcx_async.serialize.large import LARGE, Steps, decode, read_string
+from funcx_async.serialize.large import LARGE, Steps, decode
 
 Point = namedtuple("Point", "x y")  # noqa: PYI024 - dill treats these in its own way
 
@@ -40,40 +38,6 @@ def test_base64_is_read_the_same_in_steps(content: bytes, step: int):
 @example("Q-UJDQUJD", 8)
 def test_what_is_hardly_base64_is_read_or_refused_the_same_in_steps(text: str, step: int):
     assert outcome(text, step=step) == outcome(text)
-
-
-lines = st.lists(st.text(max_size=12) | st.binary(max_size=60).map(lambda b: b.hex())).map(
-    "\n".join
-)
-
-
-@given(lines, st.integers(4, 40), st.booleans())
-@example("a\\nb" * 9, 8, False)
-@example("\U0001f600\n" * 5, 20, True)
-def test_a_string_is_read_the_same_in_steps(text: str, step: int, ascii_only: bool):
-    written = msgspec.Raw(json.dumps(text, ensure_ascii=ascii_only).encode(errors="surrogatepass"))
-    try:
-        whole = msgspec.json.decode(written, type=str)
-    except msgspec.DecodeError:
-        with pytest.raises(msgspec.DecodeError):
-            read_string(written, step=step)
-    else:
-        assert read_string(written, step=step) == whole
-
-
-@pytest.mark.parametrize(
-    "written",
-    [
-        pytest.param(b"12", id="a number"),
-        pytest.param(b'["a\\nb"]', id="a list"),
-        pytest.param(b'"a\\nb\\x"', id="an escape that there is not"),
-        pytest.param(b'"a\\nb\xff"', id="not UTF-8"),
-    ],
-)
-def test_what_is_no_string_is_refused_in_steps_too(written: bytes):
-    for step in (4, 100):
-        with pytest.raises((msgspec.DecodeError, UnicodeDecodeError)):
-            read_string(msgspec.Raw(written), step=step)
 
 
 @pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
