@@ -16,17 +16,13 @@ from funcx_async.errors import AuthenticationFailed, FuncXError, RequestRefused
 from funcx_async.executor.executor import FuncXExecutor
 from funcx_async.fastapi.lifespan import FuncX
 from funcx_async.fastapi.results import ResultState
+from funcx_async.settings.settings import NO_ENDPOINT
 
 ASK_EVERY: Final = 10.0
 """Seconds for which an answer of the service is good: probes come often, its budget is small."""
 
 LONGEST: Final = 5.0
 """Seconds that the service has to answer."""
-
-_NO_ENDPOINT: Final = (
-    "There is no endpoint to submit to: give FuncXExecutor(endpoint_id=...), or set the "
-    f"environment variable {ENDPOINT_VARIABLE}."
-)
 
 
 def health_router(*, needs_endpoint: bool = True) -> APIRouter:
@@ -122,7 +118,7 @@ async def _found(executor: FuncXExecutor, needs_endpoint: bool) -> _Found:
         async with asyncio.timeout(LONGEST):
             if endpoint_id is None:
                 await client.get_result_queue_address()
-                return _Found(detail=_NO_ENDPOINT if needs_endpoint else "")
+                return _Found(detail=NO_ENDPOINT if needs_endpoint else "")
             return _Found(endpoint=(await client.get_endpoint_status(endpoint_id)).status)
     except AuthenticationFailed as error:
         return _Found(token="bad", endpoint="unknown", detail=str(error))  # noqa: S106

@@ -28,6 +28,12 @@ from funcx_async.settings.checks import (
 )
 from funcx_async.settings.terms import RetryOn
 
+NO_ENDPOINT = (
+    "There is no endpoint to submit to: give FuncXExecutor(endpoint_id=...), or set the "
+    f"environment variable {ENDPOINT_VARIABLE}."
+)
+"""What is said where none is named."""
+
 
 class ExecutorOptions(TypedDict, total=False):
     """The keyword options of an executor; see :class:`Settings` for what they mean."""
@@ -218,10 +224,7 @@ class Target:
     def _route(self, group: str | None) -> Route:
         endpoint_id = self.endpoint_id or checked_endpoint(os.environ.get(ENDPOINT_VARIABLE))
         if endpoint_id is None:
-            raise ValueError(
-                "There is no endpoint to submit to: give FuncXExecutor(endpoint_id=...), or set "
-                f"the environment variable {ENDPOINT_VARIABLE}."
-            )
+            raise ValueError(NO_ENDPOINT)
         return Route(
             endpoint_id=endpoint_id,
             task_group_id=group,
