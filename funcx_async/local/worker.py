@@ -11,6 +11,7 @@ when the service asks, and ends the process, whatever the task does, when the se
 from __future__ import annotations
 
 import faulthandler
+import gc
 import io
 import json
 import os
@@ -36,6 +37,8 @@ RESULT_LIMIT: Final = 10 * 1024 * 1024
 """A serialized result may have this many characters."""
 TRACEBACK_LIMIT: Final = 1024 * 1024
 """Of a traceback, so many characters at its end are kept."""
+COLLECT_AFTER: Final = 16 * 1024 * 1024
+"""Characters of tasks with classes of their own, after which garbage is collected."""
 DEFAULT_SERIALIZERS: Final = ("DillDataBase64", "DillCode")
 
 
@@ -84,8 +87,12 @@ class Runner:
     def __init__(self, endpoint_id: str | None = None) -> None:
         import dill
 
-        from funcx_async.serialize import FuncXSerializer
+        from funcx_async.serialize import FuncXSerializer, pickled, rebuild
 
+        rebuild.OWN_WORKER = True
+        self._rebuild = rebuild
+        self._written_as_results = pickled.written_as_results
+        self._uncollected = 0
         self._reader = FuncXSerializer()
         self._writers: dict[str, tuple[bool, FuncXSerializer]] = {}
         self.details = {
@@ -109,7 +116,16 @@ class Runner:
         message = result_message(
             task_id, outcome, started=started, ended=time.time_ns(), details=self.details
         )
+        self._forget(len(buffer))
         return isinstance(outcome, Failure), message
+
+    def _forget(self, size: int) -> None:
+        """Forget the classes that came with a task of this size, and what they held."""
+        if self._rebuild.leave():
+            self._uncollected += size
+        if self._uncollected > COLLECT_AFTER:
+            self._uncollected = 0
+            gc.collect()
 
     def _value(self, buffer: str, serializers: Sequence[str]) -> str:
         code, args, kwargs = self._reader.unpack_buffers(buffer)
@@ -132,7 +148,8 @@ class Runner:
             if for_code != callable(value):
                 continue
             try:
-                return writer.serialize(value)
+                with self._written_as_results():
+                    return writer.serialize(value)
             except Exception as error:  # the next may write it
                 failures.append(error)
         if len(failures) == 1:
@@ -209,6 +226,7 @@ def main() -> None:
     # Functions of the user's __main__ come to life in ours, where they must find nothing.
     sys.modules["__main__"] = types.ModuleType("__main__")
     runner = Runner(*sys.argv[1:2])
+    gc.freeze()  # what a task leaves behind is soon found
     waiting: SimpleQueue[bytes] = SimpleQueue()
     threading.Thread(target=read_ahead, args=(pipes, waiting), daemon=True).start()
     pipes.send(frames.READY)

@@ -1,40 +1,46 @@
-"""A pickler that ships what the worker does not have: functions, classes and modules by value.
+"""A pickler that sends what the worker does not have: functions, classes and modules by value.
 
-Anyone who has dill can read what it writes; nothing of funcx_async is needed for that. It only
-reads the objects that it is given and never changes them, as rebuilding them would.
+Anyone who has dill can read what it writes: what rebuilds functions and classes travels inside the
+pickle as text (:mod:`funcx_async.serialize.rebuild`). The pickler only reads the objects that it
+is given and never changes them.
 
 How a function is written: its code and an empty namespace first; then, when it can already be
 referred to, the contents of its closure, its defaults, and exactly those globals that its code
 reads, each written in the same way. So recursion of any kind ends. All functions of one module
-share one namespace on the worker too, and it grows by what each of them needs.
+share one namespace on the worker too, and it grows by what each of them needs. A class is written
+in the same order: bare, then what it has.
 
-One's own modules do not travel as such. Where a function says ``mymod.f``, a stand-in carries
-``f`` and nothing else; where it uses ``mymod`` as a value, nobody can know what it will need of
-it, and that is an error.
+The user's own modules do not travel as such. Where a function says ``mymod.f``, a stand-in carries
+``f`` and nothing else; a function that uses ``mymod`` as a value is refused.
 """
 
 from __future__ import annotations
 
-import dataclasses
+import ast
+import copyreg
 import enum
+import functools
+import hashlib
 import importlib
+import importlib.util
+import inspect
 import io
+import linecache
 import operator
 import pickle
 import sys
 import threading
+import typing
+import zlib
 from collections.abc import Callable
 from contextlib import suppress
-from functools import partial
-from operator import methodcaller
-from types import BuiltinFunctionType, CellType, FunctionType, MethodType, ModuleType
-from typing import Any, ClassVar, TypeVar
-from weakref import WeakValueDictionary
+from types import BuiltinFunctionType, CellType, CodeType, FunctionType, MethodType, ModuleType
+from typing import Any, ClassVar
 
 import dill
 from dill import _dill
 
-from funcx_async.serialize import classes
+from funcx_async.serialize import classes, rebuild
 from funcx_async.serialize.diagnosis import CannotTravel
 from funcx_async.serialize.expressions import Call, Namespace, Referable
 from funcx_async.serialize.functions import check_imports, state_of
@@ -48,51 +54,172 @@ PROTOCOL = 4
 LOCK = type(threading.Lock())
 RLOCK = type(threading.RLock())
 
+_TYPE_VARIABLES: tuple[type, ...] = tuple(
+    getattr(typing, name)
+    for name in ("TypeVar", "ParamSpec", "TypeVarTuple", "NewType", "TypeAliasType")
+    if hasattr(typing, name)
+)
+
+_LOAD_REBUILD = """\
+import sys, types, zlib
+if name not in sys.modules:
+    module = types.ModuleType(name)
+    exec(zlib.decompress(text), vars(module))
+    sys.modules.setdefault(name, module)
+"""
+
+_CODE_FIELDS = (
+    "co_argcount",
+    "co_posonlyargcount",
+    "co_kwonlyargcount",
+    "co_nlocals",
+    "co_stacksize",
+    "co_flags",
+    "co_code",
+    "co_consts",
+    "co_names",
+    "co_varnames",
+    "co_filename",
+    "co_name",
+    "co_qualname",
+    "co_firstlineno",
+    "co_linetable",
+    "co_exceptiontable",
+    "co_freevars",
+    "co_cellvars",
+)
+"""What ``types.CodeType`` takes, in order, since Python 3.11."""
+
+
+@functools.cache
+def rebuild_text() -> tuple[str, bytes]:
+    """Return the name of the module that workers rebuild with, and its compressed text."""
+    try:
+        text = inspect.getsource(rebuild)
+    except OSError as error:
+        raise CannotTravel(
+            f"the source of {rebuild.__name__} is not in this application, and workers need it; "
+            "have your packaging tool include the package's .py files"
+        ) from error
+    tree = ast.parse(text)
+    for node in ast.walk(tree):  # a worker reads neither documentation nor types
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef):
+            node.body = [each for each in node.body if not _is_text(each)] or [ast.Pass()]
+        if isinstance(node, ast.FunctionDef):
+            node.returns = None
+        if isinstance(node, ast.arg):
+            node.annotation = None
+    short = ast.unparse(tree).encode()
+    return f"_funcx_async_{hashlib.sha256(text.encode()).hexdigest()[:12]}", zlib.compress(short, 9)
+
+
+def _is_text(node: ast.stmt) -> bool:
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+
 
 _Pickler: Any = dill.Pickler  # dill has no types
 
 
-class ByValuePickler(_Pickler):  # type: ignore[misc]  # likewise
-    """dill's pickler, but for functions, classes and modules that the worker does not have."""
+class ByValuePickler(_Pickler):  # type: ignore[misc]  # for the same reason
+    """dill's pickler, but for functions, classes and modules that the worker does not have.
 
-    def __init__(self, file: io.BytesIO) -> None:
+    Args:
+        file: where the pickle goes.
+        show_lines: send the source lines of functions along, for tracebacks.
+        refer: refer to classes that came here by value, as results do.
+
+    Attributes:
+        trail: after a failure, the objects that were being written, the innermost first.
+    """
+
+    def __init__(self, file: io.BytesIO, *, show_lines: bool = False, refer: bool = False) -> None:
         super().__init__(file, PROTOCOL, byref=False, recurse=False)
+        self.trail: list[object] = []
+        self._show_lines = show_lines
+        self._refer = refer
+        self._is_version = False
+        self._is_trial = False
+        self._by_kind = dict(self._writers)
         self._namespaces: dict[int, Namespace] = {}
         self._filled: set[int] = set()
         self._nesting = 0
         self._put_off: list[tuple[Namespace, FunctionType]] = []
-        registry = methodcaller("setdefault", classes.REGISTRY_NAME, Call(WeakValueDictionary, ()))
-        self._registry = Referable(Call(registry, (Call(vars, (sys,)),)))
+        self._rebuilders: dict[str, Referable] = {}
+        self._rebuild: Referable | None = None
+        self._checked = False
 
     def save(self, obj: Any, save_persistent_id: bool = True) -> None:
         """Write one object; pickle calls this for every part of every object."""
-        if type(obj) is Call:
-            self.save_reduce(obj.function, obj.arguments)
-        elif id(obj) not in self.memo and (write := self._writer_for(obj)):
-            write(self, obj)
-        else:
-            super().save(obj, save_persistent_id)
+        try:
+            if type(obj) is Call:
+                self._save_call(obj)
+            elif id(obj) not in self.memo and (write := self._writer_for(obj)):
+                write(self, obj)
+            else:
+                super().save(obj, save_persistent_id)
+        except Exception:
+            self.trail.append(obj)
+            raise
 
     def _writer_for(self, obj: Any) -> Callable[[ByValuePickler, Any], None] | None:
-        """What writes an object if dill does not."""
+        """Return what writes an object if dill does not."""
         kind = type(obj)
-        if (writer := self._writers.get(kind)) is not None:
-            return None if kind is FunctionType and found_by_name(obj) else writer
-        if isinstance(obj, type):
-            return ByValuePickler._save_class if is_ours(obj) else None
-        if isinstance(obj, ModuleType):
-            return ByValuePickler._save_module
-        is_mark = id(obj) in classes.DATACLASS_MARKS
-        return ByValuePickler._save_dataclass_mark if is_mark else None
+        if kind not in self._by_kind:
+            bases = (base for base in self._writers_of_bases if issubclass(kind, base))
+            self._by_kind[kind] = self._writers_of_bases.get(next(bases, object))
+        writer = self._by_kind[kind]
+        return None if kind is FunctionType and found_by_name(obj) else writer
 
-    def _run(self, function: Callable[..., Any], *arguments: Any) -> None:
+    def save_global(self, obj: Any, name: str | None = None) -> None:
+        """Write an object by the name of its module; pickle calls this for what says so."""
+        qualified = str(name or getattr(obj, "__qualname__", "") or vars(obj)["__name__"])
+        home = _module_of(obj, qualified)
+        if worker_has(home):
+            super().save_global(obj, name)
+        elif is_ours(type(obj)):
+            self._save_named(obj, f"{home}:{qualified}")
+        else:
+            raise CannotTravel(
+                f"it is found by its name, {home}.{qualified}, and the worker does not have your "
+                f"module {home}; make it inside the function, or say "
+                f"send_by_reference({home!r}) if the workers have the module"
+            )
+
+    # What the reader does
+
+    def _save_call(self, call: Call) -> None:
+        self.save(call.function)
+        self.save(call.arguments)
+        self.write(pickle.REDUCE)
+
+    def _make(self, obj: Any, function: Any, *arguments: Any) -> None:
+        """Have the reader make an object by a call, and remember it."""
+        self._save_call(Call(function, arguments))
+        if id(obj) in self.memo:  # it was made on the way, by what it refers to
+            self.write(pickle.POP + self.get(self.memo[id(obj)][0]))
+        else:
+            self.memoize(obj)
+
+    def _run(self, function: Any, *arguments: Any) -> None:
         """Have the reader call something for its effect."""
-        self.save_reduce(function, arguments)
+        self._save_call(Call(function, arguments))
         self.write(pickle.POP)  # drop what it returned
 
     def _save_referable(self, referable: Referable) -> None:
-        made_by = referable.made_by
-        self.save_reduce(made_by.function, made_by.arguments, obj=referable)
+        self._save_call(referable.made_by)
+        self.memoize(referable)
+
+    def _by(self, name: str) -> Referable:
+        """Return a function of the reader's module that rebuilds things."""
+        if self._rebuild is None:
+            module, text = rebuild_text()
+            self._run(exec, _LOAD_REBUILD, {"name": module, "text": text})
+            self._rebuild = Referable(Call(importlib.import_module, (module,)))
+        if name not in self._rebuilders:
+            self._rebuilders[name] = Referable(Call(getattr, (self._rebuild, name)))
+        return self._rebuilders[name]
+
+    # Values
 
     def _save_dict(self, mapping: dict[Any, Any]) -> None:
         """Write a dict as it is; dill would first ask whether it is that of __main__."""
@@ -102,16 +229,39 @@ class ByValuePickler(_Pickler):  # type: ignore[misc]  # likewise
         """Write a new lock: who holds this one is not there to release it."""
         if type(lock) is LOCK and lock.locked():
             raise CannotTravel("it is held, and nobody would ever release it on the worker")
-        self.save_reduce(threading.RLock if type(lock) is RLOCK else threading.Lock, (), obj=lock)
+        self._make(lock, threading.RLock if type(lock) is RLOCK else threading.Lock)
 
-    def _save_dataclass_mark(self, mark: object) -> None:
-        name = classes.DATACLASS_MARKS[id(mark)]
-        self.save_reduce(getattr, (dataclasses, name), obj=mark)
+    def _save_open_file(self, file: Any) -> None:
+        """Refuse a file: dill would open it again on the other side, and so empty it."""
+        for name in ("stdin", "stdout", "stderr"):
+            if file is getattr(sys, name) or file is getattr(sys, f"__{name}__"):
+                raise CannotTravel(
+                    f"it is this process's sys.{name}; read sys.{name} inside the function"
+                )
+        raise CannotTravel(
+            f"it is the open file {getattr(file, 'name', None)!r}; send its path and open it "
+            "inside the function, or send what it contains"
+        )
+
+    def _save_sentinel(self, obj: object) -> None:
+        """Write a bare object, which is one in a task if a module of ours has a name for it."""
+        for home, module in list(sys.modules.items()):
+            if not worker_has(home):
+                for name, value in list(getattr(module, "__dict__", {}).items()):
+                    if value is obj:
+                        self._make(obj, self._by("once"), f"{home}:{name}", object)
+                        return
+        super().save(obj)
+
+    def _save_named(self, obj: Any, key: str) -> None:
+        """Write an object that its module names, so that a task has it once."""
+        self._make(obj, self._by("once"), key, copyreg.__newobj__, type(obj))  # type: ignore[attr-defined]
+        for name, value in getattr(obj, "__dict__", {}).items():
+            self._run(object.__setattr__, obj, name, value)
 
     # Functions
 
     def _save_function(self, function: FunctionType) -> None:
-        code = function.__code__
         check_imports(function)
         namespace = self._namespace_of(function.__globals__)
         cells = function.__closure__ or ()
@@ -119,11 +269,15 @@ class ByValuePickler(_Pickler):  # type: ignore[misc]  # likewise
             if id(cell) not in self.memo:
                 self._save_cell(cell)
                 self.write(pickle.POP)
-        self.save_reduce(
-            _dill._create_function,  # noqa: SLF001  # the name that dill's own pickles use
-            (code, namespace, function.__name__, None, cells or None),
-            obj=function,
+        self._make(
+            function,
+            self._by("function"),
+            function.__code__,
+            namespace,
+            function.__name__,
+            cells or None,
         )
+        self._send_lines(function)
         for cell in cells:
             self._fill_cell(cell)
         for name, value in state_of(function).items():
@@ -131,13 +285,37 @@ class ByValuePickler(_Pickler):  # type: ignore[misc]  # likewise
         if isinstance(namespace, Namespace):
             self._send_globals(namespace, function)
 
+    def _save_code(self, code: CodeType) -> None:
+        """Write compiled code; a reader of another version refuses it before it is loaded."""
+        if not self._checked:
+            self._checked = True
+            version = "{}.{}".format(*sys.version_info[:2])
+            self._run(self._by("check"), importlib.util.MAGIC_NUMBER, version)
+        self._make(code, self._by("code"), *(getattr(code, field) for field in _CODE_FIELDS))
+
+    def _send_lines(self, function: FunctionType) -> None:
+        if not self._show_lines:
+            return
+        code = function.__code__
+        first, last = code.co_firstlineno, _last_line(code)
+        text = linecache.getlines(code.co_filename)[first - 1 : last]
+        if text and sum(map(len, text)) <= _LONGEST_TEXT:
+            self._run(self._by("lines"), code.co_filename, first, text)
+
     def _namespace_of(self, source: dict[str, Any]) -> Referable:
         module_name = source.get("__name__")
-        if isinstance(module_name, str) and worker_has(module_name):
+        if not isinstance(module_name, str):
+            module_name = "__main__"
+        elif worker_has(module_name):
             module = sys.modules[module_name]
             if vars(module) is source:
                 return Referable(Call(vars, (module,)))
-        return self._namespaces.setdefault(id(source), Namespace(source))
+        return self._namespace(source, module_name)
+
+    def _namespace(self, source: dict[str, Any], name: str) -> Namespace:
+        if id(source) not in self._namespaces:
+            self._namespaces[id(source)] = Namespace(name, source)
+        return self._namespaces[id(source)]
 
     def _send_globals(self, namespace: Namespace, function: FunctionType) -> None:
         """Write what the code reads; below some depth that is put off, as recursion has limits."""
@@ -167,18 +345,14 @@ class ByValuePickler(_Pickler):  # type: ignore[misc]  # likewise
         self._fill_cell(cell)
 
     def _save_cell(self, cell: CellType) -> None:
-        self.save_reduce(_dill._create_cell, (), obj=cell)  # noqa: SLF001  # as above
+        self._make(cell, self._by("cell"))
 
     def _fill_cell(self, cell: CellType) -> None:
         if id(cell) in self._filled:
             return
         self._filled.add(id(cell))
-        try:
-            contents = cell.cell_contents
-        except ValueError:  # it is empty here too
-            self._run(delattr, cell, "cell_contents")
-        else:
-            self._run(setattr, cell, "cell_contents", contents)
+        with suppress(ValueError):  # it is empty here too
+            self._run(setattr, cell, "cell_contents", cell.cell_contents)
 
     def _save_method(self, method: MethodType | BuiltinFunctionType) -> None:
         """Write a bound method; one that a module gives is the worker's module's own.
@@ -188,7 +362,7 @@ class ByValuePickler(_Pickler):  # type: ignore[misc]  # likewise
         if not isinstance(method.__self__, ModuleType | None):
             with suppress(NotImportable):
                 home, name = importable(method, method.__name__)
-                self.save_reduce(getattr, (sys.modules[home], name), obj=method)
+                self._make(method, getattr, sys.modules[home], name)
                 return
         super().save(method)
 
@@ -207,8 +381,8 @@ class ByValuePickler(_Pickler):  # type: ignore[misc]  # likewise
             for submodule in sorted(submodules_read(module, chains)):
                 self._run(importlib.import_module, submodule)
             return
-        stand_in = self._namespaces.setdefault(id(vars(module)), Namespace(vars(module)))
-        self._send(namespace, name, stand_in.module)
+        attributes = self._namespace(vars(module), module.__name__)
+        self._send(namespace, name, attributes.module)
         for chain in sorted(chains):
             if not chain:
                 raise CannotTravel(
@@ -219,78 +393,179 @@ class ByValuePickler(_Pickler):  # type: ignore[misc]  # likewise
             attribute, *rest = chain
             value = getattr(module, attribute, _MISSING)
             if isinstance(value, ModuleType):
-                self._send_module(stand_in, attribute, value, frozenset({tuple(rest)}), function)
+                inner = frozenset({tuple(rest)})
+                self._send_module(attributes, attribute, value, inner, function)
             elif value is not _MISSING:
-                self._send(stand_in, attribute, value)
+                self._send(attributes, attribute, value)
 
     def _save_module(self, module: ModuleType) -> None:
         if not worker_has(module.__name__):
             raise CannotTravel(
-                f"your module {module.__name__} cannot travel as a value, and the worker does not "
+                f"your module {module.__name__} cannot be sent as a value, and the worker does not "
                 "have it; pass what is needed of it"
             )
-        self.save_reduce(importlib.import_module, (module.__name__,), obj=module)
+        self._make(module, importlib.import_module, module.__name__)
 
     # Classes
 
     def _save_class(self, kind: type) -> None:
-        if isinstance(kind, enum.EnumType):
-            skeleton = self._begin_class(kind, self._enum_body(kind))
-            attributes = classes.enum_attributes_of(kind)
+        key = rebuild.key_of(kind) if self._refer else None
+        if key is not None and classes.is_known_elsewhere(key):
+            self._make(kind, _dill._load_type, rebuild.PREFIX + key)  # noqa: SLF001
+        elif not is_ours(kind) or kind in _dill._typemap:  # noqa: SLF001
+            self._save_known_class(kind)
+        elif isinstance(kind, enum.EnumType):
+            self._save_enumeration(kind)
         else:
-            skeleton = self._begin_class(kind, classes.body_of(kind))
-            attributes = classes.attributes_of(kind)
-        for name, value in attributes.items():
-            self._run(type.__setattr__, skeleton, name, value)
-        if isinstance(kind, enum.EnumType):
-            for name, member in classes.members_by_name(kind).items():
-                for attribute, value in classes.member_state(member).items():
-                    self._run(setattr, Call(getattr, (skeleton, name)), attribute, value)
+            what = (type(kind), kind.__name__, kind.__bases__, classes.body_of(kind))
+            key = classes.key_of(kind)
+            self._make(kind, self._by("class_"), key, self._version_of(kind), *what)
+            self._fill(kind, classes.attributes_of(kind))
 
-    def _begin_class(self, kind: type, body: Any) -> Referable:
-        """Write the bare class; if the reader has it already, it drops the new one."""
-        key = classes.key_of(kind)
-        skeleton = Referable(Call(type(kind), (kind.__name__, kind.__bases__, body)))
-        known = methodcaller("setdefault", key, skeleton)
-        self.save_reduce(known, (self._registry,), obj=kind)
-        module = Referable(Call(ModuleType, (key,)))
-        self._run(setattr, module, kind.__name__, kind)
-        self._run(methodcaller("setdefault", key, module), Call(getattr, (sys, "modules")))
-        return skeleton
+    def _save_known_class(self, kind: type) -> None:
+        if not worker_has(kind.__module__):
+            raise CannotTravel(
+                f"the type {kind.__qualname__} is part of your extension module "
+                f"{kind.__module__}, and the worker does not have it; say "
+                f"send_by_reference({kind.__module__!r}) if the workers do have it"
+            )
+        super().save(kind)
 
-    def _enum_body(self, kind: enum.EnumType) -> Referable:
-        body = Referable(Call(type(kind).__prepare__, (kind.__name__, kind.__bases__)))
-        for name, value in classes.enum_items_of(kind).items():
-            self._run(operator.setitem, body, name, value)
-        return body
-
-    def _save_type_variable(self, variable: TypeVar) -> None:
-        if worker_has(variable.__module__):
-            self.save_global(variable, variable.__name__)
-            return
-        make = partial(
-            TypeVar,
-            variable.__name__,
-            *variable.__constraints__,
-            bound=variable.__bound__,
-            covariant=variable.__covariant__,
-            contravariant=variable.__contravariant__,
+    def _save_enumeration(self, kind: enum.EnumType) -> None:
+        members = classes.members_by_name(kind)
+        what = (
+            type(kind),
+            kind.__name__,
+            kind.__bases__,
+            {"__module__": kind.__module__, "__qualname__": kind.__qualname__},
+            [(name, member.value) for name, member in members.items()],
+            classes.enum_options(kind),
         )
-        self.save_reduce(make, (), obj=variable)
+        key = classes.key_of(kind)
+        self._make(kind, self._by("enumeration"), key, self._version_of(kind), *what)
+        states = {name: classes.member_state(member) for name, member in members.items()}
+        states = {name: state for name, state in states.items() if state}
+        self._fill(kind, classes.enum_attributes_of(kind), states)
 
-    _writers: ClassVar[dict[type, Callable[[ByValuePickler, Any], None]]] = {
+    def _fill(
+        self,
+        kind: type,
+        attributes: dict[str, Any],
+        members: dict[str, dict[str, Any]] | None = None,
+    ) -> None:
+        if "__annotations__" in attributes:
+            attributes["__annotations__"] = {
+                name: value if self._can_annotate(value) else classes.text_of(value)
+                for name, value in attributes["__annotations__"].items()
+            }
+        registered = classes.registered_with(kind)
+        self._run(self._by("fill"), kind, attributes, registered, members or {})
+        for abstract in classes.registered_as(kind):
+            self._run(Call(getattr, (abstract, "register")), kind)
+
+    def _can_annotate(self, annotation: object) -> bool:
+        """Tell whether an annotation of a class can be sent: a class of ours may be unsendable."""
+        if classes.is_portable(annotation):
+            return True
+        if self._is_trial:
+            return False
+        pickler = ByValuePickler(io.BytesIO())
+        pickler._is_version = pickler._is_trial = True  # it is one of us
+        try:
+            pickler.dump(annotation)
+        except Exception:  # whatever is wrong with it, its text will do
+            return False
+        return True
+
+    def _version_of(self, kind: type) -> str:
+        """Return what tells the state of a class from its other states.
+
+        A class that comes with the arguments as the function knows it must not be set again: it
+        would no longer share the function's globals.
+        """
+        if self._is_version:
+            return ""
+        file = io.BytesIO()
+        pickler = ByValuePickler(file)
+        pickler._is_version = True  # it is one of us
+        try:
+            pickler.dump(kind)
+        except Exception:
+            self.trail += pickler.trail
+            raise
+        return hashlib.sha256(file.getvalue()).hexdigest()[:16]
+
+    def _save_type_variable(self, variable: Any) -> None:
+        """Write what :mod:`typing` makes and pickle finds by its name."""
+        home, name = variable.__module__, variable.__name__
+        found = getattr(sys.modules.get(home), "__dict__", {}).get(name)
+        if found is variable and worker_has(home):
+            super(_Pickler, self).save_global(variable, name)
+            return
+        self._make(variable, _maker_of(variable))
+        if not hasattr(variable, "__value__"):  # it takes its module from where it is made
+            self._run(setattr, variable, "__module__", home)
+
+    _writers: ClassVar[dict[type, Callable[[ByValuePickler, Any], None] | None]] = {
         Referable: _save_referable,
         Namespace: _save_referable,
         FunctionType: _save_function,
+        CodeType: _save_code,
         CellType: _save_whole_cell,
         MethodType: _save_method,
         BuiltinFunctionType: _save_method,
-        TypeVar: _save_type_variable,
         LOCK: _save_lock,
         RLOCK: _save_lock,
+        object: _save_sentinel,
         dict: _save_dict,
+        io.BytesIO: None,
     }
+    """What writes an object of exactly this type; None is dill."""
+
+    _writers_of_bases: ClassVar[dict[type, Callable[[ByValuePickler, Any], None]]] = {
+        type: _save_class,
+        ModuleType: _save_module,
+        io.FileIO: _save_open_file,
+        io.BufferedIOBase: _save_open_file,
+        io.TextIOWrapper: _save_open_file,
+        **dict.fromkeys(_TYPE_VARIABLES, _save_type_variable),
+    }
+    """What writes an object of a subtype."""
+
+
+def _module_of(obj: Any, name: str) -> str:
+    find: Any = vars(pickle)["whichmodule"]  # as pickle asks; typeshed lacks it
+    return str(find(obj, name))
+
+
+def _last_line(code: CodeType) -> int:
+    last = max(line for *_, line in code.co_lines() if line is not None)
+    return max([last, *(_last_line(each) for each in code.co_consts if isinstance(each, CodeType))])
+
+
+def _maker_of(variable: Any) -> Callable[[], Any]:
+    """Return what makes a type variable, or another object of :mod:`typing`, once more."""
+    kind: Any = type(variable)
+    name = variable.__name__
+    if hasattr(variable, "__supertype__"):  # a NewType
+        return functools.partial(kind, name, variable.__supertype__)
+    if hasattr(variable, "__value__"):  # a type alias
+        parameters = variable.__type_params__
+        return functools.partial(kind, name, variable.__value__, type_params=parameters)
+    options = {
+        option: getattr(variable, f"__{option}__")
+        for option in ("bound", "covariant", "contravariant", "infer_variance", "default")
+        if hasattr(variable, f"__{option}__")
+    }
+    if options.get("default") is getattr(typing, "NoDefault", None):
+        options.pop("default", None)
+    if options.get("infer_variance") is False:
+        del options["infer_variance"]  # unknown to older Pythons
+    constraints = getattr(variable, "__constraints__", ())
+    return functools.partial(kind, name, *constraints, **options)
 
 
 _MISSING = object()
 _DEEPEST = 10
+_LONGEST_TEXT = 20_000
+"""Characters of a function's source that are sent for tracebacks at most."""

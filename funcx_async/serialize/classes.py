@@ -1,32 +1,32 @@
-"""What of a class travels when it travels by value, and under which identity.
+"""What of a class is sent when it is sent by value, and under which identity.
 
-One class is often shipped twice, with a function and with its arguments, and must still be one
-class on the worker, or ``isinstance`` and the comparison of enum members go wrong there. Its
-instances must come home, too, although the worker writes them with plain dill, which cannot take
-a class apart whose methods refer to it. So each class has a key such as ``mymod@3f2a90b1c4d5``.
-Every process that reads classes keeps a weak registry of them by key; the process in which a
-class was defined has the original in it. And on the worker the key is also the name of a module,
-in which dill finds the class by its name: in a result it is then only referred to, and
-:func:`come_home` finds the original. A worker keeps what it was sent until its process ends.
+A class is often sent twice, with a function and with its arguments, and must still be one class
+in the task, or ``isinstance`` and the comparison of enum members go wrong there. Its instances
+must come home as instances of the original. So each class has a key: ``mymod:Outer.Inner`` where
+that name leads to it, with a random suffix where it does not, as for a class defined in a function
+or one whose name a later definition has taken. :mod:`funcx_async.serialize.rebuild` keeps the
+classes of a task by key; results refer to them by key, and :func:`find` returns the original.
 """
 
 from __future__ import annotations
 
-import dataclasses
+import abc
+import collections.abc
 import enum
 import importlib
+import inspect
+import numbers
 import sys
+import threading
 import uuid
 from collections.abc import Mapping
 from types import FunctionType, GetSetDescriptorType, MemberDescriptorType
 from typing import Any, cast, get_args, get_origin
-from weakref import WeakKeyDictionary, WeakValueDictionary
+from weakref import WeakKeyDictionary
 
+from funcx_async.serialize import rebuild
 from funcx_async.serialize.diagnosis import CannotTravel
 from funcx_async.serialize.origin import found_by_name
-
-REGISTRY_NAME = "_classes_by_value"
-"""The attribute of ``sys`` in which each process keeps its registry."""
 
 _MADE_WITH_THE_CLASS = frozenset(
     {
@@ -45,72 +45,112 @@ _MADE_WITH_THE_CLASS = frozenset(
 _NEEDED_AT_CREATION = frozenset({"__slots__", "__orig_bases__"})
 
 _OFTEN_REPLACED = frozenset({"__doc__", "__str__", "__repr__", "__format__", "_boundary_"})
-_MARK = "@"
+_RANDOM = "#"
 
+_ABSTRACT: tuple[abc.ABCMeta, ...] = tuple(
+    kind
+    for module in (collections.abc, numbers)
+    for kind in vars(module).values()
+    if isinstance(kind, abc.ABCMeta)
+)
+"""Abstract classes of the standard library with which people register their own."""
+
+_METHODS = (FunctionType, classmethod, staticmethod, property)
 _keys: WeakKeyDictionary[type, str] = WeakKeyDictionary()
+_lock = threading.Lock()
 
 
 def key_of(kind: type) -> str:
-    """The identity under which a class travels; the same for as long as the class lives.
+    """Return the identity under which a class is sent; the same for as long as the class lives.
 
     Args:
         kind: a class that is defined here, or that came here by value.
 
     Returns:
-        A key that no other class has, in any process.
+        A key that no other class of this process has. Other processes use the same key for a
+        class of the same name, unless the name does not lead to it.
     """
-    key = _keys.get(kind)
-    if key is None:
-        registry = _registry()
-        came_as = (known for known, other in registry.items() if other is kind)
-        home = str(kind.__module__).replace(".", ":")  # a dot would make it a package's module
-        key = _keys[kind] = next(came_as, f"{home}{_MARK}{uuid.uuid4().hex[:12]}")
-        registry.setdefault(key, kind)
+    if (came_as := rebuild.key_of(kind)) is not None:
+        return str(came_as)
+    with _lock:
+        key = _keys.get(kind)
+        if key is None:
+            key = f"{kind.__module__}:{kind.__qualname__}"
+            if rebuild.originals.get(key) is not None or _by_name(key) is not kind:
+                key += f"{_RANDOM}{uuid.uuid4().hex[:12]}"
+            _keys[kind] = key
+            rebuild.originals[key] = kind
     return key
 
 
-def is_key(module_name: str) -> bool:
-    """Whether this is not the name of a module but the key of a class."""
-    return _MARK in module_name
-
-
-def come_home(key: str, name: str) -> Any:
-    """Find the class that a worker refers to.
+def find(key: str) -> Any:
+    """Return the class that a result refers to.
 
     Args:
-        key: under which it was shipped, from here or from an earlier process.
-        name: its name.
+        key: the key under which the class was sent, from here or from an earlier process.
 
     Returns:
-        The class that was shipped; in another process, the one of that name in the same module.
+        The class that was sent; in another process, the one of that name in the same module.
 
     Raises:
-        ImportError, AttributeError: there is none.
+        LookupError: there is none.
     """
-    original = _registry().get(key)
-    if original is not None:
-        return original
-    home = key.partition(_MARK)[0].replace(":", ".")
-    return getattr(importlib.import_module(home), name)
+    original: Any = rebuild.originals.get(key) or rebuild.task().classes.get(key)
+    if original is None:
+        name = key.partition(_RANDOM)[0]
+        module = name.partition(":")[0]
+        try:
+            importlib.import_module(module)
+        except ImportError as error:
+            raise LookupError(f"its class {name} is not here: {error}") from error
+        original = _by_name(name)
+    if original is None:
+        raise LookupError(f"its class {name} is not here; define or import it before you read it")
+    return original
 
 
-def _registry() -> WeakValueDictionary[str, type]:
-    registry: WeakValueDictionary[str, type] = sys.__dict__.setdefault(
-        REGISTRY_NAME, WeakValueDictionary()
-    )
-    return registry
+def _by_name(key: str) -> object:
+    """Return what a module that is imported has under a dotted name, or None."""
+    module, _, qualified = key.partition(":")
+    found: object = sys.modules.get(module)
+    for name in qualified.split("."):
+        found = getattr(found, "__dict__", {}).get(name)
+    return found
+
+
+def is_known_elsewhere(key: str) -> bool:
+    """Tell whether a later process can find the class by its key."""
+    return "<locals>" not in key
+
+
+# The state of a class
 
 
 def body_of(kind: type) -> dict[str, Any]:
-    """What a class needs at the moment of its creation; the rest is set afterwards."""
-    body: dict[str, Any] = {"__module__": key_of(kind), "__qualname__": kind.__name__}
+    """Return what a class needs at the moment of its creation; the rest is set afterwards.
+
+    Raises:
+        CannotTravel: its metaclass is written in C, and only that can make such a class.
+    """
+    metaclasses = inspect.getmro(type(kind))
+    maker = next(each for each in metaclasses if "__new__" in vars(each))
+    if maker is not type and not isinstance(vars(maker)["__new__"], staticmethod | FunctionType):
+        raise CannotTravel(
+            f"it was made by {maker.__module__}.{maker.__qualname__}, which is written in C and "
+            "cannot be asked how; use a dataclass, or a module that the workers have installed "
+            "(send_by_reference)"
+        )
+    body: dict[str, Any] = {"__module__": kind.__module__, "__qualname__": kind.__qualname__}
     for name in _NEEDED_AT_CREATION & vars(kind).keys():
         body[name] = vars(kind)[name]
     return body
 
 
 def attributes_of(kind: type) -> dict[str, Any]:
-    """What is set on a class after its creation."""
+    """Return what is set on a class after its creation, its methods first.
+
+    An attribute may be an instance of the class, which needs the methods.
+    """
     attributes = {
         name: value
         for name, value in vars(kind).items()
@@ -118,9 +158,8 @@ def attributes_of(kind: type) -> dict[str, Any]:
     }
     if attributes.get("__doc__", "") is None:
         del attributes["__doc__"]
-    if "__annotations__" in attributes:
-        attributes["__annotations__"] = portable_annotations(attributes["__annotations__"])
-    return attributes
+    methods = {name: value for name, value in attributes.items() if type(value) in _METHODS}
+    return {**methods, **attributes}
 
 
 def _is_slot(kind: type, value: object) -> bool:
@@ -128,32 +167,59 @@ def _is_slot(kind: type, value: object) -> bool:
     return isinstance(value, slots) and value.__objclass__ is kind
 
 
+def registered_with(kind: type) -> list[type]:
+    """Return the classes that were registered with an abstract one of ours, by name."""
+    return sorted(_registry(kind), key=key_of_any) if isinstance(kind, abc.ABCMeta) else []
+
+
+def registered_as(kind: type) -> list[abc.ABCMeta]:
+    """Return the abstract classes of the standard library that a class was registered with."""
+    return [each for each in _ABSTRACT if kind in _registry(each)]
+
+
+def _registry(kind: abc.ABCMeta) -> set[type]:
+    dump: Any = vars(abc)["_get_dump"]  # there is no other way to read it
+    return {found for reference in dump(kind)[0] if (found := reference()) is not None}
+
+
+def key_of_any(kind: type) -> tuple[str, str]:
+    """Return what orders classes in the same way in every process."""
+    return kind.__module__, kind.__qualname__
+
+
+# Enumerations
+
+
 def members_by_name(kind: enum.EnumType) -> Mapping[str, enum.Enum]:
-    """The members of an enumeration, aliases included."""
+    """Return the members of an enumeration, aliases included."""
     return cast("Mapping[str, enum.Enum]", kind.__members__)
 
 
-def enum_items_of(kind: enum.EnumType) -> dict[str, Any]:
-    """What the body of an enumeration assigns: names and values, and where it belongs."""
-    members = members_by_name(kind).items()
-    return {**body_of(kind), **{name: member.value for name, member in members}}
+def enum_options(kind: enum.EnumType) -> dict[str, Any]:
+    """Return the keywords with which an enumeration was defined."""
+    boundary = vars(kind).get("_boundary_")
+    return {} if boundary is None or not issubclass(kind, enum.Flag) else {"boundary": boundary}
 
 
 def enum_attributes_of(kind: enum.EnumType) -> dict[str, Any]:
-    """What an enumeration has beyond its members: methods, properties, constants.
+    """Return what an enumeration has beyond its members: methods, properties, constants.
 
     Raises:
         CannotTravel: its members cannot be made from their values alone.
     """
-    bare: Any = type(kind)(kind.__name__, kind.__bases__, _enum_body(kind))
+    members = members_by_name(kind)
+    pairs = [(name, member.value) for name, member in members.items()]
+    body = {"__module__": kind.__module__, "__qualname__": kind.__qualname__}
+    bare: Any = rebuild.enum_of(
+        type(kind), kind.__name__, kind.__bases__, body, pairs, enum_options(kind)
+    )
     mixin: Any = vars(kind)["_member_type_"]
     if mixin is not object:
-        for name, member in members_by_name(kind).items():
+        for name, member in members.items():
             if mixin.__repr__(bare[name]) != mixin.__repr__(member):
                 raise CannotTravel(
-                    f"the enumeration {kind.__qualname__} cannot travel: its own __new__ makes "
-                    f"{name} something else than its value; use a plain Enum, or a module that "
-                    "the worker has installed"
+                    f"its own __new__ makes {kind.__qualname__}.{name} something else than its "
+                    "value; use a plain Enum, or a module that the worker has installed"
                 )
     own = attributes_of(kind)
     kept = own.keys() - vars(bare).keys()
@@ -161,57 +227,46 @@ def enum_attributes_of(kind: enum.EnumType) -> dict[str, Any]:
     return {name: own[name] for name in own if name in kept}
 
 
-def _enum_body(kind: enum.EnumType) -> Any:
-    body: Any = type(kind).__prepare__(kind.__name__, kind.__bases__)
-    for name, value in enum_items_of(kind).items():
-        body[name] = value
-    return body
-
-
 def member_state(member: enum.Enum) -> dict[str, Any]:
-    """What an enumeration's own ``__init__`` or ``__new__`` has put on a member."""
+    """Return what an enumeration's own ``__init__`` or ``__new__`` has put on a member."""
     bare = frozenset({"_value_", "_name_", "__objclass__", "_sort_order_"})
     return {name: value for name, value in vars(member).items() if name not in bare}
 
 
+# Annotations
+
+
 def portable_annotations(annotations: Mapping[str, Any]) -> dict[str, Any]:
-    """Annotations as the worker gets them.
+    """Return the annotations of a function as the worker gets them.
 
     What is built of things that it has stays as it is. Anything else becomes its text, as it
     would be under ``from __future__ import annotations``: an annotation is seldom needed to run
     a function, and must not drag a web framework's dependencies along.
     """
     return {
-        name: value if _is_portable(value) else _text_of(value)
-        for name, value in annotations.items()
+        name: value if is_portable(value) else text_of(value) for name, value in annotations.items()
     }
 
 
-def _is_portable(annotation: object) -> bool:
+def is_portable(annotation: object) -> bool:
+    """Tell whether an annotation is made of things that the worker has."""
     if annotation is None or annotation is Ellipsis or type(annotation) in (str, int, bool):
         return True
     origin = get_origin(annotation)
     if origin is not None:
-        return _is_portable(origin) and all(map(_is_portable, get_args(annotation)))
+        return is_portable(origin) and all(map(is_portable, get_args(annotation)))
     if isinstance(annotation, list):  # the parameters of a Callable
-        return all(map(_is_portable, annotation))
+        return all(map(is_portable, annotation))
     if isinstance(annotation, type | FunctionType):
         return found_by_name(annotation)
     return getattr(sys.modules["typing"], getattr(annotation, "_name", "") or "", 0) is annotation
 
 
-def _text_of(annotation: object) -> str:
+def text_of(annotation: object) -> str:
+    """Return an annotation as text."""
     if isinstance(annotation, type):
         return annotation.__qualname__
     try:
         return repr(annotation)
     except Exception:  # a repr of the user's may raise anything
         return type(annotation).__qualname__
-
-
-DATACLASS_MARKS = {
-    id(mark): name
-    for name, mark in vars(dataclasses).items()
-    if not isinstance(mark, type) and getattr(type(mark), "__module__", "") == "dataclasses"
-}
-"""The objects of :mod:`dataclasses` that are compared by identity; they travel by name."""

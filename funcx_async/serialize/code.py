@@ -8,13 +8,13 @@ import pickle
 import textwrap
 from base64 import decodebytes
 from collections.abc import Callable, Iterator, Mapping
-from types import CodeType
+from types import CodeType, FunctionType
 from typing import Any
 
 import dill.source
 
 from funcx_async.errors import SerializationError
-from funcx_async.serialize import pickled
+from funcx_async.serialize import pickled, rebuild
 from funcx_async.serialize.strategy import SerializationStrategy
 
 
@@ -37,7 +37,7 @@ class DillCode(SerializationStrategy):
 
     def encode(self, value: Any) -> str:
         """Pickle the function by value, or by name where the worker has it."""
-        return pickled.to_text(pickled.dump_by_value(value))
+        return pickled.to_text(pickled.dump_by_value(value, show_lines=True))
 
     def decode(self, text: str) -> Any:
         """Unpickle the function."""
@@ -175,6 +175,9 @@ UNCOMBINED: Mapping[str, SerializationStrategy] = {
 def _define(name: str, source: str) -> Any:
     namespace: dict[str, Any] = {}
     exec(source, namespace)  # noqa: S102  # to run code is what it came for
+    for value in namespace.values():
+        if isinstance(value, FunctionType) and value.__globals__ is namespace:
+            rebuild.expose(value)
     return namespace[name]
 
 

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
+import collections.abc
 import io
 import pickle
 import socket
-from collections.abc import Awaitable, Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import chain
-from types import FunctionType, MethodType, ModuleType
+from types import FunctionType, MethodType
 from typing import Any
 
 from funcx_async.errors import SerializationError
 from funcx_async.serialize.names import globals_read
-from funcx_async.serialize.origin import is_ours
 
 Encode = Callable[[Any], object]
 """Serializes a value; raises if that cannot be done."""
@@ -27,6 +26,20 @@ _FOREIGN = ("pickle", "dill.", "copyreg", "json.", "funcx_async.")
 
 class CannotTravel(pickle.PicklingError):
     """An object that cannot be sent; the text says why, and what to do instead."""
+
+
+class Unpicklable(pickle.PicklingError):
+    """A failure to pickle, with the way that leads to it.
+
+    Attributes:
+        reason: what was raised.
+        trail: the objects that were being written, the innermost first.
+    """
+
+    def __init__(self, reason: Exception, trail: Sequence[object]) -> None:
+        super().__init__(describe(reason))
+        self.reason = reason
+        self.trail = trail
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,14 +55,19 @@ def unsendable(value: object, name: str, encode: Encode, error: Exception) -> Se
     Args:
         value: the value that failed.
         name: what the caller calls it, such as ``args``.
-        encode: the serialization that failed; it is tried on the parts.
+        encode: the serialization that failed; where it does not tell what failed, it is tried on
+            the parts.
         error: what it raised.
 
     Returns:
         An error that names the culprit by its path, such as ``args[1]['source']``, with its type
         and what to do instead.
     """
-    part, reason = _find(_Part(name, value), encode, error)
+    whole = _Part(name, value)
+    if isinstance(error, Unpicklable):
+        part, reason = _follow(whole, error), error.reason
+    else:
+        part, reason = _search(whole, encode, error)
     owner = f" (a global of {part.owner})" if part.owner else ""
     kind = type(part.value)
     what = kind.__qualname__ if kind.__module__ == "builtins" else _full_name(kind)
@@ -58,12 +76,14 @@ def unsendable(value: object, name: str, encode: Encode, error: Exception) -> Se
     return SerializationError(f"{message}. {remedy}" if remedy else message)
 
 
-def without_foreign_frames(error: Exception) -> Exception:
-    """Take the traceback from an error that pickling raised by itself.
+def cause_of(error: Exception) -> Exception:
+    """Return what caused a failure, without the traceback of libraries.
 
-    It goes through dozens of frames that are not the user's. What the user's own ``__reduce__`` or
-    ``__getstate__`` raised keeps it, as it says where.
+    That goes through dozens of frames that are not the user's. What the user's own ``__reduce__``
+    or ``__getstate__`` raised keeps it, as it says where.
     """
+    if isinstance(error, Unpicklable):
+        error = error.reason
     innermost = error.__traceback__
     while innermost is not None and innermost.tb_next is not None:
         innermost = innermost.tb_next
@@ -73,16 +93,29 @@ def without_foreign_frames(error: Exception) -> Exception:
     return error.with_traceback(None) if home.startswith(_FOREIGN) else error
 
 
-def _find(part: _Part, encode: Encode, error: Exception) -> tuple[_Part, Exception]:
-    """Go from the value that failed down to the innermost part that fails by itself."""
+def _follow(whole: _Part, error: Unpicklable) -> _Part:
+    """Go along the trail from the whole to the innermost part that has a name."""
+    part = whole
+    if isinstance(error.reason, RecursionError):
+        return part
+    for value in reversed(error.trail):
+        for inner in _parts(part):
+            if inner.value is value:
+                part = inner
+                break
+    return part
+
+
+def _search(part: _Part, encode: Encode, error: Exception) -> tuple[_Part, Exception]:
+    """Go from the value that failed down to the innermost item that fails by itself."""
     seen: set[int] = set()
     if isinstance(error, RecursionError):
         return part, error
     for _ in range(_DEEPEST):
         seen.add(id(part.value))
-        for inner in _parts(part):
-            if id(inner.value) not in seen and (failure := _failure(inner.value, encode)):
-                part, error = inner, failure
+        for step, item in _items(part.value):
+            if id(item) not in seen and (failure := _failure(item, encode)):
+                part, error = _Part(step.format(part.path), item), failure
                 break
         else:
             break
@@ -97,54 +130,88 @@ def _failure(value: object, encode: Encode) -> Exception | None:
     return None
 
 
+# The parts of a value. Its type is asked of type(), as an object may lie about its class.
+
+
 def _parts(whole: _Part) -> Iterator[_Part]:
     """What a value consists of, each part with the path that leads to it."""
     value = whole.value
-    if isinstance(value, FunctionType):
+    kind = type(value)
+    if kind is FunctionType:
         yield from _parts_of_function(value)
-    elif isinstance(value, type):
-        for name, item in vars(value).items() if is_ours(value) else ():
-            yield _Part(f"{value.__qualname__}.{name}", item)
-    elif not isinstance(value, ModuleType):
-        for step, item in chain(_items(value), _attributes(value)):
+    elif issubclass(kind, type):
+        yield from _parts_of_class(value)
+    else:
+        yield _Part(kind.__qualname__, kind)
+        for step, item in (*_items(value), *_attributes(value)):
             yield _Part(step.format(whole.path), item, whole.owner)
-        if is_ours(type(value)):
-            yield _Part(type(value).__qualname__, type(value))
 
 
 def _items(value: object) -> Iterator[tuple[str, Any]]:
     """The items of a container; in each path ``{}`` stands for the container's."""
-    if isinstance(value, Mapping):
-        for key, item in value.items():
+    kind = type(value)
+    if issubclass(kind, collections.abc.Mapping):
+        mapping: Any = value
+        for key, item in mapping.items():
             yield "a key of {}", key
             yield f"{{}}[{_escaped(_name(key))}]", item
-    elif isinstance(value, list | tuple):
-        for index, item in enumerate(value):
+    elif issubclass(kind, list | tuple):
+        items: Any = value
+        for index, item in enumerate(items):
             yield f"{{}}[{index}]", item
-    elif isinstance(value, set | frozenset):
-        for item in value:
+    elif issubclass(kind, set | frozenset):
+        for item in value:  # type: ignore[attr-defined]
             yield "an item of {}", item
 
 
-def _attributes(value: object) -> Iterator[tuple[str, Any]]:
-    names = {
-        MethodType: ("__self__", "__func__"),
-        partial: ("func", "args", "keywords"),
-    }.get(type(value), tuple(getattr(value, "__dict__", ())))
+def _attributes(value: Any) -> Iterator[tuple[str, Any]]:
+    kind = type(value)
+    if kind is MethodType:
+        names: Sequence[str] = ("__self__", "__func__")
+    elif kind is partial:
+        names = ("func", "args", "keywords")
+    elif kind in (classmethod, staticmethod):
+        yield "{}", value.__func__
+        return
+    elif kind is property:
+        yield from (("{}", each) for each in (value.fget, value.fset, value.fdel))
+        return
+    elif issubclass(kind, BaseException):
+        yield from ((f"{{}}.args[{index}]", item) for index, item in enumerate(value.args))
+        names = ()
+    else:
+        slots = [vars(each).get("__slots__", ()) for each in kind.__mro__]
+        names = [name for each in slots for name in ([each] if isinstance(each, str) else each)]
     for name in names:
         yield f"{{}}.{_escaped(name)}", getattr(value, name, None)
+    for name, item in _dict_of(value).items():
+        yield f"{{}}.{_escaped(str(name))}", item
 
 
-def _escaped(text: str) -> str:
-    return text.replace("{", "{{").replace("}", "}}")
+def _dict_of(value: object) -> dict[str, Any]:
+    try:
+        found = object.__getattribute__(value, "__dict__")
+    except Exception:  # it has none, or a property of that name
+        return {}
+    return found if type(found) is dict else {}
+
+
+def _parts_of_class(kind: type) -> Iterator[_Part]:
+    for name, item in vars(kind).items():
+        yield _Part(f"{kind.__qualname__}.{name}", item)
+    for base in (*kind.__bases__, type(kind)):
+        yield _Part(base.__qualname__, base)
 
 
 def _parts_of_function(function: FunctionType) -> Iterator[_Part]:
     name = f"{function.__qualname__}()"
-    for global_name in globals_read(function.__code__):
+    for global_name, chains in globals_read(function.__code__).items():
         value = function.__globals__.get(global_name)
-        if not isinstance(value, ModuleType):  # a module is sent by its attributes
-            yield _Part(global_name, value, name)
+        yield _Part(global_name, value, name)
+        for chain in chains:  # of a module only the attributes are sent
+            for attribute in chain[:1]:
+                inner = getattr(value, "__dict__", {}).get(attribute)
+                yield _Part(f"{global_name}.{attribute}", inner, name)
     for variable, cell in zip(
         function.__code__.co_freevars, function.__closure__ or (), strict=False
     ):
@@ -160,14 +227,19 @@ def _parts_of_function(function: FunctionType) -> Iterator[_Part]:
         yield _Part(f"{function.__qualname__}.{attribute}", item)
 
 
+def _escaped(text: str) -> str:
+    return text.replace("{", "{{").replace("}", "}}")
+
+
 def _remedy(value: object, reason: Exception) -> str:
+    kind = type(value)
     if isinstance(reason, CannotTravel):
         return ""
-    if isinstance(value, Generator):
+    if issubclass(kind, collections.abc.Generator):
         return "Send list(...) of it, or make it inside the function"
-    if isinstance(value, io.IOBase | socket.socket):
+    if issubclass(kind, io.IOBase | socket.socket):
         return "Open it inside the function"
-    if isinstance(value, Awaitable):
+    if issubclass(kind, collections.abc.Awaitable):
         return "Await it here and send its result"
     if isinstance(reason, RecursionError):
         return "Send it in a flatter form"
@@ -181,12 +253,12 @@ def _say(reason: Exception) -> str:
 
 
 def describe(error: BaseException) -> str:
-    """An exception in a line: its type and text, also where its text cannot be had."""
+    """Return an exception in a line: its type and text, also where its text cannot be had."""
     try:
         text = str(error)
     except Exception:  # the exception's class may be the user's
         text = ""
-    if isinstance(error, CannotTravel | SerializationError) and text:
+    if isinstance(error, CannotTravel | Unpicklable | SerializationError) and text:
         return text
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
@@ -196,4 +268,5 @@ def _full_name(kind: type) -> str:
 
 
 def _name(key: object) -> str:
-    return repr(key) if isinstance(key, str | int | bytes) else f"a {type(key).__qualname__}"
+    kind = type(key)
+    return repr(key) if kind in (str, int, bytes) else f"a {kind.__qualname__}"

@@ -10,7 +10,7 @@ from types import FunctionType, ModuleType
 from typing import Any, Literal
 
 from funcx_async.serialize.by_value import ByValuePickler
-from funcx_async.serialize.expressions import Namespace
+from funcx_async.serialize.expressions import Namespace, Referable
 from funcx_async.serialize.facade import FuncXSerializer
 from funcx_async.serialize.origin import found_by_name, worker_has
 from funcx_async.serialize.sizes import Sized, in_words
@@ -127,7 +127,8 @@ def _parts_of(task: Callable[..., Any]) -> tuple[Part, ...]:
     file = io.BytesIO()
     pickler = _MeasuringPickler(file)
     pickler.dump(task)
-    rest = len(file.getvalue()) - sum(part.size for part in pickler.parts)
+    parts = [*pickler.parts, *pickler.rebuild]
+    rest = len(file.getvalue()) - sum(part.size for part in parts)
     by_name = not isinstance(task, FunctionType) or found_by_name(task)
     return (
         Part(
@@ -137,7 +138,7 @@ def _parts_of(task: Callable[..., Any]) -> tuple[Part, ...]:
             travels="by reference" if by_name and _is_known(task) else "by value",
             why="the worker has it" if by_name and _is_known(task) else "it is what runs",
         ),
-        *pickler.parts,
+        *parts,
     )
 
 
@@ -147,6 +148,7 @@ class _MeasuringPickler(ByValuePickler):
     def __init__(self, file: io.BytesIO) -> None:
         super().__init__(file)
         self.parts: list[Part] = []
+        self.rebuild: list[Part] = []
         self._file = file
         self._reader = ""
         self._inner = 0
@@ -175,6 +177,15 @@ class _MeasuringPickler(ByValuePickler):
             why=f"{self._reader}() reads it" + (", the worker has it" if known else ""),
         )
         self.parts.insert(place, part)
+
+    def _by(self, name: str) -> Referable:
+        if self.rebuild:
+            return super()._by(name)
+        with self._measured() as sizes:
+            function = super()._by(name)
+        why = "it rebuilds functions and classes on the worker"
+        self.rebuild.append(Part("(rebuild)", "module", sizes[0], "by value", why))
+        return function
 
     @contextmanager
     def _measured(self) -> Iterator[list[int]]:

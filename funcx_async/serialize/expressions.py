@@ -1,8 +1,8 @@
-"""What the pickler has its reader do: expressions, and things that exist over there only."""
+"""What the pickler has its reader do: expressions, and things that exist on that side only."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
@@ -10,9 +10,14 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """An expression that the reader evaluates."""
+    """An expression that the reader evaluates.
 
-    function: Callable[..., Any]
+    Attributes:
+        function: what is called; a :class:`Referable` where that exists on the other side only.
+        arguments: what it is called with.
+    """
+
+    function: Any
     arguments: tuple[Any, ...]
 
 
@@ -30,18 +35,18 @@ class Referable:
 
 
 class Namespace(Referable):
-    """The globals of one module of ours, as the reader has them.
+    """The globals of one of the user's modules, as the reader has them.
 
     Attributes:
-        source: the globals here.
         module: the stand-in whose namespace this is.
+        source: the globals here.
         sent: the names that are written already.
     """
 
     __slots__ = ("module", "sent", "source")
 
-    def __init__(self, source: Mapping[str, Any]) -> None:
-        self.module = Referable(Call(ModuleType, ("__main__",)))
+    def __init__(self, name: str, source: Mapping[str, Any]) -> None:
+        self.module = Referable(Call(ModuleType, (name,)))
         super().__init__(Call(vars, (self.module,)))
         self.source = source
         self.sent: set[str] = set()

@@ -7,15 +7,19 @@ import binascii
 import io
 import pickle
 import re
-from collections.abc import Callable
-from contextlib import suppress
-from functools import partial
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from functools import cache
 from typing import Any, NoReturn
 
 import dill
+from dill import _dill
 
-from funcx_async.serialize import classes, large
-from funcx_async.serialize.by_value import PROTOCOL, ByValuePickler
+from funcx_async.serialize import classes, large, rebuild
+from funcx_async.serialize.by_value import PROTOCOL, ByValuePickler, rebuild_text
+from funcx_async.serialize.diagnosis import Unpicklable
 from funcx_async.serialize.plain import is_plain
 
 _LINE = 57
@@ -27,30 +31,47 @@ one of these bytes is made of plain values, and means the same to every unpickle
 
 
 def dump(value: object) -> bytes:
-    """Pickle a value; what is not plain goes through dill, and what is ours by value.
+    """Pickle a value; what is not plain goes through dill, and what is the user's by value.
 
     Raises:
-        Exception: whatever pickling it raises.
+        Unpicklable: the value, or a part of it, cannot be pickled.
     """
     return pickle.dumps(value, PROTOCOL) if is_plain(value) else dump_by_value(value)
 
 
-def dump_by_value(value: object) -> bytes:
-    """Pickle anything for a reader that has dill, and not one's own modules.
+def dump_by_value(value: object, *, show_lines: bool = False) -> bytes:
+    """Pickle anything for a reader that has dill, and not the user's own modules.
 
     Args:
         value: any object.
+        show_lines: send the source lines of functions along, for tracebacks.
 
     Returns:
         A pickle that ``dill.loads`` reads.
 
     Raises:
-        CannotTravel: a module or enumeration that cannot be taken apart, or a held lock.
-        Exception: whatever the object's own reduction, pickle or dill raises.
+        Unpicklable: the value, or a part of it, cannot be pickled.
     """
     file = io.BytesIO()
-    ByValuePickler(file).dump(value)
+    pickler = ByValuePickler(file, show_lines=show_lines, refer=_returns.get())
+    try:
+        pickler.dump(value)
+    except Exception as error:  # the value's own reduction may raise anything
+        raise Unpicklable(error, pickler.trail) from error
     return file.getvalue()
+
+
+@contextmanager
+def written_as_results() -> Iterator[None]:
+    """Have classes that came by value written as references: whoever sent them has them."""
+    token = _returns.set(True)
+    try:
+        yield
+    finally:
+        _returns.reset(token)
+
+
+_returns: ContextVar[bool] = ContextVar("_returns", default=False)
 
 
 def to_text(pickled: bytes) -> str:
@@ -91,21 +112,37 @@ class _NamelessUnpickler(pickle.Unpickler):
 _DillUnpickler: Any = dill.Unpickler  # dill has no types
 
 
-class _Unpickler(_DillUnpickler):  # type: ignore[misc]  # likewise
-    """dill's, which also knows the classes that were shipped by value and come back."""
+class _Unpickler(_DillUnpickler):  # type: ignore[misc]  # for the same reason
+    """dill's, which also knows the classes that were sent by value and come back."""
+
+    def __init__(self, file: Any) -> None:
+        # dill would else make an instance one of another class of the same name in __main__.
+        super().__init__(file, ignore=True)
+        share_rebuild()
 
     def find_class(self, module_name: str, global_name: str) -> Any:
-        if classes.is_key(module_name):
-            return classes.come_home(module_name, global_name)
-        found = super().find_class(module_name, global_name)
-        return partial(_named_tuple, found) if global_name == "_create_namedtuple" else found
+        if (module_name, global_name) == ("dill._dill", "_load_type"):
+            return _load_type
+        if (module_name, global_name) == ("dill._dill", "_create_filehandle"):
+            return _refuse_file
+        return super().find_class(module_name, global_name)
 
 
-def _named_tuple(create: Callable[..., Any], name: str, fields: Any, home: str, *more: Any) -> Any:
-    """Find a named tuple's class, which dill makes anew rather than refer to it."""
-    if classes.is_key(home):
-        with suppress(ImportError, AttributeError):
-            original = classes.come_home(home, name)
-            if list(original._fields) == list(fields):
-                return original
-    return create(name, fields, home, *more)
+@cache
+def share_rebuild() -> None:
+    """Let what rebuilds functions and classes in this process be the package's own module."""
+    sys.modules.setdefault(rebuild_text()[0], rebuild)
+
+
+def _load_type(name: str) -> Any:
+    """Return the type that dill refers to by a name."""
+    if name.startswith(rebuild.PREFIX):
+        return classes.find(name.removeprefix(rebuild.PREFIX))
+    return _dill._load_type(name)  # noqa: SLF001  # what dill's own pickles call
+
+
+def _refuse_file(name: object, mode: object, *_: object) -> NoReturn:
+    """Refuse an open file in a result: dill would open it here, and so empty it."""
+    raise pickle.UnpicklingError(
+        f"it holds the open file {name!r} (mode {mode!r}); return its path or what it contains"
+    )

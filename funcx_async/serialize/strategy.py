@@ -6,12 +6,7 @@ from abc import ABC, abstractmethod
 from typing import Any, ClassVar
 
 from funcx_async.errors import DeserializationError, SerializationError
-from funcx_async.serialize.diagnosis import (
-    CannotTravel,
-    describe,
-    unsendable,
-    without_foreign_frames,
-)
+from funcx_async.serialize.diagnosis import CannotTravel, cause_of, describe, unsendable
 
 IDENTIFIER_LENGTH = 3
 
@@ -52,7 +47,7 @@ class SerializationStrategy(ABC):
         except SerializationError:  # it says all that there is to say
             raise
         except Exception as error:  # an object may reduce itself as it likes
-            raise unsendable(value, name, self.encode, error) from without_foreign_frames(error)
+            raise unsendable(value, name, self.encode, error) from cause_of(error)
 
     def deserialize(self, payload: str) -> Any:
         """Read an object from text.

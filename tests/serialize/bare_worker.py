@@ -15,7 +15,7 @@ import dill
 from funcx_async.serialize import DillCode, FuncXSerializer
 
 _PROGRAM = r"""
-import base64, json, sys
+import base64, json, os, sys, uuid
 sys.path.append(sys.argv[1])
 import dill
 
@@ -37,6 +37,7 @@ def unpack(packed):
 
 for line in sys.stdin:
     task = json.loads(line)
+    os.environ["GC_TASK_UUID"] = str(uuid.uuid4())
     try:
         function = read(task["function"])
         args, kwargs = map(read, unpack(task["arguments"]))
