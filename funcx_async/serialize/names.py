@@ -10,7 +10,7 @@ import dis
 import sys
 from collections.abc import Mapping
 from functools import lru_cache
-from itertools import takewhile
+from itertools import pairwise, takewhile
 from types import CodeType, ModuleType
 from typing import Any
 
@@ -39,7 +39,7 @@ def globals_read(code: CodeType) -> Mapping[str, frozenset[Chain]]:
         frozenset({('path', 'join')})
     """
     chains: dict[str, set[Chain]] = {}
-    instructions = [step for step in dis.get_instructions(code) if step.opname != "EXTENDED_ARG"]
+    instructions = _instructions(code)
     for number, step in enumerate(instructions):
         if step.opname in _READS:
             following = instructions[number + 1 : number + 12]
@@ -55,23 +55,52 @@ def globals_read(code: CodeType) -> Mapping[str, frozenset[Chain]]:
 
 
 def globals_written(code: CodeType) -> frozenset[str]:
-    """Find the globals that code assigns or deletes, in the functions inside it too."""
-    return _arguments_of(code, frozenset({"STORE_GLOBAL", "DELETE_GLOBAL"}))
+    """Return the globals that code assigns or deletes, in the functions inside it too."""
+    return _arguments_of(code, ("STORE_GLOBAL", "DELETE_GLOBAL"))
 
 
 def variables_written(code: CodeType) -> frozenset[str]:
-    """Find the variables of closures that code assigns or deletes; likewise."""
-    return _arguments_of(code, frozenset({"STORE_DEREF", "DELETE_DEREF"}))
+    """Return the closure variables that code assigns or deletes, in the functions inside it too."""
+    return _arguments_of(code, ("STORE_DEREF", "DELETE_DEREF"))
+
+
+def names_assigned(code: CodeType) -> frozenset[str]:
+    """Return the names that a module's code binds itself, other than by ``from … import``."""
+    steps = _instructions(code)
+    return frozenset(
+        str(step.argval)
+        for before, step in pairwise(steps)
+        if step.opname == "STORE_NAME" and before.opname != "IMPORT_FROM"
+    )
+
+
+def imports_all(code: CodeType) -> bool:
+    """Whether a module's code has a ``from … import *``."""
+    return any(
+        step.opname == "IMPORT_NAME" and before.argval == ("*",)
+        for before, step in pairwise(_instructions(code))
+    )
 
 
 @lru_cache(maxsize=1024)
-def _arguments_of(code: CodeType, instructions: frozenset[str]) -> frozenset[str]:
-    steps = dis.get_instructions(code)
-    found = {str(step.argval) for step in steps if step.opname in instructions}
+def _arguments_of(code: CodeType, opnames: tuple[str, ...]) -> frozenset[str]:
+    found: set[str] = set()
+    if _has_any(code, opnames):
+        found |= {str(step.argval) for step in _instructions(code) if step.opname in opnames}
     for constant in code.co_consts:
         if isinstance(constant, CodeType):
-            found |= _arguments_of(constant, instructions)
+            found |= _arguments_of(constant, opnames)
     return frozenset(found)
+
+
+def _has_any(code: CodeType, opnames: tuple[str, ...]) -> bool:
+    """Whether code may have such an instruction; a look at its bytes spares disassembling most."""
+    opcodes = code.co_code[::2]
+    return any(dis.opmap[opname] in opcodes for opname in opnames)
+
+
+def _instructions(code: CodeType) -> list[dis.Instruction]:
+    return [step for step in dis.get_instructions(code) if step.opname != "EXTENDED_ARG"]
 
 
 @lru_cache(maxsize=1024)
