@@ -10,9 +10,8 @@ import dis
 import sys
 from collections.abc import Mapping
 from functools import lru_cache
-from itertools import takewhile
+from itertools import pairwise, takewhile
 from types import CodeType, ModuleType
-from typing import Any
 
 _READS = frozenset({"LOAD_GLOBAL", "LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBALS", "DELETE_GLOBAL"})
 _ATTRIBUTES = frozenset({"LOAD_ATTR", "LOAD_METHOD"})
@@ -39,7 +38,7 @@ def globals_read(code: CodeType) -> Mapping[str, frozenset[Chain]]:
         frozenset({('path', 'join')})
     """
     chains: dict[str, set[Chain]] = {}
-    instructions = [step for step in dis.get_instructions(code) if step.opname != "EXTENDED_ARG"]
+    instructions = instructions_of(code)
     for number, step in enumerate(instructions):
         if step.opname in _READS:
             following = instructions[number + 1 : number + 12]
@@ -55,44 +54,53 @@ def globals_read(code: CodeType) -> Mapping[str, frozenset[Chain]]:
 
 
 def globals_written(code: CodeType) -> frozenset[str]:
-    """Find the globals that code assigns or deletes, in the functions inside it too."""
-    return _arguments_of(code, frozenset({"STORE_GLOBAL", "DELETE_GLOBAL"}))
+    """Return the globals that code assigns or deletes, in the functions inside it too."""
+    return _arguments_of(code, ("STORE_GLOBAL", "DELETE_GLOBAL"))
 
 
 def variables_written(code: CodeType) -> frozenset[str]:
-    """Find the variables of closures that code assigns or deletes; likewise."""
-    return _arguments_of(code, frozenset({"STORE_DEREF", "DELETE_DEREF"}))
+    """Return the closure variables that code assigns or deletes, in the functions inside it too."""
+    return _arguments_of(code, ("STORE_DEREF", "DELETE_DEREF"))
+
+
+def names_assigned(code: CodeType) -> frozenset[str]:
+    """Return the names that a module's code binds itself, other than by ``from … import``."""
+    steps = instructions_of(code)
+    return frozenset(
+        str(step.argval)
+        for before, step in pairwise(steps)
+        if step.opname == "STORE_NAME" and before.opname != "IMPORT_FROM"
+    )
+
+
+def imports_all(code: CodeType) -> bool:
+    """Whether a module's code has a ``from … import *``."""
+    return any(
+        step.opname == "IMPORT_NAME" and before.argval == ("*",)
+        for before, step in pairwise(instructions_of(code))
+    )
 
 
 @lru_cache(maxsize=1024)
-def _arguments_of(code: CodeType, instructions: frozenset[str]) -> frozenset[str]:
-    steps = dis.get_instructions(code)
-    found = {str(step.argval) for step in steps if step.opname in instructions}
-    for constant in code.co_consts:
-        if isinstance(constant, CodeType):
-            found |= _arguments_of(constant, instructions)
-    return frozenset(found)
-
-
-@lru_cache(maxsize=1024)
-def modules_imported(code: CodeType) -> frozenset[str]:
-    """Find the modules that code imports by their absolute names, when it runs.
-
-    What it guards by ``try`` is not among them: it can do without.
-    """
+def _arguments_of(code: CodeType, opnames: tuple[str, ...]) -> frozenset[str]:
     found: set[str] = set()
-    bytecode: Any = dis.Bytecode(code)  # its table of exceptions is not in typeshed
-    steps = list(bytecode)
-    guarded = [range(entry.start, entry.end) for entry in bytecode.exception_entries]
-    for number, step in enumerate(steps):
-        if step.opname == "IMPORT_NAME" and not any(step.offset in span for span in guarded):
-            level = steps[number - 2].argval
-            if level == 0:
-                found.add(str(step.argval))
+    if has_any(code, opnames):
+        found |= {str(step.argval) for step in instructions_of(code) if step.opname in opnames}
     for constant in code.co_consts:
         if isinstance(constant, CodeType):
-            found |= modules_imported(constant)
+            found |= _arguments_of(constant, opnames)
     return frozenset(found)
+
+
+def has_any(code: CodeType, opnames: tuple[str, ...]) -> bool:
+    """Tell whether code may have such an instruction, without disassembling it."""
+    opcodes = code.co_code[::2]
+    return any(dis.opmap[opname] in opcodes for opname in opnames)
+
+
+def instructions_of(code: CodeType) -> list[dis.Instruction]:
+    """Return the instructions of code, each with its whole argument."""
+    return [step for step in dis.get_instructions(code) if step.opname != "EXTENDED_ARG"]
 
 
 def submodules_read(package: ModuleType, chains: frozenset[Chain]) -> set[str]:

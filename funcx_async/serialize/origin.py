@@ -10,12 +10,30 @@ from __future__ import annotations
 
 import importlib.metadata
 import importlib.util
+import io
 import json
+import logging
+import os
 import sys
 import sysconfig
+import threading
+import warnings
+from collections.abc import Callable, Container
+from contextvars import ContextVar
+from dataclasses import dataclass
+from datetime import tzinfo
 from functools import cache
 from pathlib import Path
-from types import FunctionType, ModuleType
+from types import (
+    BuiltinFunctionType,
+    CodeType,
+    FunctionType,
+    MethodType,
+    ModuleType,
+    TracebackType,
+)
+
+from funcx_async.serialize.names import globals_written, imports_all, names_assigned
 
 _SITE = frozenset({"site-packages", "dist-packages"})
 _HEAP_TYPE = 1 << 9
@@ -70,6 +88,7 @@ def send_by_value(module: str | ModuleType) -> None:
         >>> send_by_value("my_lab_tools")
     """
     _by_value[_name_of(module)] = True
+    _worker_state.forget()
 
 
 def send_by_reference(module: str | ModuleType) -> None:
@@ -91,6 +110,7 @@ def send_by_reference(module: str | ModuleType) -> None:
     if name == "__main__":
         raise ValueError("__main__ is the running program; no worker has it")
     _by_value[name] = False
+    _worker_state.forget()
 
 
 def worker_lacks(module_name: str) -> bool:
@@ -167,6 +187,217 @@ def is_ours(kind: type) -> bool:
     return written_in_python and not found_by_name(kind) and not worker_has(kind.__module__)
 
 
+def state_of_worker(value: object) -> tuple[str, str] | None:
+    """Find the name by which a module that the worker has holds this very object.
+
+    For objects whose identity matters, such as ``os.environ``, ``random._inst``, a registry or a
+    sentinel of a library: a task must use the worker's own, not a copy of this process's.
+
+    Args:
+        value: any object; one that compares and hashes by its value has no such name, nor has a
+            module, class, function, method or open file.
+
+    Returns:
+        The module and the attribute, or None.
+
+    Example:
+        >>> import os
+        >>> state_of_worker(os.environ)
+        ('os', 'environ')
+    """
+    return _worker_state.find(value)
+
+
+class _WorkerState:
+    """The objects that modules of the worker's hold, by identity; it keeps none of them alive."""
+
+    def __init__(self) -> None:
+        self._homes: dict[int, list[tuple[str, str]]] = {}
+        self._indexed: set[str] = set()
+        self._modules_seen: tuple[int, str] | None = None
+        self._lock = threading.Lock()
+
+    def forget(self) -> None:
+        """Start again, as other modules count as the worker's now."""
+        with self._lock:
+            self._homes, self._indexed, self._modules_seen = {}, set(), None
+
+    def find(self, value: object) -> tuple[str, str] | None:
+        if self._modules_seen != _last_import():
+            self._index_new_modules()
+        homes = self._homes.get(id(value), ())
+        if not homes and type(value).__hash__ is not None:
+            return None
+        if not _matters_by_identity(value):
+            return None
+        real = [home for home in homes if _holds(home, value)] or _replaced(value)
+        kind_home: object = type(value).__module__  # a class may say anything
+        if not real or not isinstance(kind_home, str) or not worker_has(kind_home):
+            return None
+        return min(real, key=_preference(real, kind_home))
+
+    def _index_new_modules(self) -> None:
+        with self._lock:
+            seen: tuple[int, str] | None = _last_import()
+            modules: dict[str, object] = {**sys.modules}  # typeshed knows of modules alone
+            for name in modules.keys() - self._indexed:
+                if _is_being_imported(modules[name]):
+                    seen = None  # and so the next look-up looks again
+                else:
+                    self._indexed.add(name)
+                    self._index(name, modules[name])
+            self._modules_seen = seen
+
+    def _index(self, name: str, module: object) -> None:
+        if not isinstance(module, ModuleType) or name == "builtins" or not worker_has(name):
+            return
+        for attribute, value in vars(module).copy().items():
+            if _matters_by_identity(value) and not attribute.startswith("__"):
+                self._homes.setdefault(id(value), []).append((name, attribute))
+
+
+def _is_being_imported(module: object) -> bool:
+    return bool(getattr(getattr(module, "__spec__", None), "_initializing", False))
+
+
+def _last_import() -> tuple[int, str]:
+    """Something that changes when a module is imported."""
+    return len(sys.modules), next(reversed(sys.modules))
+
+
+def _matters_by_identity(value: object) -> bool:
+    """Whether a copy of a value would be something else than the value.
+
+    What hashes by value, such as a path, a date or a pattern, is as good as its copy. Loggers and
+    time zones pickle by their own names, which hold wherever the object happens to hang.
+    """
+    kind = type(value)  # and not isinstance, which asks the object that a proxy stands for
+    if issubclass(kind, _HAS_NO_HOME):
+        return False
+    if issubclass(kind, logging.Logger):
+        return value is logging.root
+    hashed: object = kind.__hash__
+    return hashed is None or hashed is object.__hash__ or kind is ContextVar
+
+
+_HAS_NO_HOME = (
+    type,
+    ModuleType,
+    FunctionType,
+    BuiltinFunctionType,
+    MethodType,
+    *io.IOBase.__bases__,
+    tzinfo,
+    TracebackType,
+    type(None),
+    type(...),
+    type(NotImplemented),
+)
+
+_OF_THIS_PROCESS = frozenset(
+    {"last_exc", "last_type", "last_value", "last_traceback", "stdin", "stdout", "stderr"}
+)
+"""Attributes of ``sys`` that hold what the user's program put there."""
+
+
+_OFTEN_REPLACED = (
+    (sys, "path"),
+    (sys, "argv"),
+    (sys, "meta_path"),
+    (sys, "path_hooks"),
+    (sys, "warnoptions"),
+    (warnings, "filters"),
+    (os, "environ"),
+    (os, "environb"),
+)
+"""Containers that programs replace after their module was indexed, as
+``warnings.catch_warnings()`` and test runners do."""
+
+
+def _replaced(value: object) -> list[tuple[str, str]]:
+    return [
+        (module.__name__, name)
+        for module, name in _OFTEN_REPLACED
+        if module.__dict__.get(name) is value
+    ]
+
+
+def _holds(home: tuple[str, str], value: object) -> bool:
+    """Whether the worker's module can be expected to hold the object under this name, too."""
+    module_name, name = home
+    if getattr(sys.modules.get(module_name), "__dict__", {}).get(name) is not value:
+        return False
+    if module_name == "sys" and name in _OF_THIS_PROCESS:
+        return False
+    bindings = _bindings_of(module_name)
+    return bindings is None or (name in bindings.known and name not in bindings.rebound)
+
+
+@dataclass(frozen=True, slots=True)
+class _Bindings:
+    """How the code of a module binds its globals.
+
+    Attributes:
+        known: names that it mentions at its top level; others were attached from outside.
+        made: those that it makes itself.
+        rebound: those that its functions assign, so that each process may have something else.
+    """
+
+    known: Container[str]
+    made: frozenset[str]
+    rebound: frozenset[str]
+
+
+class _Anything:
+    """Contains every name: that of a module which imports all that another has."""
+
+    def __contains__(self, name: object) -> bool:
+        return True
+
+
+@cache
+def _bindings_of(module_name: str) -> _Bindings | None:
+    """How a module binds its globals; None if it is not written in Python."""
+    spec = getattr(sys.modules.get(module_name), "__spec__", None)
+    try:
+        code = spec.loader.get_code(spec.name)  # type: ignore[union-attr]  # else it fails
+    except Exception:  # a loader may be anybody's
+        return None
+    if not isinstance(code, CodeType):
+        return None
+    known = _Anything() if imports_all(code) else frozenset(code.co_names)
+    return _Bindings(known, names_assigned(code), globals_written(code))
+
+
+def _preference(
+    homes: list[tuple[str, str]], kind_home: str
+) -> Callable[[tuple[str, str]], tuple[object, ...]]:
+    """Sort the public, short names of the package that makes the object first."""
+    makers = {
+        module_name.partition(".")[0]
+        for module_name, name in homes
+        if (bindings := _bindings_of(module_name)) is None or name in bindings.made
+    }
+    kind_top = kind_home.partition(".")[0]
+
+    def rank(home: tuple[str, str]) -> tuple[object, ...]:
+        module_name, name = home
+        top = module_name.partition(".")[0]
+        private = sum(part.startswith("_") for part in (*module_name.split("."), name))
+        depth = module_name.count(".")
+        return (
+            top != kind_top,
+            top not in makers,
+            private,
+            module_name != kind_home,
+            depth,
+            len(module_name),
+            home,
+        )
+
+    return rank
+
+
 def _place(module: ModuleType | None) -> str | None:
     """The file or folder that a module was read from, if it was."""
     place = getattr(module, "__file__", None)
@@ -203,3 +434,6 @@ def _is_local(direct_url: str | None) -> bool:
         return "dir_info" in json.loads(direct_url)
     except (ValueError, TypeError):
         return False
+
+
+_worker_state = _WorkerState()
