@@ -46,7 +46,7 @@ from funcx_async.serialize.expressions import Call, Namespace, Referable
 from funcx_async.serialize.functions import check_imports, state_of
 from funcx_async.serialize.imports import NotImportable, importable
 from funcx_async.serialize.names import Chain, globals_read, submodules_read
-from funcx_async.serialize.origin import found_by_name, is_ours, worker_has
+from funcx_async.serialize.origin import found_by_name, is_ours, state_of_worker, worker_has
 
 PROTOCOL = 4
 """What Python 3.8 and later read, and dill's own choice up to 3.13."""
@@ -167,8 +167,11 @@ class ByValuePickler(_Pickler):  # type: ignore[misc]  # for the same reason
         if kind not in self._by_kind:
             bases = (base for base in self._writers_of_bases if issubclass(kind, base))
             self._by_kind[kind] = self._writers_of_bases.get(next(bases, object))
-        writer = self._by_kind[kind]
-        return None if kind is FunctionType and found_by_name(obj) else writer
+        if kind is FunctionType and found_by_name(obj):
+            return None
+        if kind not in _NEVER_STATE and state_of_worker(obj) is not None:
+            return ByValuePickler._save_state_of_worker
+        return self._by_kind[kind]
 
     def save_global(self, obj: Any, name: str | None = None) -> None:
         """Write an object by the name of its module; pickle calls this for what says so."""
@@ -224,6 +227,11 @@ class ByValuePickler(_Pickler):  # type: ignore[misc]  # for the same reason
     def _save_dict(self, mapping: dict[Any, Any]) -> None:
         """Write a dict as it is; dill would first ask whether it is that of __main__."""
         super(_Pickler, self).save_dict(mapping)
+
+    def _save_state_of_worker(self, obj: Any) -> None:
+        """Write what a module of the worker's holds, such as ``os.environ``, by its name."""
+        home, name = state_of_worker(obj) or ("", "")
+        self._make(obj, getattr, sys.modules[home], name)
 
     def _save_lock(self, lock: Any) -> None:
         """Write a new lock: who holds this one is not there to release it."""
@@ -458,8 +466,12 @@ class ByValuePickler(_Pickler):  # type: ignore[misc]  # for the same reason
                 name: value if self._can_annotate(value) else classes.text_of(value)
                 for name, value in attributes["__annotations__"].items()
             }
+        if methods := classes.methods_among(attributes):
+            self._run(self._by("fill"), kind, methods, [], {})
+        rest = {name: attributes[name] for name in attributes if name not in methods}
         registered = classes.registered_with(kind)
-        self._run(self._by("fill"), kind, attributes, registered, members or {})
+        if rest or registered or members:
+            self._run(self._by("fill"), kind, rest, registered, members or {})
         for abstract in classes.registered_as(kind):
             self._run(Call(getattr, (abstract, "register")), kind)
 
@@ -564,6 +576,14 @@ def _maker_of(variable: Any) -> Callable[[], Any]:
     constraints = getattr(variable, "__constraints__", ())
     return functools.partial(kind, name, *constraints, **options)
 
+
+_NEVER_STATE = frozenset(
+    {
+        *(type(None), bool, int, float, str, bytes, tuple, type),
+        *(Referable, Namespace, FunctionType, CodeType, CellType, MethodType, BuiltinFunctionType),
+    }
+)
+"""Types whose objects are not asked whether a module of the worker's has them."""
 
 _MISSING = object()
 _DEEPEST = 10

@@ -20,6 +20,7 @@ import sys
 import threading
 import uuid
 from collections.abc import Mapping
+from contextlib import suppress
 from types import FunctionType, GetSetDescriptorType, MemberDescriptorType
 from typing import Any, cast, get_args, get_origin
 from weakref import WeakKeyDictionary
@@ -37,6 +38,7 @@ _MADE_WITH_THE_CLASS = frozenset(
         "__slots__",
         "__orig_bases__",
         "__firstlineno__",
+        "__slotnames__",
         "__static_attributes__",
         "_abc_impl",
     }
@@ -147,10 +149,7 @@ def body_of(kind: type) -> dict[str, Any]:
 
 
 def attributes_of(kind: type) -> dict[str, Any]:
-    """Return what is set on a class after its creation, its methods first.
-
-    An attribute may be an instance of the class, which needs the methods.
-    """
+    """Return what is set on a class after its creation."""
     attributes = {
         name: value
         for name, value in vars(kind).items()
@@ -158,8 +157,14 @@ def attributes_of(kind: type) -> dict[str, Any]:
     }
     if attributes.get("__doc__", "") is None:
         del attributes["__doc__"]
-    methods = {name: value for name, value in attributes.items() if type(value) in _METHODS}
-    return {**methods, **attributes}
+    if annotations := attributes.pop("__annotations__", None):
+        attributes["__annotations__"] = resolved_annotations(kind, annotations)
+    return attributes
+
+
+def methods_among(attributes: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what must be set first: another attribute may be an instance of the class."""
+    return {name: value for name, value in attributes.items() if type(value) in _METHODS}
 
 
 def _is_slot(kind: type, value: object) -> bool:
@@ -234,6 +239,21 @@ def member_state(member: enum.Enum) -> dict[str, Any]:
 
 
 # Annotations
+
+
+def resolved_annotations(kind: type, annotations: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the annotations of a class, with what those mean that are text.
+
+    What reads them on the worker looks into the module of the class, which is not there.
+    """
+    namespace = getattr(sys.modules.get(kind.__module__), "__dict__", {})
+    resolved = {}
+    for name, value in annotations.items():
+        resolved[name] = value
+        if isinstance(value, str):
+            with suppress(Exception):  # it may name what is imported for type checkers alone
+                resolved[name] = eval(value, dict(namespace), dict(vars(kind)))  # noqa: S307
+    return resolved
 
 
 def portable_annotations(annotations: Mapping[str, Any]) -> dict[str, Any]:

@@ -148,6 +148,7 @@ def function(
     code: types.CodeType, namespace: dict[str, Any], name: str, closure: tuple[types.CellType, ...]
 ) -> types.FunctionType:
     """Return a function without defaults and attributes."""
+    task()  # the classes of an earlier one go
     namespace.setdefault("__builtins__", builtins)
     made = types.FunctionType(code, namespace, name, None, closure)
     expose(made)
