@@ -26,6 +26,8 @@ import importlib.util
 import inspect
 import io
 import linecache
+import marshal
+import mmap
 import operator
 import pickle
 import sys
@@ -68,28 +70,6 @@ if name not in sys.modules:
     sys.modules.setdefault(name, module)
 """
 
-_CODE_FIELDS = (
-    "co_argcount",
-    "co_posonlyargcount",
-    "co_kwonlyargcount",
-    "co_nlocals",
-    "co_stacksize",
-    "co_flags",
-    "co_code",
-    "co_consts",
-    "co_names",
-    "co_varnames",
-    "co_filename",
-    "co_name",
-    "co_qualname",
-    "co_firstlineno",
-    "co_linetable",
-    "co_exceptiontable",
-    "co_freevars",
-    "co_cellvars",
-)
-"""What ``types.CodeType`` takes, in order, since Python 3.11."""
-
 
 @functools.cache
 def rebuild_text() -> tuple[str, bytes]:
@@ -118,6 +98,7 @@ def _is_text(node: ast.stmt) -> bool:
 
 
 _Pickler: Any = dill.Pickler  # dill has no types
+_stock_save: Any = vars(pickle)["_Pickler"].save
 
 
 class ByValuePickler(_Pickler):  # type: ignore[misc]  # for the same reason
@@ -125,17 +106,18 @@ class ByValuePickler(_Pickler):  # type: ignore[misc]  # for the same reason
 
     Args:
         file: where the pickle goes.
-        show_lines: send the source lines of functions along, for tracebacks.
+        runs: what is written is a task's function; the source lines of functions go along, for
+            tracebacks.
         refer: refer to classes that came here by value, as results do.
 
     Attributes:
         trail: after a failure, the objects that were being written, the innermost first.
     """
 
-    def __init__(self, file: io.BytesIO, *, show_lines: bool = False, refer: bool = False) -> None:
+    def __init__(self, file: io.BytesIO, *, runs: bool = False, refer: bool = False) -> None:
         super().__init__(file, PROTOCOL, byref=False, recurse=False)
         self.trail: list[object] = []
-        self._show_lines = show_lines
+        self._runs = runs
         self._refer = refer
         self._is_version = False
         self._is_trial = False
@@ -151,7 +133,10 @@ class ByValuePickler(_Pickler):  # type: ignore[misc]  # for the same reason
     def save(self, obj: Any, save_persistent_id: bool = True) -> None:
         """Write one object; pickle calls this for every part of every object."""
         try:
-            if type(obj) is Call:
+            kind = type(obj)
+            if kind in _PLAIN:
+                _stock_save(self, obj)
+            elif kind is Call:
                 self._save_call(obj)
             elif id(obj) not in self.memo and (write := self._writer_for(obj)):
                 write(self, obj)
@@ -251,6 +236,12 @@ class ByValuePickler(_Pickler):  # type: ignore[misc]  # for the same reason
             "inside the function, or send what it contains"
         )
 
+    def _save_mapped_file(self, mapped: mmap.mmap) -> None:
+        raise CannotTravel(
+            "it maps a file into memory, which is not on the worker; send the file's path, or a "
+            "copy of what it contains, such as numpy.array(...)"
+        )
+
     def _save_sentinel(self, obj: object) -> None:
         """Write a bare object, which is one in a task if a module of ours has a name for it."""
         for home, module in list(sys.modules.items()):
@@ -288,8 +279,8 @@ class ByValuePickler(_Pickler):  # type: ignore[misc]  # for the same reason
         self._send_lines(function)
         for cell in cells:
             self._fill_cell(cell)
-        for name, value in state_of(function).items():
-            self._run(setattr, function, name, value)
+        if state := state_of(function):
+            self._run(self._by("describe"), function, state)
         if isinstance(namespace, Namespace):
             self._send_globals(namespace, function)
 
@@ -299,10 +290,10 @@ class ByValuePickler(_Pickler):  # type: ignore[misc]  # for the same reason
             self._checked = True
             version = "{}.{}".format(*sys.version_info[:2])
             self._run(self._by("check"), importlib.util.MAGIC_NUMBER, version)
-        self._make(code, self._by("code"), *(getattr(code, field) for field in _CODE_FIELDS))
+        self._make(code, self._by("code"), _marshalled(code))
 
     def _send_lines(self, function: FunctionType) -> None:
-        if not self._show_lines:
+        if not self._runs:
             return
         code = function.__code__
         first, last = code.co_firstlineno, _last_line(code)
@@ -495,7 +486,9 @@ class ByValuePickler(_Pickler):  # type: ignore[misc]  # for the same reason
         A class that comes with the arguments as the function knows it must not be set again: it
         would no longer share the function's globals.
         """
-        if self._is_version:
+        if self._runs:
+            classes.sent_with_functions.add(kind)
+        if self._is_version or kind not in classes.sent_with_functions:
             return ""
         file = io.BytesIO()
         pickler = ByValuePickler(file)
@@ -540,9 +533,18 @@ class ByValuePickler(_Pickler):  # type: ignore[misc]  # for the same reason
         io.FileIO: _save_open_file,
         io.BufferedIOBase: _save_open_file,
         io.TextIOWrapper: _save_open_file,
+        mmap.mmap: _save_mapped_file,
         **dict.fromkeys(_TYPE_VARIABLES, _save_type_variable),
     }
     """What writes an object of a subtype."""
+
+
+def _marshalled(code: CodeType) -> bytes:
+    """Return code as bytes, the same for the same code; references within it would vary."""
+    try:
+        return marshal.dumps(code, _WITHOUT_REFERENCES)
+    except ValueError:  # it has constants that only later formats know
+        return marshal.dumps(code)
 
 
 def _module_of(obj: Any, name: str) -> str:
@@ -577,6 +579,8 @@ def _maker_of(variable: Any) -> Callable[[], Any]:
     return functools.partial(kind, name, *constraints, **options)
 
 
+_PLAIN = frozenset({type(None), bool, int, float, str, bytes, tuple})
+
 _NEVER_STATE = frozenset(
     {
         *(type(None), bool, int, float, str, bytes, tuple, type),
@@ -586,6 +590,8 @@ _NEVER_STATE = frozenset(
 """Types whose objects are not asked whether a module of the worker's has them."""
 
 _MISSING = object()
+_WITHOUT_REFERENCES = 2
+"""The last format of :mod:`marshal` that repeats an object instead of referring to it."""
 _DEEPEST = 10
 _LONGEST_TEXT = 20_000
 """Characters of a function's source that are sent for tracebacks at most."""

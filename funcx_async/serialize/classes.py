@@ -23,7 +23,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from types import FunctionType, GetSetDescriptorType, MemberDescriptorType
 from typing import Any, cast, get_args, get_origin
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, WeakSet
 
 from funcx_async.serialize import rebuild
 from funcx_async.serialize.diagnosis import CannotTravel
@@ -60,6 +60,9 @@ _ABSTRACT: tuple[abc.ABCMeta, ...] = tuple(
 _METHODS = (FunctionType, classmethod, staticmethod, property)
 _keys: WeakKeyDictionary[type, str] = WeakKeyDictionary()
 _lock = threading.Lock()
+
+sent_with_functions: WeakSet[type] = WeakSet()
+"""The classes that a task may have from its function before its arguments are read."""
 
 
 def key_of(kind: type) -> str:

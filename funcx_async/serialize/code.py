@@ -37,7 +37,7 @@ class DillCode(SerializationStrategy):
 
     def encode(self, value: Any) -> str:
         """Pickle the function by value, or by name where the worker has it."""
-        return pickled.to_text(pickled.dump_by_value(value, show_lines=True))
+        return pickled.to_text(pickled.dump_by_value(value, runs=True))
 
     def decode(self, text: str) -> Any:
         """Unpickle the function."""

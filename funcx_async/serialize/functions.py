@@ -102,6 +102,10 @@ def state_of(function: FunctionType) -> dict[str, Any]:
         state["__doc__"] = function.__doc__
     if function.__qualname__ != code.co_qualname:
         state["__qualname__"] = function.__qualname__
+    if function.__module__ != function.__globals__.get("__name__"):  # as functools.wraps has it
+        state["__module__"] = function.__module__
+    if parameters := getattr(function, "__type_params__", ()):
+        state["__type_params__"] = parameters
     if function.__defaults__:
         state["__defaults__"] = function.__defaults__
     if function.__kwdefaults__:

@@ -39,12 +39,12 @@ def dump(value: object) -> bytes:
     return pickle.dumps(value, PROTOCOL) if is_plain(value) else dump_by_value(value)
 
 
-def dump_by_value(value: object, *, show_lines: bool = False) -> bytes:
+def dump_by_value(value: object, *, runs: bool = False) -> bytes:
     """Pickle anything for a reader that has dill, and not the user's own modules.
 
     Args:
         value: any object.
-        show_lines: send the source lines of functions along, for tracebacks.
+        runs: it is a task's function; source lines go along, for tracebacks.
 
     Returns:
         A pickle that ``dill.loads`` reads.
@@ -53,7 +53,7 @@ def dump_by_value(value: object, *, show_lines: bool = False) -> bytes:
         Unpicklable: the value, or a part of it, cannot be pickled.
     """
     file = io.BytesIO()
-    pickler = ByValuePickler(file, show_lines=show_lines, refer=_returns.get())
+    pickler = ByValuePickler(file, runs=runs, refer=_returns.get())
     try:
         pickler.dump(value)
     except Exception as error:  # the value's own reduction may raise anything

@@ -24,6 +24,7 @@ import enum
 import gc
 import importlib.util
 import linecache
+import marshal
 import os
 import sys
 import threading
@@ -139,9 +140,10 @@ def check(magic: bytes, version: str) -> None:
         )
 
 
-def code(*fields: Any) -> types.CodeType:
-    """Return a code object; the fields are those of the Python that :func:`check` names."""
-    return types.CodeType(*fields)
+def code(marshalled: bytes) -> types.CodeType:
+    """Return compiled code; :func:`check` has told that it is for this Python."""
+    made: types.CodeType = marshal.loads(marshalled)  # noqa: S302  # a pickle is no safer
+    return made
 
 
 def function(
@@ -153,6 +155,12 @@ def function(
     made = types.FunctionType(code, namespace, name, None, closure)
     expose(made)
     return made
+
+
+def describe(function: types.FunctionType, state: dict[str, Any]) -> None:
+    """Set the defaults and attributes of a function."""
+    for name, value in state.items():
+        setattr(function, name, value)
 
 
 def cell() -> types.CellType:
