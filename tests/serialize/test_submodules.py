@@ -6,6 +6,7 @@ import email.mime.text
 import os.path
 import xml.dom.minidom
 import xml.etree.ElementTree  # noqa: ICN001  # the dotted name is the point
+from pathlib import Path
 from types import FunctionType
 from typing import Any, cast
 
@@ -18,6 +19,7 @@ from funcx_async.serialize.names import (
     submodules_read,
     words_of,
 )
+from tests.serialize.bare_worker import started_bare_worker
 
 
 def reached(function: Any, package: Any = xml, name: str = "xml") -> set[str]:
@@ -111,3 +113,91 @@ def test_long_texts_and_sentences_are_no_names() -> None:
         return "the dom is etree", "dom." * 100, b"dom", ("a", ("b.c",))
 
     assert words_of(speaks.__code__) == {"a", "b", "c"}
+
+
+def closure() -> Any:
+    import xml.dom.minidom
+    import xml.etree.ElementTree  # noqa: ICN001
+
+    def parse(text: str) -> Any:
+        return xml.etree.ElementTree.fromstring(text).tag
+
+    return parse
+
+
+def aliased() -> Any:
+    dom: Any = xml.dom
+
+    def parse(text: str) -> Any:
+        return dom.minidom.parseString(text).documentElement.tagName
+
+    return parse
+
+
+def given(text: str, package: Any = xml) -> Any:
+    return package.dom.minidom.parseString(text).documentElement.tagName
+
+
+def of(package: Any, text: str) -> Any:
+    return package.dom.minidom.parseString(text).documentElement.tagName
+
+
+def passing_on(text: str) -> Any:
+    return of(xml, text)
+
+
+class Reader:
+    package: Any = xml
+
+    def __init__(self) -> None:
+        self.own = xml
+
+    def by_class(self, text: str) -> Any:
+        return self.package.etree.ElementTree.fromstring(text).tag
+
+    def by_instance(self, text: str) -> Any:
+        return self.own.dom.minidom.parseString(text).documentElement.tagName
+
+
+def through_an_object(text: str) -> Any:
+    return Reader().by_class(text), Reader().by_instance(text)
+
+
+def stored(text: str) -> Any:
+    return PACKAGES["xml"].dom.minidom.parseString(text).documentElement.tagName
+
+
+def local(text: str) -> Any:
+    etree = xml.etree
+    return etree.ElementTree.fromstring(text).tag
+
+
+def looked_up(text: str) -> Any:
+    found: Any = getattr(xml, "dom")  # noqa: B009
+    return found.minidom.parseString(text).documentElement.tagName
+
+
+PACKAGES = {"xml": xml}
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        closure(),
+        aliased(),
+        given,
+        passing_on,
+        Reader().by_class,
+        Reader().by_instance,
+        through_an_object,
+        stored,
+        local,
+        looked_up,
+    ],
+    ids=lambda function: function.__qualname__,
+)
+def test_a_worker_imports_the_submodules_that_a_function_reaches(
+    function: Any, tmp_path: Path
+) -> None:
+    with started_bare_worker(tmp_path) as fresh:
+        assert fresh.run(function, "<a/>") == repr(function("<a/>"))
