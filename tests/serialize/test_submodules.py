@@ -150,7 +150,7 @@ class Reader:
     package: Any = xml
 
     def __init__(self) -> None:
-        self.own = xml
+        self.own: Any = xml
 
     def by_class(self, text: str) -> Any:
         return self.package.etree.ElementTree.fromstring(text).tag
