@@ -47,7 +47,14 @@ from funcx_async.serialize.diagnosis import CannotTravel
 from funcx_async.serialize.expressions import Call, Namespace, Referable
 from funcx_async.serialize.functions import check_imports, state_of
 from funcx_async.serialize.imports import NotImportable, importable
-from funcx_async.serialize.names import Chain, globals_read, submodules_read
+from funcx_async.serialize.names import (
+    Chain,
+    globals_read,
+    modules_used,
+    submodules_of,
+    submodules_read,
+    words_of,
+)
 from funcx_async.serialize.origin import found_by_name, is_ours, state_of_worker, worker_has
 
 PROTOCOL = 4
@@ -126,6 +133,9 @@ class ByValuePickler(_Pickler):  # type: ignore[misc]  # for the same reason
         self._filled: set[int] = set()
         self._nesting = 0
         self._put_off: list[tuple[Namespace, FunctionType]] = []
+        self._words: set[str] = set()
+        self._modules: dict[str, ModuleType] = {}
+        self._imported: set[str] = set()
         self._rebuilders: dict[str, Referable] = {}
         self._rebuild: Referable | None = None
         self._checked = False
@@ -262,6 +272,7 @@ class ByValuePickler(_Pickler):  # type: ignore[misc]  # for the same reason
 
     def _save_function(self, function: FunctionType) -> None:
         check_imports(function)
+        self._words |= words_of(function.__code__)
         namespace = self._namespace_of(function.__globals__)
         cells = function.__closure__ or ()
         for cell in cells:
@@ -333,11 +344,16 @@ class ByValuePickler(_Pickler):  # type: ignore[misc]  # for the same reason
         self._nesting -= 1
         while self._put_off and self._nesting == 0:
             self._send_globals(*self._put_off.pop())
+        if self._nesting == 0:
+            for module in list(self._modules.values()):
+                self._import(submodules_of(module, self._words))
 
     def _send(self, namespace: Namespace, name: str, value: Any) -> None:
         if name not in namespace.sent:
             namespace.sent.add(name)
-            self._run(operator.setitem, namespace, name, value)
+            is_module = isinstance(value, ModuleType)  # whose submodules _send_module knows
+            written = Call(importlib.import_module, (value.__name__,)) if is_module else value
+            self._run(operator.setitem, namespace, name, written)
 
     def _save_whole_cell(self, cell: CellType) -> None:
         self._save_cell(cell)
@@ -377,8 +393,8 @@ class ByValuePickler(_Pickler):  # type: ignore[misc]  # for the same reason
     ) -> None:
         if worker_has(module.__name__):
             self._send(namespace, name, module)
-            for submodule in sorted(submodules_read(module, chains)):
-                self._run(importlib.import_module, submodule)
+            self._import(submodules_read(module, chains))
+            self._modules.update({each.__name__: each for each in modules_used(module, chains)})
             return
         attributes = self._namespace(vars(module), module.__name__)
         self._send(namespace, name, attributes.module)
@@ -403,7 +419,15 @@ class ByValuePickler(_Pickler):  # type: ignore[misc]  # for the same reason
                 f"your module {module.__name__} cannot be sent as a value, and the worker does not "
                 "have it; pass what is needed of it"
             )
-        self._make(module, importlib.import_module, module.__name__)
+        self._modules[module.__name__] = module
+        self._save_call(Call(importlib.import_module, (module.__name__,)))  # not remembered: each
+        # use as a value has to come here
+
+    def _import(self, submodules: set[str]) -> None:
+        """Have the reader import what ``import package`` would not."""
+        for submodule in sorted(submodules - self._imported):
+            self._run(importlib.import_module, submodule)
+        self._imported |= submodules
 
     # Classes
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dis
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping
 from functools import lru_cache
 from itertools import pairwise, takewhile
 from types import CodeType, ModuleType
@@ -103,16 +103,78 @@ def instructions_of(code: CodeType) -> list[dis.Instruction]:
     return [step for step in dis.get_instructions(code) if step.opname != "EXTENDED_ARG"]
 
 
+@lru_cache(maxsize=1024)
+def words_of(code: CodeType) -> frozenset[str]:
+    """Return the words by which code may read attributes, in the functions inside it too.
+
+    Args:
+        code: a function's code.
+
+    Returns:
+        Its names, and the parts of its constant texts: ``getattr(xml, "dom")`` reads one, too.
+    """
+    words = set(code.co_names)
+    for constant in code.co_consts:
+        words |= words_of(constant) if isinstance(constant, CodeType) else _words_in(constant)
+    return frozenset(words)
+
+
+def _words_in(constant: object) -> set[str]:
+    if isinstance(constant, tuple | frozenset):
+        return {word for item in constant for word in _words_in(item)}
+    text = constant if isinstance(constant, str) and len(constant) <= _LONGEST_NAME else ""
+    return {word for word in text.split(".") if word.isidentifier()}
+
+
 def submodules_read(package: ModuleType, chains: frozenset[Chain]) -> set[str]:
-    """The submodules that the chains pass through, which ``import package`` would not import."""
+    """Return the submodules that chains pass through; ``import package`` would not import them."""
+    return {name for chain in chains for name, _ in _modules_along(package, chain) if name}
+
+
+def modules_used(package: ModuleType, chains: frozenset[Chain]) -> list[ModuleType]:
+    """Return the modules that chains end at: code does with those what chains do not say."""
+    ends = ([package, *(m for _, m in _modules_along(package, chain))] for chain in chains)
+    return [path[-1] for path, chain in zip(ends, chains, strict=True) if len(path) > len(chain)]
+
+
+def submodules_of(module: ModuleType, words: Collection[str]) -> set[str]:
+    """Return the submodules that code can reach from a module which it uses as a value.
+
+    Args:
+        module: a package, as a local variable, an argument or a closure may hold it.
+        words: of the code; see :func:`words_of`.
+
+    Returns:
+        The submodules that are imported here, at any depth, to which such words lead.
+
+    Example:
+        >>> import xml.dom.minidom
+        >>> sorted(submodules_of(xml, {"dom", "minidom", "Text"}))
+        ['xml.dom', 'xml.dom.minidom']
+    """
     found: set[str] = set()
-    for chain in chains:
-        module = package
-        for attribute in chain:
-            name = f"{module.__name__}.{attribute}"
-            inner = getattr(module, attribute, None)
-            if not isinstance(inner, ModuleType) or sys.modules.get(name) is not inner:
-                break
-            found.add(name)
-            module = inner
+    pending = [module]
+    while pending:
+        outer = pending.pop()
+        for word in vars(outer).keys() & words:
+            name, inner = f"{outer.__name__}.{word}", vars(outer)[word]
+            if isinstance(inner, ModuleType) and sys.modules.get(name) is inner:
+                pending += [] if name in found else [inner]
+                found.add(name)
     return found
+
+
+def _modules_along(package: ModuleType, chain: Chain) -> Iterator[tuple[str, ModuleType]]:
+    """The modules that a chain leads to, each with its name if it is a submodule of the last."""
+    module = package
+    for attribute in chain:
+        inner = vars(module).get(attribute)  # and not getattr, which may import something
+        if not isinstance(inner, ModuleType):
+            return
+        name = f"{module.__name__}.{attribute}"
+        yield name if sys.modules.get(name) is inner else "", inner
+        module = inner
+
+
+_LONGEST_NAME = 200
+"""Characters: what is longer names no module."""

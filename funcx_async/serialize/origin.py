@@ -2,20 +2,17 @@
 
 A worker has the standard library, and is expected to have what comes from a package index. It
 does not have the running script, the session, or an application's own modules, be they plain
-files, an editable install, or a package installed from a folder of this machine. funcx_async
-itself counts as one's own too: a worker needs nothing but dill.
+files, an editable install, or a package installed from a folder of this machine. dill and
+funcx_async count as the worker's wherever they lie; what is sent needs dill alone.
 """
 
 from __future__ import annotations
 
-import importlib.metadata
 import importlib.util
 import io
-import json
 import logging
 import os
 import sys
-import sysconfig
 import threading
 import warnings
 from collections.abc import Callable, Container
@@ -23,7 +20,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import tzinfo
 from functools import cache
-from pathlib import Path
+from importlib.machinery import ModuleSpec, PathFinder
 from types import (
     BuiltinFunctionType,
     CodeType,
@@ -33,14 +30,15 @@ from types import (
     TracebackType,
 )
 
+from funcx_async.serialize.installed import is_everywhere
 from funcx_async.serialize.names import globals_written, imports_all, names_assigned
 
-_SITE = frozenset({"site-packages", "dist-packages"})
 _HEAP_TYPE = 1 << 9
 _by_value: dict[str, bool] = {}
 """What somebody said of modules: whether they go by value."""
 
-_OWN = __name__.partition(".")[0]
+_ALWAYS = frozenset({"dill", __name__.partition(".")[0]})
+"""What a worker has, wherever it lies here."""
 
 
 def worker_has(module_name: str) -> bool:
@@ -63,12 +61,16 @@ def worker_has(module_name: str) -> bool:
     if module is None or module_name == "__main__":
         return False
     top = module_name.partition(".")[0]
-    if top == _OWN:
-        return False
-    place = _place(module) or _place(sys.modules.get(top))
-    if place is None:
-        return top in sys.stdlib_module_names
-    return _is_elsewhere(top, place)
+    return top in _ALWAYS or _are_everywhere(
+        module_name, _places(module) or _places(sys.modules.get(top))
+    )
+
+
+def _are_everywhere(module_name: str, places: list[str]) -> bool:
+    """Whether a worker has all that a module was read from; a namespace may lie in two folders."""
+    if not places:
+        return is_everywhere(module_name, None)
+    return all(is_everywhere(module_name, place) for place in places)
 
 
 def send_by_value(module: str | ModuleType) -> None:
@@ -122,19 +124,31 @@ def worker_lacks(module_name: str) -> bool:
     Returns:
         True if it lies among one's own files here; False also if it is nowhere here.
     """
-    top = module_name.partition(".")[0]
-    if top == _OWN or _rule_for(module_name) is False:
+    if (rule := _rule_for(module_name)) is not None:
+        return rule
+    if module_name.partition(".")[0] in _ALWAYS:
         return False
-    if module_name in sys.modules or top in sys.modules:
-        return not worker_has(module_name if module_name in sys.modules else top)
-    try:
-        spec = importlib.util.find_spec(top)
-    except (ImportError, ValueError):
-        return False
+    if module_name in sys.modules:
+        return not worker_has(module_name)
+    spec = _spec_of(module_name)
     if spec is None or spec.origin in ("built-in", "frozen"):
         return False
-    place = spec.origin or next(iter(spec.submodule_search_locations or []), None)
-    return place is not None and not _is_elsewhere(top, place)
+    places = [spec.origin] if spec.origin else [*(spec.submodule_search_locations or ())]
+    return not _are_everywhere(spec.name, places)
+
+
+def _spec_of(module_name: str) -> ModuleSpec | None:
+    """Find the outermost package of a module that is no mere namespace, without an import."""
+    name, _, inner = module_name.partition(".")
+    try:
+        spec = importlib.util.find_spec(name)
+        while inner and spec is not None and spec.origin is None:
+            part, _, inner = inner.partition(".")
+            name = f"{name}.{part}"
+            spec = PathFinder.find_spec(name, spec.submodule_search_locations) or spec
+    except Exception:  # a finder may be anybody's
+        return None
+    return spec
 
 
 def _rule_for(module_name: str) -> bool | None:
@@ -167,7 +181,7 @@ def found_by_name(thing: FunctionType | type) -> bool:
     module_name = getattr(thing, "__module__", None)
     if not isinstance(module_name, str) or not worker_has(module_name):
         return False
-    found: object = sys.modules[module_name]
+    found: object = sys.modules.get(module_name)
     for name in thing.__qualname__.split("."):
         found = getattr(found, name, None)
     return found is thing
@@ -398,42 +412,12 @@ def _preference(
     return rank
 
 
-def _place(module: ModuleType | None) -> str | None:
-    """The file or folder that a module was read from, if it was."""
-    place = getattr(module, "__file__", None)
-    if place is None:
-        folders = list(getattr(module, "__path__", None) or ())
-        place = folders[0] if folders else None
-    return place if isinstance(place, str) else None
-
-
-@cache
-def _is_elsewhere(top: str, place: str) -> bool:
-    """Whether what lies at this place here can be expected on other machines too."""
-    if not _SITE.isdisjoint(Path(place).parts):
-        return top not in _local_packages()
-    library = (sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib"))
-    return any(Path(place).is_relative_to(folder) for folder in library)
-
-
-@cache
-def _local_packages() -> frozenset[str]:
-    """Top-level names that were installed from a folder of this machine."""
-    names: set[str] = set()
-    for distribution in importlib.metadata.distributions():
-        if _is_local(distribution.read_text("direct_url.json")):
-            for file in distribution.files or ():
-                names.add(file.parts[0].removesuffix(".py"))
-    return frozenset(names)
-
-
-def _is_local(direct_url: str | None) -> bool:
-    if direct_url is None:
-        return False
-    try:
-        return "dir_info" in json.loads(direct_url)
-    except (ValueError, TypeError):
-        return False
+def _places(module: ModuleType | None) -> list[str]:
+    """The file that a module was read from, or the folders of a package without one."""
+    file = getattr(module, "__file__", None)
+    if file is None:
+        return [path for path in getattr(module, "__path__", None) or () if isinstance(path, str)]
+    return [file] if isinstance(file, str) else []
 
 
 _worker_state = _WorkerState()

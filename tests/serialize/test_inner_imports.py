@@ -115,7 +115,7 @@ def test_an_import_that_fails_on_the_worker_is_refused(package: str, body: str) 
         "try:\n    import {0}.helpers\nexcept* ImportError:\n    pass",
         "try:\n with threading.Lock():\n  import {0}.helpers\nexcept ImportError:\n pass",
         "try:\n try:\n  import {0}.helpers\n finally:\n  print()\nexcept ImportError:\n pass",
-        "try:\n try:\n  import {0}.helpers\n except KeyError as e:\n  1\nexcept ImportError:\n pass",
+        "try:\n try:\n  import {0}.helpers\n except OSError as e:\n  1\nexcept ImportError:\n pass",
         "try:\n    for _ in range(3):\n        import {0}.helpers\nexcept ImportError:\n    pass",
         "try:\n    import {0}.helpers\nexcept ImportError:\n    pass\nfinally:\n    print()",
         "with suppress(ImportError):\n    import {0}.helpers",

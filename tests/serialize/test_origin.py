@@ -21,15 +21,23 @@ from tests.serialize import application
 
 
 @pytest.mark.parametrize(
-    "name", ["builtins", "sys", "json.decoder", "os.path", "collections.abc", "dill", "pytest"]
+    "name",
+    [
+        "builtins",
+        "sys",
+        "json.decoder",
+        "os.path",
+        "collections.abc",
+        "dill",
+        "pytest",
+        "funcx_async.errors",
+    ],
 )
 def test_a_worker_has_the_standard_library_and_what_is_installed(name: str) -> None:
     assert worker_has(name)
 
 
-@pytest.mark.parametrize(
-    "name", ["__main__", "no_such_module", application.__name__, "funcx_async.errors", __name__]
-)
+@pytest.mark.parametrize("name", ["__main__", "no_such_module", application.__name__, __name__])
 def test_a_worker_has_neither_the_script_nor_our_own_modules(name: str) -> None:
     assert not worker_has(name)
 
