@@ -69,3 +69,24 @@ def _container(value: Any, kind: type, seen: dict[int, object]) -> str:
     opening, closing = _BRACKETS[kind]
     comma = "," if kind is tuple and len(parts) == 1 else ""
     return f"{opening}{', '.join(parts)}{comma}{closing}"
+
+
+def lines_literal(lines: str) -> str:
+    r'''Write lines of text as a literal that shows them as they are, after an empty line.
+
+    Args:
+        lines: text that ends with a newline.
+
+    Example:
+        >>> print(lines_literal("return '\\n'.join(words)\n"))
+        r"""
+        return '\n'.join(words)
+        """
+    '''
+    for quotes in ("'''", '"""'):
+        if quotes not in lines and not lines.startswith(quotes[0]):
+            if "\\" not in lines:
+                return f"{quotes}\n{lines}{quotes}"
+            return f"r{quotes}\n{lines}{quotes}"
+    escaped = lines.replace("\\", "\\\\").replace('"""', '\\"\\"\\"')
+    return f'"""\n{escaped}"""'
