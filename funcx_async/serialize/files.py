@@ -20,9 +20,10 @@ LAMBDA = "<lambda>"
 
 _SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef)
 
-_IMPORT = re.compile(
-    r"^[ \t]*(?:from[ \t]+[.\w]+[ \t]+)?import[ \t]*(?:\([^)]*\)|[^\n(;]+)", re.MULTILINE
-)
+_IMPORT = re.compile(r"[ \t]*(?:from[ \t]+[.\w]+[ \t]+)?import[ \t]*(?:\([^)]*\)|[^\n(;]+)")
+
+_LONGEST_IMPORT = 60
+"""Lines that one import statement is taken to have at most."""
 
 _LONGEST_STATEMENT = 20
 """Lines at the margin that one top-level statement is taken to have at most."""
@@ -84,9 +85,13 @@ class SourceFile:
     def imports(self) -> frozenset[str]:
         """The names that the file seems to import, found without parsing it."""
         names: set[str] = set()
-        for statement in _IMPORT.finditer("".join(self.lines)):
-            with suppress(SyntaxError):
-                names.update(_imported(ast.parse(statement[0].strip()).body))
+        for number, line in enumerate(self.lines):
+            if "import" not in line:
+                continue
+            following = "".join(self.lines[number : number + _LONGEST_IMPORT])
+            if (statement := _IMPORT.match(following)) is not None:
+                with suppress(SyntaxError):
+                    names.update(_imported(ast.parse(statement[0].strip()).body))
         return frozenset(names)
 
     @cached_property

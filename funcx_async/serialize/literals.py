@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 LONGEST = 20_000
-"""Characters: text stands for small things; what is larger travels as bytes alone."""
+"""Characters of code and values; what is larger travels as bytes alone."""
 
 _LONGEST_INTEGER = 10_000
 """Bits: Python refuses to write much longer ones in decimals."""

@@ -14,6 +14,8 @@ from typing import Any
 NAME = "_from_file"
 """What the text calls it."""
 
+_VERSION = f"{sys.version_info.major}.{sys.version_info.minor}"
+
 TEXT = f"""\
 from __future__ import annotations
 
@@ -35,8 +37,7 @@ def {NAME}(file, line, path, text, inside='', only=None, future=False, closure={
         code = compile(text, file, 'exec', 0, not future)
     except SyntaxError as error:
         problem = error
-        problem.msg += ' in Python %d.%d; it was written for' % sys.version_info[:2]
-        problem.msg += ' {sys.version_info.major}.{sys.version_info.minor}'
+        problem.msg += ' in Python %d.%d; it was written for {_VERSION}' % sys.version_info[:2]
         def fail(*args, **kwargs):
             raise problem
         return fail
@@ -55,10 +56,12 @@ def {NAME}(file, line, path, text, inside='', only=None, future=False, closure={
 """
 """Defines that function.
 
-Its arguments: the file and the first line there; the names of the functions and classes around, and its
-own; the lines, after an empty one; lines to compile before them, for the names around; the
-part of the lines that is the function, for a lambda; whether annotations are text in that file;
-the values of its free variables, of which one that is missing is the function itself; attributes.
+Its arguments are the file and the first line there; the names of the functions and classes around,
+and its own, with dots between; the lines, after an empty one; what is to be compiled before them,
+for the names around; the part of the lines that is the function, if it is a lambda; whether
+annotations are text in that file; the values of free variables, among which one that is missing
+is the function itself; and attributes. Where the syntax is too new, what it makes says so when it
+is called, as the compiled form would not run there either.
 """
 
 

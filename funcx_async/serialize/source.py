@@ -202,11 +202,9 @@ class _Assembly:
             "annotations": dict(statement.annotations),
             "defaults": function.__defaults__,
             "kwdefaults": function.__kwdefaults__,
-            **_renamed(function),
         }
-        given = [
-            f"{name}={literal_of(value, self._mutable)}" for name, value in options.items() if value
-        ]
+        options = {name: value for name, value in options.items() if value} | _changed(function)
+        given = [f"{name}={literal_of(value, self._mutable)}" for name, value in options.items()]
         if closure:
             values = [f"{name!r}: {value}" for name, value in closure.items()]
             given.append(f"closure={{{', '.join(values)}}}")
@@ -299,11 +297,11 @@ def _check(function: FunctionType) -> None:
             raise Incomplete(reason)
 
 
-def _renamed(function: FunctionType) -> dict[str, str]:
+def _changed(function: FunctionType) -> dict[str, str | None]:
     """The name and documentation of a function, where they are not those of its statement."""
     code, name = function.__code__, function.__name__
     first = code.co_consts[0] if code.co_consts else None
-    changed = {}
+    changed: dict[str, str | None] = {}
     if name != code.co_name:
         changed["name"] = name
     if function.__doc__ != (first if isinstance(first, str) else None):

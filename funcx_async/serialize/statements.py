@@ -129,16 +129,17 @@ def _statement_of(code: CodeType, filename: str) -> Statement:
     """Codes of two files may be equal, so that the name of the file tells them apart."""
     lines = _lines(code)
     if not lines:
-        raise NoStatement("no text is known of what was typed or run to make it")
+        raise NoStatement(f"the source text of {filename} is not available")
     with warnings.catch_warnings():  # of the user's own text, which were shown when it was run
         warnings.simplefilter("ignore")
         found = _find(_file(filename, lines), code)
         if found is None:
             linecache.checkcache(filename)  # it may have been imported again since it was read
-            changed = _lines(code)
-            found = _find(_file(filename, changed), code) if changed != lines else None
+            before, lines = lines, _lines(code)
+            if lines != before:
+                found = _find(_file(filename, lines), code)
         if found is None:
-            raise NoStatement(_reason(_file(filename, changed), code))
+            raise NoStatement(_reason(_file(filename, lines), code))
     return found
 
 
@@ -223,22 +224,22 @@ def _makes(statement: Statement, imports: frozenset[str], code: CodeType) -> boo
 
 
 def _reason(file: SourceFile, code: CodeType) -> str:
-    """Why no lines were found, in words; only said when that is certain, that it was edited."""
+    """Why no lines were found, in words."""
     name = code.co_filename
     what = "lambda" if code.co_name == LAMBDA else f"function {code.co_name}"
     try:
         found = file.definitions(code.co_name)
     except (SyntaxError, ValueError, RecursionError) as error:
         return f"{name} cannot be parsed ({error})"
+    reason = f"no {what} in {name} compiles to what runs here" if found else f"{name} has no {what}"
     with suppress(OSError):
         if Path(name).stat().st_mtime > _BEGINNING:
-            return f"{name} was changed while this program ran, and has another {what} now"
-    if not found:
-        return f"{name} has no {what}"
-    return f"no {what} in {name} compiles to what runs here"
+            reason += "; the file was changed while this program ran"
+    return reason
 
 
 # Writing down
+
 
 def _statement(file: SourceFile, definition: Definition, code: CodeType) -> Statement:
     node = definition.node
@@ -274,8 +275,8 @@ def _statement(file: SourceFile, definition: Definition, code: CodeType) -> Stat
 def _around(code: CodeType) -> Iterator[tuple[str, str]]:
     """The functions and classes around, the outermost first: keyword and name of each."""
     *parents, _ = code.co_qualname.split(".")
-    keywords = []
-    names = []
+    keywords: list[str] = []
+    names: list[str] = []
     for part in parents:
         if part == "<locals>":
             keywords[-1] = "def"
@@ -289,7 +290,7 @@ def _around(code: CodeType) -> Iterator[tuple[str, str]]:
 
 
 def _headers(around: list[tuple[str, str]], variables: tuple[str, ...]) -> list[str]:
-    """The first lines of the functions and classes around; the innermost function has the variables."""
+    """The first lines of what is around; the innermost function there has the free variables."""
     innermost = max((n for n, (keyword, _) in enumerate(around) if keyword == "def"), default=-1)
     return [
         f"class {name}:"
