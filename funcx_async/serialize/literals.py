@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from funcx_async.serialize.origin import state_of_worker
+
 LONGEST = 20_000
 """Characters of code and values; what is larger travels as bytes alone."""
 
@@ -35,7 +37,8 @@ def literal_of(value: object, seen: dict[int, object]) -> str:
         The expression.
 
     Raises:
-        NoLiteral: the value is of another type, is too large, or comes again.
+        NoLiteral: the value is of another type, is too large, comes again, or is what a module
+            of the worker's holds, such as ``sys.path``.
 
     Example:
         >>> literal_of({"sizes": [1, 2.5]}, {})
@@ -59,6 +62,8 @@ def _container(value: Any, kind: type, seen: dict[int, object]) -> str:
     if len(value) > LONGEST or (kind is set and not value):
         raise NoLiteral(f"this {kind.__qualname__} has no literal, or it is too large for one")
     if kind is not tuple:
+        if (place := state_of_worker(value)) is not None:
+            raise NoLiteral(f"it holds {'.'.join(place)}, and the worker has its own")
         if id(value) in seen:
             raise NoLiteral(f"one {kind.__qualname__} is reached in two ways")
         seen[id(value)] = value  # kept alive, so that no other gets its id

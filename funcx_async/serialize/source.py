@@ -31,7 +31,7 @@ from funcx_async.serialize.names import (
     submodules_read,
     variables_written,
 )
-from funcx_async.serialize.origin import found_by_name, worker_has
+from funcx_async.serialize.origin import found_by_name, state_of_worker, worker_has
 from funcx_async.serialize.reader import NAME as FROM_FILE
 from funcx_async.serialize.reader import TEXT as READER
 from funcx_async.serialize.statements import NoStatement, statement_of
@@ -277,9 +277,7 @@ def _place_on_the_worker(name: str, value: object) -> tuple[str, str] | None:
     Raises:
         NotImportable: it can neither be imported nor written.
     """
-    # The one place where it is decided that a value is not written: state that modules hold
-    # (`from os import environ`) belongs here, by origin.state_of_worker(value).
-    return importable(value, name) if callable(value) else None
+    return importable(value, name) if callable(value) else state_of_worker(value)
 
 
 def _check(function: FunctionType) -> None:
