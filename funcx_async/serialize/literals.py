@@ -77,21 +77,22 @@ def _container(value: Any, kind: type, seen: dict[int, object]) -> str:
 
 
 def lines_literal(lines: str) -> str:
-    r'''Write lines of text as a literal that shows them as they are, after an empty line.
+    r"""Write lines of text as a literal that shows them as they are, after an empty line.
 
     Args:
         lines: text that ends with a newline.
 
     Example:
         >>> print(lines_literal("return '\\n'.join(words)\n"))
-        r"""
+        r'''
         return '\n'.join(words)
-        """
-    '''
+        '''
+    """
+    if "\r" in lines:  # which the compiler would take for a newline
+        return repr(f"\n{lines}")
     for quotes in ("'''", '"""'):
-        if quotes not in lines and not lines.startswith(quotes[0]):
-            if "\\" not in lines:
-                return f"{quotes}\n{lines}{quotes}"
-            return f"r{quotes}\n{lines}{quotes}"
+        if quotes not in lines:
+            raw = "r" if "\\" in lines else ""
+            return f"{raw}{quotes}\n{lines}{quotes}"
     escaped = lines.replace("\\", "\\\\").replace('"""', '\\"\\"\\"')
     return f'"""\n{escaped}"""'

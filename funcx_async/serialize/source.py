@@ -34,7 +34,7 @@ from funcx_async.serialize.names import (
 from funcx_async.serialize.origin import found_by_name, state_of_worker, worker_has
 from funcx_async.serialize.reader import NAME as FROM_FILE
 from funcx_async.serialize.reader import TEXT as READER
-from funcx_async.serialize.statements import NoStatement, statement_of
+from funcx_async.serialize.statements import NoStatement, forget_files, statement_of
 
 
 class Incomplete(ValueError):
@@ -76,7 +76,10 @@ def source_of(function: Callable[..., Any]) -> Source:
         raise Incomplete(f"{name} is not a function written in Python")
     try:
         with _one_at_a_time:
-            return _Assembly().of(function)
+            try:
+                return _Assembly().of(function)
+            finally:
+                forget_files()
     except NotImportable as error:
         raise Incomplete(str(error)) from error
     except (RecursionError, SystemError) as error:  # ast in Python 3.11 fails by either

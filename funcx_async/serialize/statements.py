@@ -27,9 +27,6 @@ from funcx_async.serialize.reader import from_file
 _CANDIDATES = 50
 """Statements of the right name that are tried, of a file that has changed, at most."""
 
-_FILES = 16
-"""Files that are kept parsed, at most."""
-
 _BEGINNING = time.time()
 
 _ANNOTATIONS = __future__.annotations.compiler_flag
@@ -183,14 +180,15 @@ def same_constant(one: Any, other: Any) -> bool:
 _files: dict[str, SourceFile] = {}
 
 
+def forget_files() -> None:
+    """Free what was parsed, which may be large; until then it is used again."""
+    _files.clear()
+
+
 def _file(name: str, lines: list[str]) -> SourceFile:
-    file = _files.pop(name, None)
-    if file is None or file.lines is not lines:
-        file = SourceFile(lines)
-    _files[name] = file
-    while len(_files) > _FILES:
-        del _files[next(iter(_files))]
-    return file
+    if name not in _files or _files[name].lines is not lines:
+        _files[name] = SourceFile(lines)
+    return _files[name]
 
 
 def _lines(code: CodeType) -> list[str]:
@@ -313,7 +311,7 @@ def _before_statement(
 def _before_lambda(around: list[tuple[str, str]], variables: tuple[str, ...], line: int) -> str:
     """Write what a lambda is in, up to an opening bracket; on the lines above it if there are."""
     headers = [" " * depth + text for depth, text in enumerate(_headers(around, variables))]
-    keep = "return (" if around and around[-1][0] == "def" else "_ = ("
+    keep = "return (" if around and around[-1][0] == "def" else "_=("
     begin = "\n".join([*headers[:-1], " ".join([*headers[-1:], keep])])
     return begin + "\n" if begin.count("\n") + 1 < line else begin
 
