@@ -74,7 +74,8 @@ class Explanation:
         if self.source is None:
             yield f"Compiled alone, for workers of the same Python as here: {self.no_source}."
         else:
-            yield f"Source for any Python ({in_words(len(self.source))}), and compiled behind it:"
+            size = in_words(len(self.source))
+            yield f"Source for any Python with its syntax ({size}), and compiled behind it:"
         width = max(len(part.name) for part in self.parts)
         for part in self.parts:
             yield (

@@ -5,8 +5,10 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from funcx_async.serialize.origin import state_of_worker
+
 LONGEST = 20_000
-"""Characters: text stands for small things; what is larger travels as bytes alone."""
+"""Characters of code and values; what is larger travels as bytes alone."""
 
 _LONGEST_INTEGER = 10_000
 """Bits: Python refuses to write much longer ones in decimals."""
@@ -35,7 +37,8 @@ def literal_of(value: object, seen: dict[int, object]) -> str:
         The expression.
 
     Raises:
-        NoLiteral: the value is of another type, is too large, or comes again.
+        NoLiteral: the value is of another type, is too large, comes again, or is what a module
+            of the worker's holds, such as ``sys.path``.
 
     Example:
         >>> literal_of({"sizes": [1, 2.5]}, {})
@@ -59,6 +62,8 @@ def _container(value: Any, kind: type, seen: dict[int, object]) -> str:
     if len(value) > LONGEST or (kind is set and not value):
         raise NoLiteral(f"this {kind.__qualname__} has no literal, or it is too large for one")
     if kind is not tuple:
+        if (place := state_of_worker(value)) is not None:
+            raise NoLiteral(f"it holds {'.'.join(place)}, and the worker has its own")
         if id(value) in seen:
             raise NoLiteral(f"one {kind.__qualname__} is reached in two ways")
         seen[id(value)] = value  # kept alive, so that no other gets its id
@@ -69,3 +74,25 @@ def _container(value: Any, kind: type, seen: dict[int, object]) -> str:
     opening, closing = _BRACKETS[kind]
     comma = "," if kind is tuple and len(parts) == 1 else ""
     return f"{opening}{', '.join(parts)}{comma}{closing}"
+
+
+def lines_literal(lines: str) -> str:
+    r"""Write lines of text as a literal that shows them as they are, after an empty line.
+
+    Args:
+        lines: text that ends with a newline.
+
+    Example:
+        >>> print(lines_literal("return '\\n'.join(words)\n"))
+        r'''
+        return '\n'.join(words)
+        '''
+    """
+    if "\r" in lines:  # which the compiler would take for a newline
+        return repr(f"\n{lines}")
+    for quotes in ("'''", '"""'):
+        if quotes not in lines:
+            raw = "r" if "\\" in lines else ""
+            return f"{raw}{quotes}\n{lines}{quotes}"
+    escaped = lines.replace("\\", "\\\\").replace('"""', '\\"\\"\\"')
+    return f'"""\n{escaped}"""'

@@ -1,9 +1,10 @@
 """A function as source text that is complete and true, for workers of any Python version.
 
 The text is written from the live objects: imports, then constants with the values that they have
-now, then function statements, whose defaults are the live ones. Running it imports and defines,
-and calls nothing of the user's. The files only lend the statements, which are proved against the
-code that runs here (see :mod:`funcx_async.serialize.statements`).
+now, then functions, each as the lines of the user's file that define it, with the live defaults.
+Running it imports and defines, and calls nothing of the user's. The lines are proved against the
+code that runs here (see :mod:`funcx_async.serialize.statements`); the worker compiles them under
+the number and the name of the file that they have here, so that tracebacks show them.
 
 What text cannot carry faithfully makes it incomplete, and then the function travels as bytes
 alone: classes of one's own (they must be one class on the worker, whether they come with the
@@ -20,8 +21,9 @@ from dataclasses import dataclass
 from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
+from funcx_async.serialize.files import LAMBDA
 from funcx_async.serialize.imports import NotImportable, importable, imported, is_a_name
-from funcx_async.serialize.literals import LONGEST, NoLiteral, literal_of
+from funcx_async.serialize.literals import LONGEST, NoLiteral, lines_literal, literal_of
 from funcx_async.serialize.names import (
     Chain,
     globals_read,
@@ -29,21 +31,10 @@ from funcx_async.serialize.names import (
     submodules_read,
     variables_written,
 )
-from funcx_async.serialize.origin import found_by_name, worker_has
-from funcx_async.serialize.statements import (
-    FACTORY,
-    LAMBDA,
-    NoStatement,
-    codes_in,
-    compiled,
-    makes,
-    mark_imported,
-    statement_of,
-    text_of,
-    with_defaults,
-)
-
-_FUTURE = "from __future__ import annotations"
+from funcx_async.serialize.origin import found_by_name, state_of_worker, worker_has
+from funcx_async.serialize.reader import NAME as FROM_FILE
+from funcx_async.serialize.reader import TEXT as READER
+from funcx_async.serialize.statements import NoStatement, forget_files, statement_of
 
 
 class Incomplete(ValueError):
@@ -85,7 +76,10 @@ def source_of(function: Callable[..., Any]) -> Source:
         raise Incomplete(f"{name} is not a function written in Python")
     try:
         with _one_at_a_time:
-            return _Assembly().of(function)
+            try:
+                return _Assembly().of(function)
+            finally:
+                forget_files()
     except NotImportable as error:
         raise Incomplete(str(error)) from error
     except (RecursionError, SystemError) as error:  # ast in Python 3.11 fails by either
@@ -110,14 +104,13 @@ class _Assembly:
         self._constants: dict[str, str] = {}
         self._definitions: list[str] = []
         self._aliases: list[str] = []
-        self._bound: dict[str, object] = {}
+        self._bound: dict[str, object] = {FROM_FILE: READER}
         self._mutable: dict[int, object] = {}
         self._names: dict[int, str] = {}
         self._pending: list[FunctionType] = []
-        self._codes: list[CodeType] = []
         self._modules: set[int] = set()
-        self._imported_names: set[str] = set()
-        self._writes = False
+        self._codes: list[CodeType] = []
+        self._length = 0
 
     def of(self, function: FunctionType) -> Source:
         """Write the function, and then what it uses, and what that uses.
@@ -128,30 +121,27 @@ class _Assembly:
         name = self._define(function, "_function")
         while self._pending:
             self._add_what_is_read(self._pending.pop())
-        if self._writes and len(self._modules) > 1:
+        if len(self._modules) > 1 and any(map(globals_written, self._codes)):
             raise Incomplete("it assigns globals, and its parts come from several modules")
-        text = self._text()
-        self._prove(text)
-        return Source(name, text)
+        return Source(name, self._text())
 
     def _text(self) -> str:
         own = [] if "__name__" in self._constants else ["__name__ = '__main__'"]
         constants = [f"{name} = {text}" for name, text in self._constants.items()]
-        marked = mark_imported(self._imported_names & self._constants.keys())
-        lines = [_FUTURE, *own, *self._imports, marked.strip(), *constants, *self._definitions]
-        text = "\n".join(filter(None, [*lines, *self._aliases])) + "\n"
-        if len(text) > LONGEST:
-            raise Incomplete(f"it would have {len(text)} characters")
-        return text
-
-    def _prove(self, text: str) -> None:
-        """Compile the text as its reader will, and compare what comes out with what is live."""
+        lines = [*own, *self._imports, *constants, *self._definitions, *self._aliases]
+        text = READER + "\n".join(lines) + "\n"
         try:
-            made = list(codes_in(compiled(text)))
+            compile(text, "<source>", "exec", dont_inherit=True)
         except (SyntaxError, ValueError) as error:
             raise Incomplete(f"its text cannot be compiled: {error}") from error
-        if len(made) != len(self._codes) or not all(map(makes, made, self._codes)):
-            raise Incomplete("its text does not compile to what runs here")
+        return text
+
+    def _count(self, text: str) -> str:
+        """Pass on a piece of text, or stop as there is too much; what frames it does not count."""
+        self._length += len(text)
+        if self._length > LONGEST:
+            raise Incomplete(f"it would have more than {LONGEST:,} characters")
+        return text
 
     def _bind(self, name: str, value: object) -> bool:
         """Give a name its only meaning; whether that is new."""
@@ -174,48 +164,62 @@ class _Assembly:
         _check(function)
         code = function.__code__
         name = name_of_lambda if code.co_name == LAMBDA else code.co_name
-        closure = self._closure(function, name)
+        closure = self._closure(function)
         try:
-            statement = statement_of(code)
-            node = with_defaults(statement.node, function, self._mutable)
+            written = self._written(function, closure)
         except NoStatement as error:
             raise Incomplete(f"{function.__qualname__}: {error}") from error
         except NoLiteral as error:
             raise Incomplete(f"a default of {function.__qualname__}: {error}") from error
         self._bind(name, function)
         self._names[id(function)] = name
-        self._definitions += [text_of(node, code, name), *closure, *_renamed(name, function)]
-        self._imported_names |= statement.imports
-        self._codes.append(code)
+        self._definitions.append(f"{name} = {written}")
         self._pending.append(function)
         return name
 
-    def _closure(self, function: FunctionType, own: str) -> list[str]:
-        """The line that makes a closure, from the values that its variables have now."""
+    def _closure(self, function: FunctionType) -> dict[str, str]:
+        """The values that the free variables of a function have now, as expressions."""
         code = function.__code__
         if not code.co_freevars:
-            return []
+            return {}
         if written := variables_written(code).intersection(code.co_freevars):
             raise Incomplete(f"{function.__qualname__} assigns {min(written)} of its closure")
-        values = []
+        values = {}
         for name, cell in zip(code.co_freevars, function.__closure__ or (), strict=True):
             try:
                 value = cell.cell_contents
             except ValueError:
                 raise Incomplete(f"{name} in the closure has no value yet") from None
-            if value is function and name == code.co_name:
-                continue  # it is the factory's own variable
-            values.append(self._expression(name, value))
-        factory = f"{FACTORY}{code.co_name.strip('<>')}"
-        self._bind(factory, code)
-        return [f"{own} = {factory}({', '.join(values)})"]
+            if value is not function:  # one that is missing is the function itself
+                values[name] = self._expression(name, value)
+        return values
+
+    def _written(self, function: FunctionType, closure: dict[str, str]) -> str:
+        """The expression that makes a function of its lines."""
+        statement = statement_of(function)
+        place = f"{statement.file!r}, {statement.line}, {statement.path!r}"
+        options: dict[str, object] = {
+            "inside": statement.inside,
+            "only": statement.only,
+            "future": statement.future,
+            "annotations": dict(statement.annotations),
+            "defaults": function.__defaults__,
+            "kwdefaults": function.__kwdefaults__,
+        }
+        options = {name: value for name, value in options.items() if value} | _changed(function)
+        given = [f"{name}={literal_of(value, self._mutable)}" for name, value in options.items()]
+        if closure:
+            values = [f"{name!r}: {value}" for name, value in closure.items()]
+            given.append(f"closure={{{', '.join(values)}}}")
+        arguments = [self._count(text) for text in (lines_literal(statement.text), *given)]
+        return f"{FROM_FILE}({', '.join([place, *arguments])})"
 
     def _expression(self, name: str, value: object) -> str:
         """A value that has no name of its own in the text."""
         if type(value) is FunctionType and not found_by_name(value):
             return self._define(value, f"_{name}")
-        if callable(value):
-            home, attribute = importable(value, name)
+        if (place := _place_on_the_worker(name, value)) is not None:
+            home, attribute = place
             return f"{imported(home)}.{attribute}"
         try:
             return literal_of(value, self._mutable)
@@ -226,7 +230,7 @@ class _Assembly:
 
     def _add_what_is_read(self, function: FunctionType) -> None:
         self._modules.add(id(function.__globals__))
-        self._writes = self._writes or bool(globals_written(function.__code__))
+        self._codes.append(function.__code__)
         for name, chains in sorted(globals_read(function.__code__).items()):
             if name == "__builtins__":
                 continue
@@ -245,10 +249,9 @@ class _Assembly:
         home = module.__name__
         if not worker_has(home) or sys.modules.get(home) is not module:
             raise Incomplete(f"{name} is your module {home}")
-        direct = f"import {home}" if name == home else f"import {home} as {name}"
-        lines = [direct if name in self._imported_names else f"{name} = {imported(home)}"]
+        lines = [f"import {home}" if name == home else f"import {home} as {name}"]
         lines += [imported(submodule) for submodule in sorted(submodules_read(module, chains))]
-        self._imports += [line for line in lines if line not in self._imports]
+        self._imports += [self._count(line) for line in lines if line not in self._imports]
 
     def _add_function(self, name: str, function: FunctionType) -> None:
         own = self._names.get(id(function))
@@ -260,17 +263,24 @@ class _Assembly:
             self._aliases.append(f"{name} = {own}")
 
     def _add_value(self, name: str, value: object) -> None:
-        if callable(value):
-            home, attribute = importable(value, name)
+        if (place := _place_on_the_worker(name, value)) is not None:
+            home, attribute = place
             alias = "" if attribute == name else f" as {name}"
-            direct = f"from {home} import {attribute}{alias}"
-            assigned = f"{name} = {imported(home)}.{attribute}"
-            self._imports.append(direct if name in self._imported_names else assigned)
+            self._imports.append(self._count(f"from {home} import {attribute}{alias}"))
             return
         try:
-            self._constants[name] = literal_of(value, self._mutable)
+            self._constants[name] = self._count(literal_of(value, self._mutable))
         except NoLiteral as error:
             raise Incomplete(f"{name}: {error}") from error
+
+
+def _place_on_the_worker(name: str, value: object) -> tuple[str, str] | None:
+    """The module and name by which the worker has something; None if its value is to be written.
+
+    Raises:
+        NotImportable: it can neither be imported nor written.
+    """
+    return importable(value, name) if callable(value) else state_of_worker(value)
 
 
 def _check(function: FunctionType) -> None:
@@ -280,8 +290,6 @@ def _check(function: FunctionType) -> None:
     reasons = {
         f"{name} has attributes": vars(function),
         f"{name} is named as no function can be": not is_a_name(code.co_name.strip("<>")),
-        f"{name} has more defaults than arguments": len(function.__defaults__ or ())
-        > code.co_argcount,
         f"{name} is part of {home}, which the worker has": isinstance(home, str)
         and worker_has(home),
     }
@@ -290,15 +298,15 @@ def _check(function: FunctionType) -> None:
             raise Incomplete(reason)
 
 
-def _renamed(name: str, function: FunctionType) -> list[str]:
-    """Lines that give a function another name and documentation than its statement does."""
-    code = function.__code__
+def _changed(function: FunctionType) -> dict[str, str | None]:
+    """The name and documentation of a function, where they are not those of its statement."""
+    code, name = function.__code__, function.__name__
     first = code.co_consts[0] if code.co_consts else None
-    lines = []
-    if function.__name__ != code.co_name:
-        lines.append(f"{name}.__name__ = {function.__name__!r}")
+    changed: dict[str, str | None] = {}
+    if name != code.co_name:
+        changed["name"] = name
     if function.__doc__ != (first if isinstance(first, str) else None):
         if not isinstance(function.__doc__, str | None):
             raise Incomplete(f"the documentation of {name} is no text")
-        lines.append(f"{name}.__doc__ = {function.__doc__!r}")
-    return lines
+        changed["doc"] = function.__doc__
+    return changed

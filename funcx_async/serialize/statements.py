@@ -1,8 +1,8 @@
-"""The statement that a live function was made by, found in its file and proved against its code.
+"""The lines of a file that a live function was made by, proved against its code.
 
 What lies in a file need not be what runs: files are edited after their import, names are bound
-anew, lambdas share a line, and some sessions give another module's text for their own. So a
-statement only counts if the compiler makes of it the very code that the function has.
+again, lambdas share a line, and some sessions give another module's text for their own. So lines
+only count if the compiler makes of them, where they stand, the very code that the function has.
 """
 
 from __future__ import annotations
@@ -11,26 +11,25 @@ import __future__
 import ast
 import inspect
 import linecache
-from collections.abc import Iterable, Iterator
-from copy import copy
+import time
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 from types import CodeType, FunctionType
-from typing import Any, TypeAlias
+from typing import Any
 
-from funcx_async.serialize.literals import literal_of
-
-Node: TypeAlias = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
-
-LAMBDA = "<lambda>"
-
-FACTORY = "_make_"
-"""Begins the names of functions that make a closure."""
+from funcx_async.serialize.files import LAMBDA, Definition, SourceFile
+from funcx_async.serialize.reader import from_file
 
 _CANDIDATES = 50
-"""So many statements of the right name are tried at most."""
+"""Statements of the right name that are tried, of a file that has changed, at most."""
 
-_SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef)
+_BEGINNING = time.time()
+
+_ANNOTATIONS = __future__.annotations.compiler_flag
 
 _SAME_ANYWAY = inspect.CO_NESTED | sum(
     getattr(__future__, name).compiler_flag for name in __future__.all_feature_names
@@ -56,116 +55,89 @@ class NoStatement(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """What a function was made by.
+    """The lines that make a function.
 
     Attributes:
-        node: the statement, without decorators and type parameters.
-        imports: the names that its module imports; the compiler calls their attributes otherwise.
+        file: the name of the file, as tracebacks have it.
+        line: the number of the first line.
+        path: the function's name after those of the functions and classes around it.
+        text: the lines, without decorators.
+        inside: lines that stand for the functions and classes around it, so that the compiler
+            sees its free variables and private names as what they are.
+        only: where in the text the function begins and ends, if it is a lambda.
+        future: whether annotations are text in the file.
+        annotations: the text of each annotation.
     """
 
-    node: Node
-    imports: frozenset[str]
+    file: str
+    line: int
+    path: str
+    text: str
+    inside: str
+    only: tuple[int, int] | None
+    future: bool
+    annotations: Mapping[str, str]
+
+    def code(self, imports: frozenset[str]) -> CodeType | None:
+        """Compile the lines as the worker does.
+
+        Args:
+            imports: names that the module imports; the compiler calls their attributes otherwise.
+
+        Returns:
+            The function's code, or None if these lines alone do not define it.
+        """
+        marked = f"if 0: import {', '.join(sorted(imports))}\n" if imports else ""
+        try:
+            function = from_file(
+                self.file,
+                self.line,
+                self.path,
+                "\n" + self.text,
+                marked + self.inside,
+                only=self.only,
+                future=self.future,
+            )
+        except (IndexError, ValueError, RecursionError):
+            return None
+        code: CodeType = function.__code__
+        return code
 
 
-def compiled(text: str) -> CodeType:
-    """Compile text as the workers do: their reader is a module in which annotations stay text."""
-    annotations = __future__.annotations.compiler_flag
-    code: CodeType = compile(text, "<source>", "exec", annotations, dont_inherit=True)
-    return code
-
-
-@lru_cache(maxsize=1024)
-def statement_of(code: CodeType) -> Statement:
-    """Find the statement that code was compiled from.
+def statement_of(function: FunctionType) -> Statement:
+    """Find the lines that a function was made by.
 
     Args:
-        code: of a function.
+        function: written in Python.
 
     Returns:
-        The statement; its defaults need not be the function's.
+        The lines; the defaults in them need not be the function's.
 
     Raises:
         NoStatement: there is no source, or nothing in it makes this code any more.
     """
-    text = "".join(linecache.getlines(code.co_filename))
-    if not text:
-        raise NoStatement("its source is not known")
-    try:
-        tree = _parsed(text)
-    except (SyntaxError, ValueError, RecursionError) as error:
-        raise NoStatement("its file cannot be read any more") from error
-    imports = frozenset(_imported(tree.body))
-    for node in _candidates(tree, code):
-        bare = _bare(node)
-        try:
-            made = codes_in(compiled(mark_imported(imports) + text_of(bare, code, "found")))
-        except (SyntaxError, ValueError, RecursionError):
-            continue
-        if any(makes(each, code) for each in made):
-            return Statement(bare, imports)
-    raise NoStatement("what its file says is not, or not any more, what it does")
+    code = function.__code__
+    linecache.lazycache(code.co_filename, function.__globals__)  # of a module in an archive
+    return _statement_of(code, code.co_filename)
 
 
-def mark_imported(names: Iterable[str]) -> str:
-    """A line that imports nothing, and has the compiler take the names for imported ones."""
-    each = ", ".join(sorted(names))
-    return f"if 0: import {each}\n" if each else ""
-
-
-def with_defaults(node: Node, function: FunctionType, mutable: dict[int, object]) -> Node:
-    """Put the function's live defaults into its statement, as literals.
-
-    Raises:
-        NoLiteral: one has none.
-    """
-
-    def written(value: object) -> ast.expr:
-        return ast.parse(literal_of(value, mutable), mode="eval").body
-
-    signature = node.args
-    keywords = function.__kwdefaults__ or {}
-    arguments = ast.arguments(
-        posonlyargs=signature.posonlyargs,
-        args=signature.args,
-        vararg=signature.vararg,
-        kwonlyargs=signature.kwonlyargs,
-        kw_defaults=[
-            written(keywords[each.arg]) if each.arg in keywords else None
-            for each in signature.kwonlyargs
-        ],
-        kwarg=signature.kwarg,
-        defaults=[written(value) for value in function.__defaults__ or ()],
-    )
-    changed = copy(node)
-    changed.args = arguments
-    return ast.fix_missing_locations(changed)
-
-
-def text_of(node: Node, code: CodeType, name: str) -> str:
-    """Write a statement as text.
-
-    Args:
-        node: the statement.
-        code: what it makes; if that has free variables, the text is that of a factory, which
-            takes their values.
-        name: what a lambda is assigned to.
-    """
-    if code.co_freevars:
-        return ast.unparse(_factory(node, code))
-    text = ast.unparse(node)
-    return f"{name} = {text}" if isinstance(node, ast.Lambda) else text
-
-
-def makes(made: CodeType, code: CodeType) -> bool:
-    """Whether a statement's code is that of a function, or of a factory for it."""
-    if not code.co_freevars:
-        return same_code(made, code)
-    return any(same_code(inner, code) for inner in codes_in(made))
-
-
-def codes_in(code: CodeType) -> Iterator[CodeType]:
-    """The code of the functions that code defines, one for each statement that defines one."""
-    return (constant for constant in code.co_consts if isinstance(constant, CodeType))
+@lru_cache(maxsize=1024)
+def _statement_of(code: CodeType, filename: str) -> Statement:
+    """Codes of two files may be equal, so that the name of the file tells them apart."""
+    lines = _lines(code)
+    if not lines:
+        raise NoStatement(f"the source text of {filename} is not available")
+    with warnings.catch_warnings():  # of the user's own text, which were shown when it was run
+        warnings.simplefilter("ignore")
+        found = _find(_file(filename, lines), code)
+        if found is None:
+            linecache.checkcache(filename)  # it may have been imported again since it was read
+            before, lines = lines, _lines(code)
+            if lines != before:
+                found = _find(_file(filename, lines), code)
+        if found is None:
+            raise NoStatement(_reason(_file(filename, lines), code))
+    return found
 
 
 def same_code(one: CodeType, other: CodeType) -> bool:
@@ -203,55 +175,165 @@ def same_constant(one: Any, other: Any) -> bool:
     return repr(one) == repr(other)
 
 
-@lru_cache(maxsize=16)
-def _parsed(text: str) -> ast.Module:
-    return ast.parse(text)
+# Finding
+
+_files: dict[str, SourceFile] = {}
 
 
-def _imported(statements: Iterable[ast.AST]) -> Iterator[str]:
-    """The names that statements import into the scope which they are in."""
-    for statement in statements:
-        if isinstance(statement, ast.Import | ast.ImportFrom):
-            names = [(alias.asname or alias.name).partition(".")[0] for alias in statement.names]
-            yield from (name for name in names if name != "*")
-        elif not isinstance(statement, _SCOPES):
-            yield from _imported(ast.iter_child_nodes(statement))
+def forget_files() -> None:
+    """Free what was parsed, which may be large; until then it is used again."""
+    _files.clear()
 
 
-def _candidates(tree: ast.Module, code: CodeType) -> list[Node]:
-    """The statements that could be it, the nearest to its line first."""
-    kind = ast.Lambda if code.co_name == LAMBDA else (ast.FunctionDef, ast.AsyncFunctionDef)
-    named = [
-        node
-        for node in ast.walk(tree)
-        if isinstance(node, kind) and getattr(node, "name", LAMBDA) == code.co_name
-    ]
-    named.sort(key=lambda node: abs(_first_line(node) - code.co_firstlineno))
-    return named[:_CANDIDATES]
+def _file(name: str, lines: list[str]) -> SourceFile:
+    if name not in _files or _files[name].lines is not lines:
+        _files[name] = SourceFile(lines)
+    return _files[name]
 
 
-def _first_line(node: Node) -> int:
-    decorators: list[ast.expr] = getattr(node, "decorator_list", [])
-    return min([node.lineno, *(decorator.lineno for decorator in decorators)])
+def _lines(code: CodeType) -> list[str]:
+    """The lines of the file; from Python 3.13 on those typed at a prompt are known by the code."""
+    typed: Callable[[CodeType], list[str]] | None = getattr(linecache, "_getlines_from_code", None)
+    return linecache.getlines(code.co_filename) or (typed(code) if typed else [])
 
 
-def _bare(node: Node) -> Node:
-    """The statement without what its decorators and type parameters do."""
-    bare = copy(node)
-    for name in {"decorator_list", "type_params"}.intersection(bare._fields):
-        setattr(bare, name, [])
-    return bare
+def _find(file: SourceFile, code: CodeType) -> Statement | None:
+    for definition in file.definitions_at(code.co_firstlineno, code.co_name):
+        statement = _statement(file, definition, code)
+        if _makes(statement, file.imports, code):
+            return statement
+    with suppress(SyntaxError):
+        for definition in _nearest(file, code):
+            statement = _statement(file, definition, code)
+            if _makes(statement, file.imports_of_module, code):
+                return statement
+    return None
 
 
-def _factory(node: Node, code: CodeType) -> ast.FunctionDef:
-    """A function that has the free variables as its own, and returns what the statement makes."""
-    given = [ast.arg(name) for name in code.co_freevars if name != code.co_name]
-    made = node if isinstance(node, ast.Lambda) else ast.Name(node.name, ast.Load())
-    body: list[ast.stmt] = [] if isinstance(node, ast.Lambda) else [node]
-    factory = ast.FunctionDef(
-        name=f"{FACTORY}{code.co_name.strip('<>')}",
-        args=ast.arguments(posonlyargs=[], args=given, kwonlyargs=[], kw_defaults=[], defaults=[]),
-        body=[*body, ast.Return(made)],
-        decorator_list=[],
+def _nearest(file: SourceFile, code: CodeType) -> list[Definition]:
+    found = file.definitions(code.co_name)
+    found.sort(key=lambda definition: abs(definition.line - code.co_firstlineno))
+    return found[:_CANDIDATES]
+
+
+def _makes(statement: Statement, imports: frozenset[str], code: CodeType) -> bool:
+    made = statement.code(imports)
+    return made is not None and same_code(made, code)
+
+
+def _reason(file: SourceFile, code: CodeType) -> str:
+    """Why no lines were found, in words."""
+    name = code.co_filename
+    what = "lambda" if code.co_name == LAMBDA else f"function {code.co_name}"
+    try:
+        found = file.definitions(code.co_name)
+    except (SyntaxError, ValueError, RecursionError) as error:
+        return f"{name} cannot be parsed ({error})"
+    reason = f"no {what} in {name} compiles to what runs here" if found else f"{name} has no {what}"
+    with suppress(OSError):
+        if Path(name).stat().st_mtime > _BEGINNING:
+            reason += "; the file was changed while this program ran"
+    return reason
+
+
+# Writing down
+
+
+def _statement(file: SourceFile, definition: Definition, code: CodeType) -> Statement:
+    node = definition.node
+    first = definition.offset + node.lineno
+    lines = file.lines[first - 1 : definition.offset + (node.end_lineno or node.lineno)]
+    around = list(_around(code))
+    path = [name for _, name in around] + [code.co_name]
+    only = None
+    if isinstance(node, ast.Lambda):
+        inside = _before_lambda(around, code.co_freevars, first)
+        only = (
+            _characters(lines[0], node.col_offset),
+            sum(map(len, lines[:-1])) + _characters(lines[-1], node.end_col_offset or 0),
+        )
+    else:
+        indentation = lines[0][: len(lines[0]) - len(lines[0].lstrip())]
+        inside = _before_statement(around, code.co_freevars, indentation)
+    if getattr(node, "type_params", None):
+        path.insert(-1, f"<generic parameters of {code.co_name}>")
+    text = "".join(lines)
+    return Statement(
+        file=code.co_filename,
+        line=first,
+        path=".".join(path),
+        text=text if text.endswith("\n") else text + "\n",
+        inside=inside,
+        only=only,
+        future=bool(code.co_flags & _ANNOTATIONS),
+        annotations=dict(_annotations(node)),
     )
-    return ast.fix_missing_locations(factory)
+
+
+def _around(code: CodeType) -> Iterator[tuple[str, str]]:
+    """The functions and classes around, the outermost first: keyword and name of each."""
+    *parents, _ = code.co_qualname.split(".")
+    keywords: list[str] = []
+    names: list[str] = []
+    for part in parents:
+        if part == "<locals>":
+            keywords[-1] = "def"
+        else:
+            keywords.append("class")
+            names.append(part if part.isidentifier() else "_")
+    if code.co_freevars and "def" not in keywords:
+        keywords.append("def")
+        names.append("_")
+    return zip(keywords, names, strict=True)
+
+
+def _headers(around: list[tuple[str, str]], variables: tuple[str, ...]) -> list[str]:
+    """The first lines of what is around; the innermost function there has the free variables."""
+    innermost = max((n for n, (keyword, _) in enumerate(around) if keyword == "def"), default=-1)
+    return [
+        f"class {name}:"
+        if keyword == "class"
+        else f"def {name}({', '.join(variables) if number == innermost else ''}):"
+        for number, (keyword, name) in enumerate(around)
+    ]
+
+
+def _before_statement(
+    around: list[tuple[str, str]], variables: tuple[str, ...], indentation: str
+) -> str:
+    """Write what a statement is in, indented less than it is."""
+    headers = _headers(around, variables)
+    if indentation and not headers:
+        headers = ["if 1:"]
+    return "".join(f"{indentation[:depth]}{line}\n" for depth, line in enumerate(headers))
+
+
+def _before_lambda(around: list[tuple[str, str]], variables: tuple[str, ...], line: int) -> str:
+    """Write what a lambda is in, up to an opening bracket; on the lines above it if there are."""
+    headers = [" " * depth + text for depth, text in enumerate(_headers(around, variables))]
+    keep = "return (" if around and around[-1][0] == "def" else "_=("
+    begin = "\n".join([*headers[:-1], " ".join([*headers[-1:], keep])])
+    return begin + "\n" if begin.count("\n") + 1 < line else begin
+
+
+def _characters(line: str, offset: int) -> int:
+    """The place of a character, of which the parser tells the offset in UTF-8."""
+    return len(line.encode()[:offset].decode())
+
+
+def _annotations(node: ast.AST) -> Iterator[tuple[str, str]]:
+    if isinstance(node, ast.Lambda) or not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+        return
+    signature = node.args
+    arguments = [
+        *signature.posonlyargs,
+        *signature.args,
+        signature.vararg,
+        *signature.kwonlyargs,
+        signature.kwarg,
+    ]
+    for argument in arguments:
+        if argument is not None and argument.annotation is not None:
+            yield argument.arg, ast.unparse(argument.annotation)
+    if node.returns is not None:
+        yield "return", ast.unparse(node.returns)

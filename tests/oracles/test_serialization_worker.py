@@ -9,17 +9,20 @@ from __future__ import annotations
 import functools
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from funcx_async.messages import decode_result
 from funcx_async.serialize import FuncXSerializer, unpack_buffers
-from tests.oracles.blocks import ARGUMENTS, BLOCKS, COUNT, DUMP, expected
+from tests.oracles.blocks import ARGUMENTS, BLOCKS, COUNT, DUMP, NAMES, expected
 from tests.oracles.interpreters import interpreter
+from tests.serialize.layouts import FUNCTIONS
 from tests.serialize.test_places import converse, environment
 
 pytestmark = [pytest.mark.oracle, pytest.mark.timeout(300)]
@@ -52,9 +55,10 @@ def run(command: list[str], **extra: str) -> None:
     assert ended.returncode == 0, ended.stderr[-3000:]
 
 
-def from_a_script(folder: Path) -> list[str]:
+def from_a_script(folder: Path, *blocks: str) -> list[str]:
     script, answer = folder / "script.py", folder / "answer.json"
-    script.write_text("\n\n".join([f"path = {str(answer)!r}", *BLOCKS, DUMP]) + "\n")
+    parts = [f"path = {str(answer)!r}", *(blocks or [*BLOCKS, DUMP])]
+    script.write_text("\n\n".join(parts) + "\n")
     run([sys.executable, str(script)])
     script.unlink()
     return json.loads(answer.read_text())
@@ -104,10 +108,10 @@ finally:
 """
 
 
-def from_cells(program: str) -> Place:
+def from_cells(program: str, *blocks: str) -> Place:
     def place(folder: Path) -> list[str]:
         answer = folder / "answer.json"
-        cells = [f"path = {str(answer)!r}", *BLOCKS, DUMP]
+        cells = [f"path = {str(answer)!r}", *(blocks or [*BLOCKS, DUMP])]
         ended = subprocess.run(
             [interpreter("notebook"), "-c", program],
             input=json.dumps(cells),
@@ -127,11 +131,13 @@ def from_cells(program: str) -> Place:
     return place
 
 
-def run_officially(written: list[str], folder: Path) -> list[str]:
+def run_officially(
+    written: list[str], folder: Path, arguments: list[tuple[Any, ...]] = ARGUMENTS
+) -> list[str]:
     """What the official worker makes of the functions with their arguments; errors are texts."""
     tasks = [
         json.dumps([function, serializer.serialize_arguments(args, {})])
-        for function, args in zip(written, ARGUMENTS, strict=True)
+        for function, args in zip(written, arguments, strict=True)
     ]
     ended = subprocess.run(
         [
@@ -169,6 +175,75 @@ def test_the_official_worker_runs_functions_of_all_kinds(place: Place, tmp_path:
     written = place(tmp_path)
     assert len(written) == COUNT
     assert run_officially(written, tmp_path / "run") == expected()
+
+
+DIVIDE = """\
+def divide(x):
+    nothing = x - x
+    # A comment between.
+    return x / nothing
+"""
+DUMP_ONE = DUMP.replace(NAMES, "divide")
+
+
+@pytest.mark.parametrize(
+    ("place", "where"),
+    [
+        pytest.param(lambda folder: from_a_script(folder, DIVIDE, DUMP_ONE), "script", id="script"),
+        pytest.param(from_cells(CELLS, DIVIDE, DUMP_ONE), "ipython-input", id="IPython"),
+        pytest.param(from_cells(KERNEL, DIVIDE, DUMP_ONE), "ipykernel", id="Jupyter"),
+    ],
+)
+def test_tracebacks_of_the_official_worker_show_the_users_lines(
+    place: Place, where: str, tmp_path: Path
+) -> None:
+    written = place(tmp_path)
+    assert written[0].startswith("12\n")
+    (told,) = run_officially(written, tmp_path / "run", [(1,)])
+    number = 6 if where == "script" else 4
+    assert re.search(
+        rf'File ".*{where}.*", line {number}, in divide\n    return x / nothing\n', told
+    )
+
+
+LAYOUTS = """
+import json
+from funcx_async.serialize.source import source_of
+from tests.serialize.layouts import FUNCTIONS
+sources = map(source_of, FUNCTIONS)
+print(json.dumps([[source.name, source.text, repr(f(3))] for source, f in zip(sources, FUNCTIONS)]))
+"""
+
+LAYOUTS_READER = """
+import json, sys
+for name, text, value in json.load(sys.stdin):
+    space = {}
+    exec(text, space)
+    found = repr(space[name](3))
+    assert found == value, (name, found, value)
+"""
+
+
+@pytest.mark.parametrize("python", other_pythons())
+@pytest.mark.parametrize("here", [False, True], ids=["from here", "to here"])
+def test_functions_of_any_layout_have_source_for_other_pythons(python: str, here: bool) -> None:
+    writer, reader = (python, sys.executable) if here else (sys.executable, python)
+    sources = ran([writer, "-c", LAYOUTS], "", PYTHONPATH=PATHS)
+    assert len(json.loads(sources)) == len(FUNCTIONS)
+    ran([reader, "-I", "-c", LAYOUTS_READER], sources)
+
+
+def ran(command: list[str], given: str, **extra: str) -> str:
+    ended = subprocess.run(
+        command,
+        input=given,
+        env={**os.environ, **extra},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stderr[-3000:]
+    return ended.stdout
 
 
 @pytest.mark.parametrize("python", other_pythons())

@@ -12,8 +12,10 @@ import typing
 import xml.etree.ElementTree as tree
 from collections import OrderedDict as Ordered
 from datetime import datetime
+from os import environ
 from os.path import join
 from random import randint
+from sys import path as places
 
 from tests.serialize.toolbox import scale
 from tests.serialize.toolbox import scale as scaled
@@ -268,6 +270,34 @@ def attributed(x):
 
 
 attributed.note = "kept"
+
+
+def undocumented(x):
+    """Says what is taken away."""
+    return x
+
+
+undocumented.__doc__ = None
+
+PLACES = {"all": places}
+
+
+def uses_state():
+    import sys
+
+    return environ is os.environ, places is sys.path
+
+
+def uses_state_inside():
+    import sys
+
+    return PLACES["all"] is sys.path
+
+
+def default_state(x=places):
+    import sys
+
+    return x is sys.path
 
 
 async def later(x):

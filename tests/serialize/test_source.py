@@ -7,7 +7,9 @@ import linecache
 import os
 import subprocess
 import sys
+import traceback
 import types
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,9 +17,9 @@ from typing import Any
 import pytest
 
 from funcx_async.serialize import AllCodeStrategies, DillCode, FuncXSerializer, unpack_buffers
-from funcx_async.serialize.source import Incomplete, source_of
+from funcx_async.serialize.source import Incomplete, Source, source_of
 from funcx_async.serialize.wrappers import runnable
-from tests.serialize import application
+from tests.serialize import application, layouts
 from tests.serialize import statements as module
 from tests.serialize.bare_worker import BareWorker
 
@@ -32,6 +34,7 @@ AS_SOURCE: list[Any] = [
     pytest.param(module.constants, (), {}, id="constants of all plain types"),
     pytest.param(module.uses_imports, (), {}, id="imported modules, submodules, classes"),
     pytest.param(module.uses_bound_builtin, (), {}, id="a bound method that a module gives"),
+    pytest.param(module.uses_state, (), {}, id="state that modules hold"),
     pytest.param(module.counts, (), {}, id="a global that is assigned"),
     pytest.param(module.changes_table, (), {}, id="a mutable global"),
     pytest.param(module.recursive, (5,), {}, id="recursion"),
@@ -50,6 +53,9 @@ AS_SOURCE: list[Any] = [
     pytest.param(module.Plain.norm, (-3,), {}, id="a static method"),
     pytest.param(lambda x, y=2: [x, y], (1,), {}, id="a lambda"),
     pytest.param(module.uses_generator, (), {}, id="a generator function as a helper"),
+    pytest.param(module.annotates_inside, (1,), {}, id="annotations inside"),
+    pytest.param(module.Plain.method, (module.Plain(),), {}, id="a private name"),
+    *[pytest.param(f, (3,), {}, id=f"layout of {f.__qualname__}") for f in layouts.FUNCTIONS],
     pytest.param(application.imported, (), {}, id="under __future__, imports under other names"),
     pytest.param(application.even, (4,), {}, id="mutual recursion"),
 ]
@@ -66,20 +72,31 @@ AS_BYTES: list[Any] = [
     pytest.param(module.uses_logger, (), "Logger has no literal", id="an object"),
     pytest.param(module.default_object, (), "no literal", id="a default that is no literal"),
     pytest.param(module.default_shared, (), "two ways", id="one list as two defaults"),
+    pytest.param(module.uses_state_inside, (), r"holds sys\.path", id="state inside a constant"),
+    pytest.param(module.default_state, (), r"holds sys\.path", id="state as a default"),
     pytest.param(module.attributed, (1,), "has attributes", id="attributes"),
     pytest.param(module.rebound, (1,), "two things", id="a name that was bound anew"),
-    pytest.param(module.annotates_inside, (1,), "file says is not", id="annotations inside"),
     pytest.param(module.counter(1), (), "assigns n of its closure", id="a closure that counts"),
     pytest.param(application.by_module, (), "your module", id="a module of ours"),
     pytest.param(application.guarded, (), "lock has no literal", id="a lock"),
     pytest.param(len, ([],), "not a function written in Python", id="a builtin"),
-    pytest.param(module.Plain.method, (module.Plain(),), "says is not", id="a private name"),
 ]
 
 
 def parts_of(function: Callable[..., Any]) -> list[str]:
     payload = AllCodeStrategies().serialize(runnable(function))
     return [part[:3] for part in unpack_buffers(payload[3:])]
+
+
+def defined(function: Callable[..., Any]) -> Any:
+    """The function that the text of a function defines."""
+    return ran(source_of(function))
+
+
+def ran(source: Source) -> Any:
+    namespace: dict[str, Any] = {}
+    exec(source.text, namespace)
+    return namespace[source.name]
 
 
 def freshly(function: Callable[..., Any], *args: Any, **kwargs: Any) -> str:
@@ -120,7 +137,7 @@ def test_an_async_function_goes_as_source_under_its_name(
     written = serializer.serialize_function(function)
     there = worker.run_serialized(written, serializer.serialize_arguments((1,), {}))
     assert there == worker.run(function, 1)
-    assert f"__name__ = {function.__name__!r}" in written
+    assert defined(runnable(function)).__name__ == function.__name__
 
 
 def loaded(folder: Path, name: str, text: str, monkeypatch: pytest.MonkeyPatch) -> types.ModuleType:
@@ -128,26 +145,31 @@ def loaded(folder: Path, name: str, text: str, monkeypatch: pytest.MonkeyPatch) 
     (folder / f"{name}.py").write_text(text)
     importlib.invalidate_caches()
     found = importlib.import_module(name)
-    monkeypatch.delitem(sys.modules, name)
+    del sys.modules[name]  # for the next test that has a module of this name
     return found
 
 
+CHANGED = "since.py compiles to what runs here; the file was changed while this program ran"
+
+
 @pytest.mark.parametrize(
-    "edited",
+    ("edited", "reason"),
     [
-        pytest.param("def f(x):\n    return x + 2\n", id="another constant"),
-        pytest.param("def f(y):\n    return y + 1\n", id="another name"),
-        pytest.param("def g(x):\n    return x + 1\n", id="gone"),
-        pytest.param("def f(x: return", id="broken"),
-        pytest.param("", id="empty"),
+        pytest.param("def f(x):\n    return x + 2\n", CHANGED, id="another constant"),
+        pytest.param("def f(y):\n    return y + 1\n", CHANGED, id="another name"),
+        pytest.param("def g(x):\n    return x + 1\n", "since.py has no function f", id="gone"),
+        pytest.param("def f(x: return", "since.py cannot be parsed", id="broken"),
+        pytest.param("", "since.py is not available", id="empty"),
     ],
 )
 def test_a_file_that_was_edited_since_is_not_believed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, edited: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, edited: str, reason: str
 ) -> None:
     mine = loaded(tmp_path, "edited_since", "def f(x):\n    return x + 1\n", monkeypatch)
     (tmp_path / "edited_since.py").write_text(edited)
     linecache.checkcache()
+    with pytest.raises(Incomplete, match=rf"f: .*{reason}"):
+        source_of(mine.f)
     assert parts_of(mine.f) == ["01\n"]
     assert FuncXSerializer().deserialize(serializer.serialize_function(mine.f))(1) == 2
 
@@ -171,15 +193,12 @@ def test_defaults_and_constants_are_those_of_now_and_not_of_the_file(
     mine.N = 5
     mine.f.__defaults__ = (7,)
     mine.f.__kwdefaults__["y"].append(8)
-    namespace: dict[str, Any] = {}
-    exec(source_of(mine.f).text, namespace)
-    assert namespace["f"]() == (7, [1, 8], 5)
+    assert defined(mine.f)() == (7, [1, 8], 5)
 
 
 def test_lambdas_of_one_line_are_told_apart() -> None:
     one, other = (lambda x: x + 1), (lambda x: x + 2)
-    assert "x + 1" in source_of(one).text
-    assert "x + 2" in source_of(other).text
+    assert (defined(one)(0), defined(other)(0)) == (1, 2)
 
 
 def test_names_imported_by_a_star_are_constants_and_functions_like_others(
@@ -189,9 +208,7 @@ def test_names_imported_by_a_star_are_constants_and_functions_like_others(
     mine = loaded(
         tmp_path, "star", "from starred import *\ndef f():\n    return g()\n", monkeypatch
     )
-    namespace: dict[str, Any] = {}
-    exec(source_of(mine.f).text, namespace)
-    assert namespace["f"]() == 1
+    assert defined(mine.f)() == 1
 
 
 def test_functions_imported_relatively_travel_with_it(
@@ -258,3 +275,178 @@ def test_source_is_written_alike_each_time_and_in_each_process() -> None:
         for seed in "12"
     }
     assert len(texts) == 1
+
+
+def test_a_file_that_was_not_edited_is_not_said_to_be() -> None:
+    namespace: dict[str, Any] = {}
+    exec(compile("def plain(x): return -x\nnever = lambda: 0", module.__file__, "exec"), namespace)
+    with pytest.raises(
+        Incomplete, match=r"no function plain in .*\.py compiles to what runs here$"
+    ):
+        source_of(namespace["plain"])
+    exec(compile("def nowhere_there(): return 1", module.__file__, "exec"), namespace)
+    with pytest.raises(Incomplete, match=r"statements\.py has no function nowhere_there$"):
+        source_of(namespace["nowhere_there"])
+    exec(compile("def f(): return 1", "<typed>", "exec"), namespace)
+    with pytest.raises(Incomplete, match="the source text of <typed> is not available"):
+        source_of(namespace["f"])
+
+
+def test_the_rest_of_a_file_is_not_even_parsed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = "def f(x):\n    return x + 4\n"
+    mine = loaded(tmp_path, "large_file", text, monkeypatch)
+    (tmp_path / "large_file.py").write_text(f"{text}\n\ndef broken(:\n")
+    linecache.checkcache()
+    assert defined(mine.f)(1) == 5
+
+
+def test_what_is_too_long_is_given_up_before_all_of_it_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines = "".join(f"    y{n} = x + {n}\n" for n in range(1_500))
+    text = f"def f(x):\n{lines}    return last(x)\ndef last(x):\n    return x\nlast.note = 1\n"
+    mine = loaded(tmp_path, "long_function", text, monkeypatch)
+    with pytest.raises(Incomplete, match="more than 20,000 characters"):
+        source_of(mine.f)
+
+
+def test_a_function_that_a_decorator_registers_travels_without_what_the_decorator_says() -> None:
+    text = source_of(layouts.decorated).text
+    before = list(layouts.function_names)
+    assert defined(layouts.decorated)(1) == 2
+    assert layouts.function_names == before
+    assert "secret" not in text
+
+
+TRACED = """\
+offset = 3
+
+
+def simulate(x, y={"a": 1}):
+    'Fails.'
+    def deeper(z):
+        # A comment between.
+        return offset + z / x
+
+    return deeper(y['a'])
+
+
+def around(n):
+    return lambda x: [x, simulate(x, {'a': n})][0]
+
+
+run = around(1)
+"""
+
+LINES = [
+    "return lambda x: [x, simulate(x, {'a': n})][0]",
+    "return deeper(y['a'])",
+    "return offset + z / x",
+]
+
+
+def traceback_of(function: Callable[..., Any]) -> str:
+    """What is printed of the frames of a function that fails."""
+    with pytest.raises(ZeroDivisionError) as failed:
+        function(0)
+    assert failed.value.__traceback__ is not None
+    return "".join(traceback.format_tb(failed.value.__traceback__.tb_next))
+
+
+def test_tracebacks_show_file_line_and_text_though_the_file_is_not_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mine = loaded(tmp_path, "traced", TRACED, monkeypatch)
+    here, source = traceback_of(mine.run), source_of(mine.run)
+    assert f'File "{tmp_path / "traced.py"}", line 8, in deeper\n' in here
+    assert all(line in here for line in LINES)
+    (tmp_path / "traced.py").unlink()
+    linecache.clearcache()
+    assert traceback_of(ran(source)) == here
+
+
+def test_tracebacks_show_what_runs_though_the_worker_has_another_version_of_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mine = loaded(tmp_path, "traced_elsewhere", TRACED, monkeypatch)
+    here, source = traceback_of(mine.run), source_of(mine.run)
+    file = tmp_path / "traced_elsewhere.py"
+    file.write_text("first = 1\n")
+    linecache.clearcache()
+    assert traceback_of(ran(source)) == here
+    assert linecache.getline(str(file), 1) == "first = 1\n"
+
+
+def test_a_worker_that_has_the_very_file_goes_on_reading_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mine = loaded(tmp_path, "traced_here", TRACED, monkeypatch)
+    file = tmp_path / "traced_here.py"
+    assert traceback_of(defined(mine.run)) == traceback_of(mine.run)
+    file.write_text("# only a comment now\n")
+    linecache.checkcache()
+    assert linecache.getlines(str(file)) == ["# only a comment now\n"]
+
+
+def test_functions_of_two_files_that_are_alike_keep_their_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = "def f(x):\n    return x + 41\n"
+    one = loaded(tmp_path, "alike_one", text, monkeypatch)
+    other = loaded(tmp_path, "alike_other", text, monkeypatch)
+    assert defined(one.f).__code__.co_filename == str(tmp_path / "alike_one.py")
+    assert defined(other.f).__code__.co_filename == str(tmp_path / "alike_other.py")
+
+
+def test_syntax_that_the_worker_cannot_read_is_an_error_of_the_call_with_file_and_line() -> None:
+    text = source_of(module.doubled).text
+    newer = ran(Source("doubled", text.replace("scale(x) * 2", "scale(x) newer 2")))
+    with pytest.raises(SyntaxError, match=r"in Python 3\.\d+; it was written for 3\.\d+") as failed:
+        newer(1)
+    assert failed.value.filename == module.__file__
+    assert failed.value.lineno == module.doubled.__code__.co_firstlineno + 1
+
+
+def test_a_module_that_was_changed_and_imported_again_is_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = "def f(x):\n    return x + 51\n"
+    mine = loaded(tmp_path, "imported_again", text, monkeypatch)
+    assert defined(mine.f)(1) == 52
+    (tmp_path / "imported_again.py").write_text("N = 1\ndef f(x):\n    return x + 61\n")
+    monkeypatch.setitem(sys.modules, "imported_again", mine)
+    importlib.reload(mine)
+    assert defined(mine.f)(1) == 62
+
+
+def test_a_module_in_an_archive_has_its_source(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    archive = tmp_path / "application.zip"
+    with zipfile.ZipFile(archive, "w") as file:
+        file.writestr("in_an_archive.py", "def f(x):\n    return x + 71\n")
+    monkeypatch.syspath_prepend(archive)
+    mine = importlib.import_module("in_an_archive")
+    del sys.modules["in_an_archive"]
+    assert defined(mine.f)(1) == 72
+
+
+def test_a_global_named_as_what_the_text_begins_with_goes_as_bytes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = "_from_file = 1\ndef f():\n    return _from_file\n"
+    mine = loaded(tmp_path, "same_name", text, monkeypatch)
+    with pytest.raises(Incomplete, match="_from_file means two things"):
+        source_of(mine.f)
+
+
+def test_annotations_and_documentation_are_there() -> None:
+    assert defined(module.annotated).__annotations__ == {
+        "x": "'Point | None'",
+        "y": "os.PathLike",
+        "return": "list[int]",
+    }
+    assert defined(module.plain).__doc__ == module.plain.__doc__
+    assert defined(module.undocumented).__doc__ is None
