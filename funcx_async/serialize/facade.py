@@ -58,7 +58,8 @@ class FuncXSerializer:
             official import path, or the wildcards ``globus_compute_sdk.*Code`` and
             ``globus_compute_sdk.*Data``, which cannot be mixed with single strategies of their
             kind. At least one must be for data. If none is for code, no code is read. Allowing a
-            combined strategy allows its parts. Everything may be read if this is None or empty.
+            combined strategy allows its parts. None allows everything, an empty list nothing: such
+            a serializer only writes.
 
     Raises:
         ValueError: a strategy is unknown or of the wrong kind, or the list makes no sense.
@@ -80,12 +81,12 @@ class FuncXSerializer:
         self._lone_parts = strategy_code is None
         self._data = _for(False, DillDataBase64 if strategy_data is None else strategy_data)
         self._no_kwargs = framing.pack_buffers([self._data.serialize({})])
-        self._allowed = list(allowed_deserializers or ())
-        self._readable = _readable(self._allowed) if self._allowed else STRATEGIES
+        self._allowed = None if allowed_deserializers is None else list(allowed_deserializers)
+        self._readable = STRATEGIES if self._allowed is None else _readable(self._allowed)
 
     def __repr__(self) -> str:
         code, data = type(self._code).__name__, type(self._data).__name__
-        limit = f", reads {len(self._readable)} strategies" if self._allowed else ""
+        limit = "" if self._allowed is None else f", reads {len(self._readable)} strategies"
         return f"<FuncXSerializer {code}, {data}{limit}>"
 
     def serialize(self, value: Any) -> str:
@@ -203,7 +204,7 @@ class FuncXSerializer:
         allowed = ", ".join(sorted(type(known).__name__ for known in self._readable.values()))
         return DeserializationError(
             f"the payload is written by {type(strategy).__name__}, which this serializer is not "
-            f"allowed to read (allowed: {allowed})",
+            f"allowed to read (allowed: {allowed or 'nothing'})",
             payload=payload,
         )
 
@@ -226,15 +227,17 @@ class FuncXSerializer:
     def result_serializers(self) -> list[str] | None:
         """What to ask the endpoint to write results with, as official import paths.
 
-        None where every strategy for data may be read, so that the endpoint's default does.
+        None where every strategy for data may be read, so that the endpoint's default does, and
+        where nothing may be read, so that it does not matter.
         """
         data = [known for known in self._readable.values() if not known.for_code]
-        if len(data) == sum(not known.for_code for known in STRATEGIES.values()):
+        if not data or len(data) == sum(not known.for_code for known in STRATEGIES.values()):
             return None
-        code = [] if ANY_CODE in self._allowed else list(self._readable.values())
-        code = [known for known in code if known.for_code and not isinstance(known, PickleCode)]
-        if ANY_CODE in self._allowed:
+        if ANY_CODE in (self._allowed or ()):
             code = [STRATEGIES[DillCode.identifier]]
+        else:
+            code = [known for known in self._readable.values() if known.for_code]
+            code = [known for known in code if not isinstance(known, PickleCode)]
         return [_OFFICIAL_HOMES[0] + type(known).__name__ for known in (*data, *code)]
 
 
@@ -288,6 +291,6 @@ def _readable(allowed: list[Strategylike]) -> Mapping[str, SerializationStrategy
         if any(strategy in kind for strategy in single):
             raise ValueError(f"{wildcard!r} cannot be mixed with single strategies of its kind")
         readable.update((strategy.identifier, strategy) for strategy in kind)
-    if all(strategy.for_code for strategy in readable.values()):
+    if readable and all(strategy.for_code for strategy in readable.values()):
         raise ValueError("allowed_deserializers needs a strategy for data, or no result is read")
     return readable
