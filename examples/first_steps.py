@@ -23,7 +23,7 @@ async def main() -> None:
         try:
             await executor.submit(divide, 1, 0)
         except TaskExecutionFailed as error:
-            print("remote error:", error.remote_data.strip().splitlines()[-1])
+            print("remote error:", f"{error.exception_type}: {error.exception_message}")
 
         futures = [executor.submit(add, number, 1) for number in range(5)]
         total = 0

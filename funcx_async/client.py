@@ -50,6 +50,8 @@ class FuncXClient(CallRoutes, EndpointRoutes, ServiceRoutes, ClassicRoutes):
     Attributes:
         api: the dialect's name.
         dialect: phrases requests and reads answers.
+        serializer: writes functions and arguments, reads results. A client that an executor makes
+            for itself has that of the executor.
         task_group_id: the group of what it submits, which its executors share; of the classic
             dialect, else None, as today's service makes its groups itself.
 
@@ -88,7 +90,7 @@ class FuncXClient(CallRoutes, EndpointRoutes, ServiceRoutes, ClassicRoutes):
         self.dialect = DIALECTS[api]
         self.task_group_id = self.dialect.new_task_group()
         self.base_url = service_url(base_url, environment, os.environ, self.dialect.deployments)
-        self._serializer = serializer or FuncXSerializer(self.dialect.code_strategy)
+        self.serializer = serializer or FuncXSerializer(self.dialect.code_strategy)
         self._user_runtime = user_runtime
         self._version_checked = False
         self._unclaimed: dict[str, TaskStatus] = {}

@@ -12,6 +12,9 @@ from enum import StrEnum
 from html import escape
 from typing import TYPE_CHECKING, Any
 
+from funcx_async.errors import TaskExecutionFailed
+from funcx_async.tracebacks import error_told_by
+
 if TYPE_CHECKING:
     from funcx_async.models import Stats
 
@@ -117,13 +120,15 @@ def future_card(future: Future[Any], *, sent: bool, rows: Mapping[str, object]) 
         state, tone = "cancelled", Tone.RESTING
     elif (error := future.exception(timeout=0)) is not None:
         state, tone = "failed", Tone.BAD
-        told = {"error": type(error).__name__, "because": _last_line(str(error))}
+        told = {"error": type(error).__name__, "because": _reason(error)}
     else:
         state, tone = "done", Tone.GOOD
         told = {"result": type(future.result(timeout=0)).__name__}
     return card("FuncXFuture", state, tone, {**told, **rows})
 
 
-def _last_line(text: str) -> str:
-    """Give the last line: of a traceback, the one that says what was raised."""
-    return text.rstrip().rpartition("\n")[2].strip()
+def _reason(error: BaseException) -> str:
+    """Return one line: of a remote traceback, the one that says what was raised."""
+    if isinstance(error, TaskExecutionFailed):
+        return error_told_by(error.remote_data).partition("\n")[0]
+    return str(error).rstrip().rpartition("\n")[2].strip()

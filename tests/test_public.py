@@ -64,8 +64,9 @@ PUBLIC = [
 ]
 
 LEVELS = [
+    "tracebacks",
     "cancellation codes environments errors events hardware interpreter lazy logins models",
-    "answers core documents html outcomes proxies refusals serialize tracebacks versions",
+    "answers core documents html outcomes proxies refusals serialize versions",
     "batch futures messages registration transports",
     "auth dialects journal observer runtime threads",
     "rest settings telemetry",

@@ -8,7 +8,8 @@ from typing import NoReturn
 
 import pytest
 
-from funcx_async.tracebacks import LONGEST, error_told_by
+from funcx_async import TaskExecutionFailed
+from funcx_async.tracebacks import LONGEST, error_told_by, exception_told_by
 
 
 def divided() -> None:
@@ -121,3 +122,125 @@ def test_a_message_without_end_is_cut():
     assert len(told) == LONGEST
     assert told.startswith("ValueError: xxx")
     assert told.endswith("x…")
+
+
+class SimError(Exception):
+    """One of our own."""
+
+
+def without_words() -> NoReturn:
+    raise ValueError
+
+
+def noted_without_words() -> NoReturn:
+    error = ValueError()
+    error.add_note("of the run 7")
+    raise error
+
+
+def local_kind() -> NoReturn:
+    class LocalError(SimError):
+        pass
+
+    raise LocalError("no grid: 7")
+
+
+def own_kind() -> NoReturn:
+    raise SimError("no grid: 7")
+
+
+def speechless() -> NoReturn:
+    class MuteError(Exception):
+        def __str__(self) -> str:
+            raise TypeError
+
+    raise MuteError
+
+
+HOME = __name__
+
+
+@pytest.mark.parametrize(
+    ("function", "kind", "message"),
+    [
+        (divided, "ZeroDivisionError", "division by zero"),
+        (
+            spoken_in_lines,
+            "ValueError",
+            "the input is no good:\n  line 1: a comma is missing\n\nline 2: so is this",
+        ),
+        (noted, "KeyError", "'depth'\nwhile reading site.yaml\nof the run 7"),
+        (without_words, "ValueError", ""),
+        (noted_without_words, "ValueError", "of the run 7"),
+        (chained, "RuntimeError", "no mean of nothing"),
+        (handled_badly, "ZeroDivisionError", "division by zero"),
+        (quoting, "RuntimeError", f"the child failed:\n{traceback_of(divided).strip()}"),
+        (grouped, "ExceptionGroup", "both\nof them (2 sub-exceptions)"),
+        (grouped_for_a_reason, "ExceptionGroup", "all (1 sub-exception)"),
+        (misspelt, "SyntaxError", "invalid syntax"),
+        (own_kind, f"{HOME}.SimError", "no grid: 7"),
+        (local_kind, f"{HOME}.local_kind.<locals>.LocalError", "no grid: 7"),
+        (speechless, f"{HOME}.speechless.<locals>.MuteError", "<exception str() failed>"),
+    ],
+    ids=lambda value: getattr(value, "__name__", ""),
+)
+def test_the_type_and_the_message_are_told_apart(
+    function: Callable[[], None], kind: str, message: str
+):
+    text = traceback_of(function)
+    assert exception_told_by(text) == (kind, message)
+    assert exception_told_by(f"[7 characters left out]\n{text}") == (kind, message)
+    failure = TaskExecutionFailed(text)
+    assert (failure.exception_type, failure.exception_message) == (kind, message)
+
+
+FRAMES = """te.py", line 3, in solve
+    step()
+  File "model.py", line 7, in step
+    raise SimError(
+    ^^^^^^^^^^^^^^^
+"""
+HELP = """
+
+This appears to be an error with serialization. If it is, using a different
+serialization strategy might resolve the issue."""
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        pytest.param("", None, id="nothing"),
+        pytest.param("the node was taken down", None, id="a sentence"),
+        pytest.param("down", None, id="a word"),
+        pytest.param("note: the node was taken down", None, id="a sentence with a colon"),
+        pytest.param("Traceback (most recent call last):\n", None, id="a head alone"),
+        pytest.param(
+            'Traceback (most recent call last):\n  File "x"\n    cut', None, id="cut off at the end"
+        ),
+        pytest.param(
+            "MaxResultSizeExceeded: 12 MB are too much",
+            ("MaxResultSizeExceeded", "12 MB are too much"),
+            id="a code",
+        ),
+        pytest.param(
+            "parsl.executors.errors.WorkerLost: Task failure due to loss of worker 3\n",
+            ("parsl.executors.errors.WorkerLost", "Task failure due to loss of worker 3"),
+            id="a lost worker",
+        ),
+        pytest.param(
+            f"[812345 characters left out]\n{FRAMES}mylab.SimError: no grid:\n7",
+            ("mylab.SimError", "no grid:\n7"),
+            id="cut off at the beginning",
+        ),
+        pytest.param("[9 characters left out]\nxxxx\nValueError: x", None, id="of a message alone"),
+        pytest.param(
+            f'Traceback (most recent call last):\n  File "{FRAMES}TypeError: cannot pickle{HELP}',
+            ("TypeError", "cannot pickle"),
+            id="with the help of the official client",
+        ),
+    ],
+)
+def test_a_type_is_told_only_where_the_text_names_one(text: str, told: tuple[str, str] | None):
+    assert exception_told_by(text) == told
+    failure = TaskExecutionFailed(text)
+    assert (failure.exception_type, failure.exception_message) == (told or (None, None))

@@ -5,8 +5,9 @@ from __future__ import annotations
 from types import TracebackType
 from typing import Any, Self
 
-from funcx_async.blocking.derived import blocking, constructed_as, forwarding
+from funcx_async.blocking.derived import Forwarded, blocking, constructed_as, forwarding
 from funcx_async.client import FuncXClient as AsyncFuncXClient
+from funcx_async.serialize import FuncXSerializer
 
 
 class FuncXClient:
@@ -62,6 +63,8 @@ class FuncXClient:
     def base_url(self) -> str:
         """The service's root."""
         return self.asynchronous.base_url
+
+    serializer = Forwarded[FuncXSerializer, FuncXSerializer]()
 
     close = blocking(AsyncFuncXClient.aclose)
 

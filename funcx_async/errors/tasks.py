@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from funcx_async.errors.base import FuncXError
+from funcx_async.tracebacks import exception_told_by
 
 _LOST = re.compile(r"^(?:\w+\.)*(?:Worker|Manager)Lost: ", re.MULTILINE)
 
@@ -25,8 +26,8 @@ class TaskExecutionFailed(FuncXError):
         ...     try:
         ...         executor.submit(divmod, 1, 0).result()
         ...     except TaskExecutionFailed as error:
-        ...         print(error.remote_data.splitlines()[-1])
-        ZeroDivisionError: integer division or modulo by zero
+        ...         print(error.exception_type, "|", error.exception_message)
+        ZeroDivisionError | integer division or modulo by zero
     """
 
     def __init__(
@@ -42,6 +43,25 @@ class TaskExecutionFailed(FuncXError):
         self.remote_data = remote_data
         self.completion_t = completion_t
         self.code = code
+
+    @property
+    def exception_type(self) -> str | None:
+        """The name of the exception that the function raised, such as ``ValueError``.
+
+        With its module unless it is built in: ``mylab.SimError``. None if ``remote_data`` names no
+        exception.
+        """
+        told = exception_told_by(self.remote_data)
+        return None if told is None else told[0]
+
+    @property
+    def exception_message(self) -> str | None:
+        """The message of the exception that the function raised, with its notes.
+
+        Empty if it has none. None if ``remote_data`` names no exception.
+        """
+        told = exception_told_by(self.remote_data)
+        return None if told is None else told[1]
 
     @property
     def worker_lost(self) -> bool:

@@ -33,7 +33,7 @@ class Binding:
     def funcx_client(self) -> FuncXClient:
         """The client that asks the service: one of its own unless one was given."""
         if self._client is None:
-            self._client = FuncXClient()
+            self._client = FuncXClient(serializer=self._settings.serializer)
         return self._client
 
     def _close(self, *, cancel_futures: bool) -> Session | None:

@@ -19,6 +19,7 @@ from funcx_async.futures.awaiting import running_loop
 from funcx_async.futures.future import FuncXFuture
 from funcx_async.hardware import hardware_report
 from funcx_async.models import Stats
+from funcx_async.serialize import FuncXSerializer
 from funcx_async.session.functions import Function, Functions, Registry
 from funcx_async.session.reloading import reloaded
 from funcx_async.settings.configuration import Configuration
@@ -72,6 +73,8 @@ class FuncXExecutor(Configuration, Binding, Registering, Journaled, Submitting):
         batch_size: int = 128,
         **options: Unpack[ExecutorOptions],
     ) -> None:
+        if funcx_client is not None:
+            options.setdefault("serializer", funcx_client.serializer)
         dialect = DIALECTS["v3"] if funcx_client is None else funcx_client.dialect
         super().__init__(
             endpoint_id, container_id, task_group_id, label, batch_size, options, dialect
@@ -255,6 +258,11 @@ class FuncXExecutor(Configuration, Binding, Registering, Journaled, Submitting):
         if terms is not None:
             return session.on_terms.submit(terms, route, function, payload, key)
         return session.submit(route, function, payload, key)
+
+    def _use_serializer(self, serializer: FuncXSerializer) -> None:
+        super()._use_serializer(serializer)
+        if self._client is not None and self._closes_client:
+            self._client.serializer = serializer
 
     def _functions(self, *, source: bool = True) -> Functions:
         serializer = self._settings.serializer

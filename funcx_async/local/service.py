@@ -244,7 +244,8 @@ class LocalService:
         Args:
             options: as :class:`~funcx_async.FuncXExecutor` takes them.
         """
-        chosen: dict[str, Any] = {"endpoint_id": self.endpoint_id, "funcx_client": self.client()}
+        client = self.client(serializer=options.get("serializer"))
+        chosen: dict[str, Any] = {"endpoint_id": self.endpoint_id, "funcx_client": client}
         return FuncXExecutor(**(chosen | options))
 
 

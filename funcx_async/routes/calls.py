@@ -71,9 +71,9 @@ class CallRoutes(FunctionRoutes, TaskRoutes):
             receipt = await client.batch_run(endpoint_id, batch)
         """
         if result_serializers is None and self.dialect.takes_options:
-            result_serializers = self._serializer.result_serializers
+            result_serializers = self.serializer.result_serializers
         return Batch(
-            self._serializer,
+            self.serializer,
             task_group_id=task_group_id,
             resource_specification=resource_specification,
             user_endpoint_config=user_endpoint_config,
@@ -181,7 +181,7 @@ class CallRoutes(FunctionRoutes, TaskRoutes):
                 status=status.status,
                 task_id=status.task_id,
             )
-        return value_of(outcome, self._serializer.deserialize)
+        return value_of(outcome, self.serializer.deserialize)
 
     async def get_batch_result(self, task_ids: Iterable[str | UUID]) -> dict[str, TaskBlock]:
         """Give what became of many tasks, by id.
@@ -226,7 +226,7 @@ class CallRoutes(FunctionRoutes, TaskRoutes):
         if outcome.details is not None:
             block["details"] = outcome.details
         try:
-            block["result"] = value_of(outcome, self._serializer.deserialize)
+            block["result"] = value_of(outcome, self.serializer.deserialize)
         except FuncXError as error:
             block["exception"] = error
         return block

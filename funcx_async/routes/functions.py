@@ -36,7 +36,7 @@ class FunctionRoutes(Routes):
 
             function_id = await client.register_function(add, description="adds two numbers")
         """
-        return await self.register(registration_of(fn, self._serializer, **options))
+        return await self.register(registration_of(fn, self.serializer, **options))
 
     async def register_source_code(
         self,

@@ -24,7 +24,7 @@ class Routes:
     dialect: Dialect
     task_group_id: str | None
     _rest: Rest
-    _serializer: FuncXSerializer
+    serializer: FuncXSerializer
     _user_runtime: Mapping[str, Any] | None
     _version_checked: bool
     _unclaimed: dict[str, TaskStatus]

@@ -6,6 +6,8 @@ import json
 from typing import Any
 
 from funcx_async.serialize import pickled
+from funcx_async.serialize.base64_text import decoded_size
+from funcx_async.serialize.bounded import TooMuch
 from funcx_async.serialize.framing import pack_buffers, unpack_buffers
 from funcx_async.serialize.strategy import (
     IDENTIFIER_LENGTH,
@@ -13,6 +15,9 @@ from funcx_async.serialize.strategy import (
     all_that_write,
     first_that_reads,
 )
+
+_COPIED = (str, bytearray)
+"""What a pickler copies as a whole before it writes any of it."""
 
 
 class DillDataBase64(SerializationStrategy):
@@ -31,6 +36,14 @@ class DillDataBase64(SerializationStrategy):
     def encode(self, value: Any) -> str:
         """Pickle the value."""
         return pickled.to_text(pickled.dump(value))
+
+    def encode_at_most(self, value: Any, at_most: int) -> str:
+        """Pickle the value, but stop as soon as the text would be too long."""
+        most = decoded_size(at_most)
+        for item in value if type(value) is tuple else ():
+            if type(item) in _COPIED and len(item) > most:
+                raise TooMuch(len(item))
+        return pickled.to_text(pickled.dump(value, most))
 
     def decode(self, text: str) -> Any:
         """Unpickle the value, which may run code of whoever wrote it."""

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from funcx_async.errors import DeserializationError
+from funcx_async.errors import DeserializationError, SerializationError
 from funcx_async.serialize import framing
+from funcx_async.serialize.base64_text import decoded_size, encoded_size
+from funcx_async.serialize.bounded import TooMuch
 from funcx_async.serialize.code import UNCOMBINED, DillCode, PickleCode
 from funcx_async.serialize.combined import AllCodeStrategies, CombinedCode, lone_part
 from funcx_async.serialize.data import AllDataStrategies, DillDataBase64, JSONData
-from funcx_async.serialize.sizes import Sized, largest_arguments, sizes_of_arguments, too_large
+from funcx_async.serialize.sizes import (
+    Encoding,
+    Sized,
+    estimated_size,
+    sizes_of_arguments,
+    too_large,
+)
 from funcx_async.serialize.strategy import IDENTIFIER_LENGTH, SerializationStrategy
 from funcx_async.serialize.wrappers import runnable
 
@@ -36,6 +44,7 @@ ANY_DATA = "globus_compute_sdk.*Data"
 MAX_PAYLOAD = 10_000_000
 """Characters: the service's limit for the arguments of one task."""
 
+_BASE64 = Encoding(encoded_size, decoded_size)
 _OFFICIAL_HOMES = ("globus_compute_sdk.serialize.concretes.", "globus_compute_sdk.serialize.")
 
 Strategylike = SerializationStrategy | type[SerializationStrategy] | str
@@ -58,7 +67,8 @@ class FuncXSerializer:
             official import path, or the wildcards ``globus_compute_sdk.*Code`` and
             ``globus_compute_sdk.*Data``, which cannot be mixed with single strategies of their
             kind. At least one must be for data. If none is for code, no code is read. Allowing a
-            combined strategy allows its parts. Everything may be read if this is None or empty.
+            combined strategy allows its parts. None allows everything, an empty list nothing: such
+            a serializer only writes.
 
     Raises:
         ValueError: a strategy is unknown or of the wrong kind, or the list makes no sense.
@@ -79,13 +89,13 @@ class FuncXSerializer:
         self._code = _for(True, AllCodeStrategies if strategy_code is None else strategy_code)
         self._lone_parts = strategy_code is None
         self._data = _for(False, DillDataBase64 if strategy_data is None else strategy_data)
-        self._no_kwargs = framing.pack_buffers([self._data.serialize({})])
-        self._allowed = list(allowed_deserializers or ())
-        self._readable = _readable(self._allowed) if self._allowed else STRATEGIES
+        self._no_kwargs = self._data.encode({})
+        self._allowed = None if allowed_deserializers is None else list(allowed_deserializers)
+        self._readable = STRATEGIES if self._allowed is None else _readable(self._allowed)
 
     def __repr__(self) -> str:
         code, data = type(self._code).__name__, type(self._data).__name__
-        limit = f", reads {len(self._readable)} strategies" if self._allowed else ""
+        limit = "" if self._allowed is None else f", reads {len(self._readable)} strategies"
         return f"<FuncXSerializer {code}, {data}{limit}>"
 
     def serialize(self, value: Any) -> str:
@@ -152,15 +162,18 @@ class FuncXSerializer:
             >>> FuncXSerializer().serialize_arguments((1,), {})
             '28\n00\ngASVBQAAAAAAAABLAYWULg==\n12\n00\ngAR9lC4=\n'
         """
-        positional = self._data.serialize(tuple(args), name="args")
-        named = (
-            framing.pack_buffers([self._data.serialize(dict(kwargs), name="kwargs")])
-            if kwargs
-            else self._no_kwargs
+        data = self._data
+        try:
+            positional = data.body(tuple(args), "args", MAX_PAYLOAD)
+            named = data.body(dict(kwargs), "kwargs", MAX_PAYLOAD) if kwargs else self._no_kwargs
+        except TooMuch:
+            raise self._too_large(args, kwargs) from None
+        packed = (  # in one step, as there may be megabytes to copy
+            f"{IDENTIFIER_LENGTH + len(positional)}\n{data.identifier}{positional}"
+            f"{IDENTIFIER_LENGTH + len(named)}\n{data.identifier}{named}"
         )
-        packed = f"{len(positional)}\n{positional}{named}"
         if len(packed) > MAX_PAYLOAD:
-            raise too_large(len(packed), MAX_PAYLOAD, largest_arguments(args, kwargs, self._size))
+            raise self._too_large(args, kwargs)
         return packed
 
     def sizes(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> list[Sized]:
@@ -170,6 +183,11 @@ class FuncXSerializer:
 
     def _size(self, value: Any) -> int:
         return len(self._data.encode(value))
+
+    def _too_large(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> SerializationError:
+        if isinstance(self._data, DillDataBase64):
+            return too_large(args, kwargs, MAX_PAYLOAD, estimated_size, _BASE64)
+        return too_large(args, kwargs, MAX_PAYLOAD, self._size)
 
     def _write_code(self, value: Any, name: str = "the value") -> str:
         payload = self._code.serialize(value, name=name)
@@ -203,7 +221,7 @@ class FuncXSerializer:
         allowed = ", ".join(sorted(type(known).__name__ for known in self._readable.values()))
         return DeserializationError(
             f"the payload is written by {type(strategy).__name__}, which this serializer is not "
-            f"allowed to read (allowed: {allowed})",
+            f"allowed to read (allowed: {allowed or 'nothing'})",
             payload=payload,
         )
 
@@ -226,15 +244,17 @@ class FuncXSerializer:
     def result_serializers(self) -> list[str] | None:
         """What to ask the endpoint to write results with, as official import paths.
 
-        None where every strategy for data may be read, so that the endpoint's default does.
+        None where every strategy for data may be read, so that the endpoint's default does, and
+        where nothing may be read, so that it does not matter.
         """
         data = [known for known in self._readable.values() if not known.for_code]
-        if len(data) == sum(not known.for_code for known in STRATEGIES.values()):
+        if not data or len(data) == sum(not known.for_code for known in STRATEGIES.values()):
             return None
-        code = [] if ANY_CODE in self._allowed else list(self._readable.values())
-        code = [known for known in code if known.for_code and not isinstance(known, PickleCode)]
-        if ANY_CODE in self._allowed:
+        if ANY_CODE in (self._allowed or ()):
             code = [STRATEGIES[DillCode.identifier]]
+        else:
+            code = [known for known in self._readable.values() if known.for_code]
+            code = [known for known in code if not isinstance(known, PickleCode)]
         return [_OFFICIAL_HOMES[0] + type(known).__name__ for known in (*data, *code)]
 
 
@@ -288,6 +308,6 @@ def _readable(allowed: list[Strategylike]) -> Mapping[str, SerializationStrategy
         if any(strategy in kind for strategy in single):
             raise ValueError(f"{wildcard!r} cannot be mixed with single strategies of its kind")
         readable.update((strategy.identifier, strategy) for strategy in kind)
-    if all(strategy.for_code for strategy in readable.values()):
+    if readable and all(strategy.for_code for strategy in readable.values()):
         raise ValueError("allowed_deserializers needs a strategy for data, or no result is read")
     return readable

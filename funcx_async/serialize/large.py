@@ -9,10 +9,11 @@ long as Python lets a thread keep it, 5 ms, and it makes several such calls in a
 from __future__ import annotations
 
 import asyncio
-import binascii
 import io
 import time
 from typing import Final
+
+from funcx_async.serialize import base64_text
 
 LARGE: Final = 256 * 1024
 """Characters, or bytes, that take about a millisecond to read: less is not worth a thread."""
@@ -25,7 +26,7 @@ REST: Final = 0.0002
 
 
 def decode(text: str, *, step: int = STEP) -> bytes:
-    """Read base64, as ``binascii.a2b_base64`` does.
+    """Read base64, as :func:`funcx_async.serialize.base64_text.decode` does.
 
     Args:
         text: the base64.
@@ -38,13 +39,13 @@ def decode(text: str, *, step: int = STEP) -> bytes:
     for begin in range(0, len(text), step):
         piece = text[begin : begin + step]
         try:
-            pieces.append(binascii.a2b_base64(piece))
-        except binascii.Error:
-            return binascii.a2b_base64(text)
+            pieces.append(base64_text.decode(piece))
+        except ValueError:
+            return base64_text.decode(text)
         # Not so many if something else is in between: a piece may then begin inside of a group.
         last = begin + step >= len(text)
         if not last and 4 * len(pieces[-1]) != 3 * (len(piece) - piece.count("\n")):
-            return binascii.a2b_base64(text)
+            return base64_text.decode(text)
         take_a_rest()
     return b"".join(pieces)
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 import io
 import pickle
 import re
@@ -17,45 +15,54 @@ from typing import Any, NoReturn
 import dill
 from dill import _dill
 
-from funcx_async.serialize import classes, large, rebuild
-from funcx_async.serialize.by_value import PROTOCOL, ByValuePickler, rebuild_text
+from funcx_async.serialize import base64_text, classes, large, rebuild
+from funcx_async.serialize.bounded import BoundedFile, TooMuch
+from funcx_async.serialize.by_value import ByValuePickler, rebuild_text
 from funcx_async.serialize.diagnosis import Unpicklable
-from funcx_async.serialize.plain import is_plain
-
-_LINE = 57
-"""So many bytes make a full line of base64."""
+from funcx_async.serialize.plain import dump_plain
 
 _MAY_NAME = re.compile(rb"[ci\x93\x82\x83\x84PQ]").search
 """Finds what could be the opcode of a class, a function or something persistent. A pickle without
 one of these bytes is made of plain values, and means the same to every unpickler."""
 
 
-def dump(value: object) -> bytes:
+def dump(value: object, at_most: int | None = None) -> bytes:
     """Pickle a value; what is not plain goes through dill, and what is the user's by value.
 
+    Args:
+        value: any object.
+        at_most: stop after so many bytes.
+
     Raises:
+        TooMuch: it makes more bytes.
         Unpicklable: the value, or a part of it, cannot be pickled.
     """
-    return pickle.dumps(value, PROTOCOL) if is_plain(value) else dump_by_value(value)
+    written = dump_plain(value, at_most)
+    return dump_by_value(value, at_most) if written is None else written
 
 
-def dump_by_value(value: object, *, runs: bool = False) -> bytes:
+def dump_by_value(value: object, at_most: int | None = None, *, runs: bool = False) -> bytes:
     """Pickle anything for a reader that has dill, and not the user's own modules.
 
     Args:
         value: any object.
+        at_most: stop after so many bytes.
         runs: it is a task's function; source lines go along, for tracebacks.
 
     Returns:
         A pickle that ``dill.loads`` reads.
 
     Raises:
+        TooMuch: it makes more bytes.
         Unpicklable: the value, or a part of it, cannot be pickled.
     """
-    file = io.BytesIO()
-    pickler = ByValuePickler(file, runs=runs, refer=_returns.get())
+    file = BoundedFile(at_most)
+    to_write: Any = file  # all that a pickler needs of a file
+    pickler = ByValuePickler(to_write, runs=runs, refer=_returns.get())
     try:
         pickler.dump(value)
+    except TooMuch:
+        raise
     except Exception as error:  # the value's own reduction may raise anything
         raise Unpicklable(error, pickler.trail) from error
     return file.getvalue()
@@ -76,9 +83,7 @@ _returns: ContextVar[bool] = ContextVar("_returns", default=False)
 
 def to_text(pickled: bytes) -> str:
     """Write bytes as base64 in lines of 76 characters, each ended by a newline."""
-    if len(pickled) <= _LINE:
-        return binascii.b2a_base64(pickled).decode("ascii")
-    return base64.encodebytes(pickled).decode("ascii")
+    return base64_text.encode(pickled)
 
 
 def load_text(text: str) -> Any:
@@ -89,7 +94,7 @@ def load_text(text: str) -> Any:
     """
     if len(text) >= large.LARGE:
         return _unpickled(large.decode(text), large.Steps)
-    pickled = binascii.a2b_base64(text)
+    pickled = base64_text.decode(text)
     if _MAY_NAME(pickled) is None:
         return pickle.loads(pickled)
     return _unpickled(pickled, io.BytesIO)

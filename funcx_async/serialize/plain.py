@@ -1,54 +1,50 @@
-"""Values for which the C pickler writes exactly dill's bytes, at a thirtieth of the cost."""
+"""Values made of exact built-in types alone: the C pickler writes them as dill does, but faster."""
 
 from __future__ import annotations
 
-from itertools import chain
-from typing import Any
+import pickle
+from typing import Any, NoReturn
 
-_SCALARS = frozenset({type(None), bool, int, float, str, bytes})
-_CONTAINERS = frozenset({tuple, list, dict, set, frozenset})
-_UNBATCHED = frozenset({tuple, frozenset})
-_BATCH = 1000
-"""Both picklers write lists, dicts and sets in batches of this many items."""
+from funcx_async.serialize.bounded import BoundedFile
+from funcx_async.serialize.by_value import PROTOCOL
 
 
-def is_plain(value: object) -> bool:
-    """Tell whether a value is made of exact built-in types alone, all the way down.
+def dump_plain(value: object, at_most: int | None = None) -> bytes | None:
+    r"""Pickle a value if it is made of exact built-in types alone, all the way down.
 
     The types are None, bool, int, float, str, bytes, tuple, list, dict, set and frozenset, not
-    their subclasses. Sizes where the C pickler and the Python one end a batch in different
-    ways (a multiple of 1000, or one more) are left to dill.
+    their subclasses. The bytes are those of dill, except where a list or dict has a multiple of
+    1,000 items or one more, or a set a multiple of 1,000: there the two picklers end the last
+    batch of items with different opcodes of the same meaning.
 
     Args:
-        value: anything; it may contain itself.
+        value: Any object; it may contain itself.
+        at_most: Stop after so many bytes.
 
     Returns:
-        True if the C pickler may write it.
+        The pickle, or None if something in the value is not plain.
+
+    Raises:
+        TooMuch: It makes more bytes.
 
     Example:
-        >>> is_plain((1, {"x": [2.5, None]})), is_plain((1, 2j))
-        (True, False)
+        >>> dump_plain((1, None)), dump_plain((1, 2j))
+        (b'\x80\x04\x95\x06\x00\x00\x00\x00\x00\x00\x00K\x01N\x86\x94.', None)
     """
-    if type(value) is tuple and _SCALARS.issuperset(map(type, value)):
-        return True  # as the arguments of most tasks are
-    pending: list[Any] = [value]
-    seen: set[int] = set()
-    while pending:
-        current = pending.pop()
-        kind = type(current)
-        if kind in _SCALARS:
-            continue
-        if kind not in _CONTAINERS:
-            return False
-        if id(current) in seen:
-            continue
-        seen.add(id(current))
-        if kind not in _UNBATCHED and _ends_a_batch(len(current)):
-            return False
-        parts = chain(current, current.values()) if kind is dict else current
-        pending.extend(part for part in parts if type(part) not in _SCALARS)
-    return True
+    file = BoundedFile(at_most)
+    try:
+        _PlainPickler(file, PROTOCOL).dump(value)
+    except _NotPlainError:
+        return None
+    return file.getvalue()
 
 
-def _ends_a_batch(size: int) -> bool:
-    return size >= _BATCH and size % _BATCH <= 1
+class _NotPlainError(Exception):
+    pass
+
+
+class _PlainPickler(pickle.Pickler):
+    """The C pickler, which writes exact built-in types by itself and asks about all others."""
+
+    def reducer_override(self, value: Any) -> NoReturn:
+        raise _NotPlainError

@@ -3,17 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Any, NamedTuple
 
 from funcx_async.errors import SerializationError
+from funcx_async.serialize import pickled
+from funcx_async.serialize.bounded import TooMuch
 
 _SHOWN = 3
 _MOST_OF_IT = 0.8
 _DEEPEST = 20
 _MOST_LOOKED_INTO = 1_000
+_MOST_ENCODED = 1_000_000
+"""Characters of a text that are encoded, to learn the size of all of it."""
+_MOST_PICKLED = 8_000_000
+"""Bytes that one part is pickled for, to learn its size: more are too large for any task."""
 
 Size = Callable[[Any], int]
 """Gives the characters that a value makes by itself; may raise what serializing it raises."""
+
+
+class Encoding(NamedTuple):
+    """How sizes change when bytes are written as text.
+
+    Attributes:
+        encoded: gives the characters that so many bytes make.
+        decoded: gives the bytes that fit in so many characters.
+    """
+
+    encoded: Callable[[int], int]
+    decoded: Callable[[int], int]
 
 
 class Sized(NamedTuple):
@@ -34,7 +53,7 @@ class Sized(NamedTuple):
 
 
 def in_words(size: int) -> str:
-    """A number of characters for people: ``812 B``, ``5.0 kB``, ``13.3 MB``."""
+    """Return a number of bytes for people: ``812 B``, ``5.0 kB``, ``13.3 MB``."""
     if size < 1_000:
         return f"{size} B"
     return f"{size / 1e3:.1f} kB" if size < 1_000_000 else f"{size / 1e6:.1f} MB"
@@ -53,13 +72,94 @@ def largest_arguments(args: Sequence[Any], kwargs: Mapping[str, Any], size: Size
     return sorted(found, key=lambda part: -part.size)[:_SHOWN]
 
 
-def too_large(size: int, limit: int, largest: Sequence[Sized]) -> SerializationError:
-    """The error that says so, and which parts it is."""
-    parts = ", ".join(map(str, largest))
+def too_large(
+    args: Sequence[Any],
+    kwargs: Mapping[str, Any],
+    limit: int,
+    size: Size,
+    encoding: Encoding | None = None,
+) -> SerializationError:
+    """Return the error that says how large the arguments are, and which parts of them are.
+
+    Args:
+        args: the positional arguments.
+        kwargs: the keyword arguments.
+        limit: how many characters the service takes.
+        size: gives the size of a part, before it is encoded.
+        encoding: how sizes change when the parts are encoded; None: not at all.
+    """
+    whole = sum(part.size for part in sizes_of_arguments(args, kwargs, size))
+    parts = ", ".join(map(str, largest_arguments(args, kwargs, size)))
+    if encoding is None:
+        told = f"make {in_words(whole)}"
+        allowed = f"{limit:,} bytes"
+    else:
+        most = encoding.decoded(limit)
+        # An estimate that stopped early says how much there is at least.
+        about = f"about {in_words(whole)}" if whole > most else f"more than {in_words(most)}"
+        told = f"make {about} ({in_words(encoding.encoded(max(whole, most)))} when encoded)"
+        allowed = f"{limit:,} bytes when encoded, which is {in_words(most)} of data"
     return SerializationError(
-        f"The arguments make {size:,} bytes, and the service takes at most {limit:,} for one "
-        f"task. The largest: {parts}. Keep large objects elsewhere and send their names."
+        f"The arguments {told}, and the service takes at most {allowed}, for one task. "
+        f"The largest: {parts}. Keep large objects elsewhere and send their names."
     )
+
+
+def estimated_size(value: Any) -> int:
+    """Return about how many bytes a value makes when it is pickled, in milliseconds.
+
+    Long containers are judged by a sample. Of what is not built in, pickling stops at the size
+    that is too large anyway, so there can be more.
+
+    Raises:
+        Exception: whatever pickling a part of it raises.
+    """
+    if isinstance(value, bytes | bytearray):
+        return len(value)
+    if isinstance(value, str):
+        begin = value[:_MOST_ENCODED]
+        size = len(begin.encode("utf-8", "surrogatepass"))
+        return size if begin == value else size * len(value) // len(begin)
+    if isinstance(value, list | tuple | set | frozenset | dict) and len(value) > _MOST_LOOKED_INTO:
+        return _size_by_sample(value)
+    buffer = _size_of_buffer(value)
+    if buffer is not None:
+        return buffer
+    items = {id(item): item for _, item in _items("", value)}
+    if items:
+        return sum(map(estimated_size, items.values()))
+    return _size_of_pickle(value)
+
+
+def _size_by_sample(
+    container: list[Any] | tuple[Any, ...] | set[Any] | frozenset[Any] | dict[Any, Any],
+) -> int:
+    if isinstance(container, list | tuple):
+        sample = list(container[:: len(container) // _MOST_LOOKED_INTO])
+    else:
+        items = container.items() if isinstance(container, dict) else container
+        sample = list(islice(items, _MOST_LOOKED_INTO))
+    try:
+        size = len(pickled.dump(sample, at_most=_MOST_PICKLED))
+    except TooMuch:
+        size = sum(map(estimated_size, sample))
+    return size * len(container) // len(sample)
+
+
+def _size_of_buffer(value: Any) -> int | None:
+    """Return the size of an array of numbers, of NumPy or the standard library."""
+    try:
+        view = memoryview(value)
+    except (TypeError, ValueError, BufferError):
+        return None
+    return None if "O" in view.format else view.nbytes
+
+
+def _size_of_pickle(value: Any) -> int:
+    try:
+        return len(pickled.dump(value, at_most=_MOST_PICKLED))
+    except TooMuch as stopped:
+        return stopped.size
 
 
 def _arguments(args: Sequence[Any], kwargs: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:

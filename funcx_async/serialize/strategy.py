@@ -42,8 +42,24 @@ class SerializationStrategy(ABC):
         Raises:
             SerializationError: it cannot be written; the message names the part and the reason.
         """
+        return self.identifier + self.body(value, name)
+
+    def body(self, value: Any, name: str, at_most: int | None = None) -> str:
+        """Write an object as :meth:`serialize` does, but without the identifier.
+
+        Args:
+            value: the object.
+            name: what to call it in an error.
+            at_most: how many characters are of use; a strategy may stop where it makes more.
+
+        Raises:
+            TooMuch: it stopped.
+            SerializationError: it cannot be written; the message names the part and the reason.
+        """
         try:
-            return self.identifier + self.encode(value)
+            if at_most is None:
+                return self.encode(value)
+            return self.encode_at_most(value, at_most)
         except SerializationError:  # it says all that there is to say
             raise
         except Exception as error:  # an object may reduce itself as it likes
@@ -81,6 +97,15 @@ class SerializationStrategy(ABC):
             >>> JSONData().encode([1, None])
             '[1, null]'
         """
+
+    def encode_at_most(self, value: Any, at_most: int) -> str:
+        """Write an object without the identifier; a strategy that can tell stops if it is longer.
+
+        Raises:
+            TooMuch: it would be longer than ``at_most`` characters.
+            Exception: as ``encode``.
+        """
+        return self.encode(value)
 
     @abstractmethod
     def decode(self, text: str) -> Any:

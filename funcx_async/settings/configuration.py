@@ -131,14 +131,14 @@ class Configuration:
     def serializer(self) -> FuncXSerializer:
         """Writes functions and arguments of new tasks, reads the results that come.
 
-        With another one functions are registered anew, as that writes them.
+        With another one functions are registered again, as that writes them. The client that the
+        executor made for itself reads and writes by it, too; one that was given keeps its own.
         """
         return self._settings.serializer
 
     @serializer.setter
     def serializer(self, value: FuncXSerializer) -> None:
-        self._settings.serializer = checked_serializer(value)
-        self._ask_for_readable()
+        self._use_serializer(value)
 
     @property
     def amqp_port(self) -> int | None:
@@ -148,6 +148,10 @@ class Configuration:
     @amqp_port.setter
     def amqp_port(self, value: int | None) -> None:
         self._settings.amqp_port = checked_port(value)
+
+    def _use_serializer(self, serializer: FuncXSerializer) -> None:
+        self._settings.serializer = checked_serializer(serializer)
+        self._ask_for_readable()
 
     def _ask_for_readable(self) -> None:
         """Have results written in what the serializer may read, unless the user chose."""

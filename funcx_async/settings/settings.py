@@ -97,7 +97,8 @@ class Settings:
 
     Attributes:
         batch_size: how many tasks go in one request at most; below 1 counts as 1.
-        serializer: writes functions and arguments, reads results.
+        serializer: writes functions and arguments, reads results; by default that of the client
+            that is given. A client that the executor makes has the same.
         amqp_port: the port of the result queue, instead of the service's choice.
         max_in_flight: how many tasks may be open; None: any number.
         retry_deadline: seconds for which a request that was certainly not taken is made again.

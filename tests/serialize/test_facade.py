@@ -93,7 +93,7 @@ READABLE = {
     ("allowed", "read"),
     [
         pytest.param(None, {"00\n", "01\n", "11\n", "13\n", "st\n"}, id="no list"),
-        pytest.param([], {"00\n", "01\n", "11\n", "13\n", "st\n"}, id="an empty list"),
+        pytest.param([], set(), id="an empty list"),
         pytest.param([JSONData], {"11\n"}, id="JSON alone"),
         pytest.param([JSONData, DillCode], {"11\n", "01\n"}, id="JSON and compiled code"),
         pytest.param([AllDataStrategies], {"13\n"}, id="a combined one admits its parts"),
@@ -118,6 +118,7 @@ def test_only_what_is_allowed_is_read(allowed: Any, read: set[str]) -> None:
     [
         pytest.param(None, None, id="no list"),
         pytest.param([ANY_DATA], None, id="any data"),
+        pytest.param([], None, id="an empty list"),
         pytest.param([JSONData], [CONCRETES + "JSONData"], id="JSON alone"),
         pytest.param(
             [JSONData, PureSourceTextInspect, PickleCode],
@@ -131,6 +132,15 @@ def test_only_what_is_allowed_is_read(allowed: Any, read: set[str]) -> None:
 )
 def test_an_endpoint_is_asked_for_what_may_be_read(allowed: Any, asked: list[str] | None) -> None:
     assert FuncXSerializer(allowed_deserializers=allowed).result_serializers == asked
+
+
+def test_a_serializer_that_may_read_nothing_says_so_and_still_writes() -> None:
+    serializer = FuncXSerializer(allowed_deserializers=[])
+    assert repr(serializer).endswith("reads 0 strategies>")
+    with pytest.raises(DeserializationError, match=r"\(allowed: nothing\)"):
+        serializer.deserialize(serializer.serialize([1]))
+    with pytest.raises(DeserializationError, match=r"\(allowed: nothing\)"):
+        serializer.without_source().deserialize(READABLE["11\n"])
 
 
 def test_a_serializer_tells_what_it_does() -> None:

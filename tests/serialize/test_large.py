@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import pickle
 from collections import namedtuple
 from fractions import Fraction
@@ -13,7 +12,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from funcx_async.serialize import FuncXSerializer
+from funcx_async.serialize import FuncXSerializer, base64_text
 from funcx_async.serialize.large import LARGE, Steps, decode
 
 Point = namedtuple("Point", "x y")  # noqa: PYI024 - dill treats these in its own way
@@ -21,7 +20,7 @@ Point = namedtuple("Point", "x y")  # noqa: PYI024 - dill treats these in its ow
 
 def outcome(text: str, **options: int) -> bytes | str:
     try:
-        return decode(text, **options) if options else binascii.a2b_base64(text)
+        return decode(text, **options) if options else base64_text.decode(text)
     except ValueError as error:
         return str(error)
 

@@ -47,7 +47,7 @@ WRITER = r"""
 import json
 from globus_compute_sdk.serialize import *
 from globus_compute_sdk.serialize import concretes
-values = [None, (1, "two", 3.0), {"k": [1, {"z": None}]}, "caf\u00e9 \u2603", [1] * 1001]
+values = [None, (1, "two", 3.0), {"k": [1, {"z": None}]}, "caf\u00e9 \u2603", [1] * 1002]
 def plain(a, b=2):
     return a + b
 written = []
@@ -82,6 +82,17 @@ def test_the_official_reader_reads_our_other_strategies(
     serializer = FuncXSerializer(code, data)
     function = serializer.serialize_function(alone)
     assert official.run_serialized(function, serializer.serialize_arguments((3,), {})) == "6"
+
+
+@pytest.mark.parametrize("size", [1_000, 1_001, 2_000])
+@pytest.mark.parametrize("kind", [list, set, dict.fromkeys])
+def test_the_official_reader_reads_round_sizes(official: BareWorker, kind: Any, size: int) -> None:
+    assert official.run(alone_sum, kind(range(size))) == repr(sum(range(size)))
+
+
+def alone_sum(numbers: Any) -> int:
+    """Needs nothing from outside itself."""
+    return sum(numbers)
 
 
 def alone(x: int) -> int:

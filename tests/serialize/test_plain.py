@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from funcx_async.serialize.plain import is_plain
+from funcx_async.serialize.bounded import TooMuch
+from funcx_async.serialize.plain import dump_plain
 
 
 class Level(enum.IntEnum):
@@ -21,8 +22,8 @@ class Row(NamedTuple):
     x: int
 
 
-def both_pickles(value: object) -> tuple[bytes, bytes]:
-    return pickle.dumps(value, 4), dill.dumps(value, 4)
+def both_pickles(value: object) -> tuple[bytes | None, bytes]:
+    return dump_plain(value), dill.dumps(value, 4)
 
 
 scalars = (
@@ -58,18 +59,29 @@ values = st.recursive(
 @settings(derandomize=True, max_examples=300, deadline=None)
 @given(values)
 def test_the_c_pickler_writes_the_bytes_of_dill_for_plain_values(value: Any) -> None:
-    assert is_plain(value)
     quick, slow = both_pickles(value)
     assert quick == slow
 
 
-@pytest.mark.parametrize("size", [0, 1, 2, 998, 999, 1000, 1001, 1002, 1999, 2000, 2001, 2002])
+@pytest.mark.parametrize("size", [0, 1, 2, 998, 999, 1002, 1999, 2002, 5_500])
 @pytest.mark.parametrize("kind", [list, tuple, set, frozenset, dict.fromkeys])
-def test_what_is_plain_has_the_bytes_of_dill_at_every_batch_size(kind: Any, size: int) -> None:
-    value = kind(range(size))
-    if is_plain(value):
-        quick, slow = both_pickles(value)
-        assert quick == slow
+def test_the_bytes_are_those_of_dill_where_no_batch_of_items_ends(kind: Any, size: int) -> None:
+    quick, slow = both_pickles(kind(range(size)))
+    assert quick == slow
+
+
+@pytest.mark.parametrize("size", [1000, 1001, 2000, 2001, 10_000, 100_000, 100_001])
+@pytest.mark.parametrize("kind", [list, tuple, set, frozenset, dict.fromkeys])
+def test_round_sizes_are_written_by_the_c_pickler_and_read_by_every_reader(
+    kind: Any, size: int
+) -> None:
+    value = {"nested": kind(range(size))}
+    quick = dump_plain(value)
+    assert quick is not None
+    assert quick == pickle.dumps(value, 4)
+    readers: list[Any] = [pickle.loads, pickle._loads, dill.loads]  # type: ignore[attr-defined]  # noqa: SLF001
+    for read in readers:
+        assert read(quick) == value
 
 
 @pytest.mark.parametrize("size", [65_535, 65_536, 70_000])
@@ -77,7 +89,6 @@ def test_what_is_plain_has_the_bytes_of_dill_at_every_batch_size(kind: Any, size
 def test_large_texts_and_bytes_have_the_bytes_of_dill(piece: Any, size: int) -> None:
     value = [piece * size, {"again": [piece * size, 1]}, piece]
     quick, slow = both_pickles(value)
-    assert is_plain(value)
     assert quick == slow
 
 
@@ -85,15 +96,36 @@ def test_a_value_that_contains_itself_has_the_bytes_of_dill() -> None:
     loop: list[Any] = [1]
     loop.append({"self": loop, "pair": (loop, loop)})
     quick, slow = both_pickles(loop)
-    assert is_plain(loop)
     assert quick == slow
 
 
-def test_a_value_shared_many_times_is_looked_at_once() -> None:
+def test_a_value_shared_many_times_is_written_once() -> None:
     value: Any = []
     for _ in range(100):
         value = [value, value]
-    assert is_plain(value)
+    quick, slow = both_pickles(value)
+    assert quick == slow
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        pytest.param(["x" * 100_000], id="one large part"),
+        pytest.param(list(range(1_000_000)), id="many small parts"),
+    ],
+)
+def test_writing_stops_where_it_is_too_much(value: Any) -> None:
+    with pytest.raises(TooMuch) as stopped:
+        dump_plain(value, at_most=50_000)
+    assert 50_000 < stopped.value.size < 200_000
+
+
+def test_what_fits_exactly_is_written_whole() -> None:
+    whole = dump_plain(["x" * 100_000])
+    assert whole is not None
+    assert dump_plain(["x" * 100_000], at_most=len(whole)) == whole
+    with pytest.raises(TooMuch):
+        dump_plain(["x" * 100_000], at_most=len(whole) - 1)
 
 
 @pytest.mark.parametrize(
@@ -108,9 +140,9 @@ def test_a_value_shared_many_times_is_looked_at_once() -> None:
         pytest.param(int, id="a type"),
         pytest.param(ValueError(), id="an exception"),
         pytest.param(len, id="a function"),
-        pytest.param(list(range(1000)), id="a list that ends a batch"),
+        pytest.param(Ellipsis, id="an ellipsis"),
     ],
 )
 def test_anything_else_is_left_to_dill_however_deep_it_is(value: Any) -> None:
-    assert not is_plain(value)
-    assert not is_plain([1, ({"x": [value]},)])
+    assert dump_plain(value) is None
+    assert dump_plain([1, ({"x": [value]},)]) is None
