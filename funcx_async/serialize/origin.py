@@ -23,17 +23,21 @@ from functools import cache
 from importlib.machinery import ModuleSpec, PathFinder
 from types import (
     BuiltinFunctionType,
+    ClassMethodDescriptorType,
     CodeType,
     FunctionType,
+    MethodDescriptorType,
     MethodType,
     ModuleType,
     TracebackType,
+    WrapperDescriptorType,
 )
 
 from funcx_async.serialize.installed import is_everywhere
 from funcx_async.serialize.names import globals_written, imports_all, names_assigned
 
 _HEAP_TYPE = 1 << 9
+_PARTS_IN_C = (ClassMethodDescriptorType, MethodDescriptorType, WrapperDescriptorType)
 _by_value: dict[str, bool] = {}
 """What somebody said of modules: whether they go by value."""
 
@@ -197,8 +201,16 @@ def is_ours(kind: type) -> bool:
         True if it was made by a class statement or call in a module that the worker cannot be
         expected to have; classes that an extension or the interpreter brings are dill's affair.
     """
-    written_in_python = bool(kind.__flags__ & _HEAP_TYPE)
+    written_in_python = bool(kind.__flags__ & _HEAP_TYPE) and not _has_parts_in_c(kind)
     return written_in_python and not found_by_name(kind) and not worker_has(kind.__module__)
+
+
+def _has_parts_in_c(kind: type) -> bool:
+    """Tell whether a class has methods of its own in C; a class statement never makes any."""
+    return any(
+        isinstance(value, _PARTS_IN_C) and value.__objclass__ is kind
+        for value in vars(kind).values()
+    )
 
 
 def state_of_worker(value: object) -> tuple[str, str] | None:

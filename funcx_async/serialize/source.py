@@ -28,8 +28,11 @@ from funcx_async.serialize.names import (
     Chain,
     globals_read,
     globals_written,
+    modules_used,
+    submodules_of,
     submodules_read,
     variables_written,
+    words_of,
 )
 from funcx_async.serialize.origin import found_by_name, state_of_worker, worker_has
 from funcx_async.serialize.reader import NAME as FROM_FILE
@@ -110,6 +113,7 @@ class _Assembly:
         self._pending: list[FunctionType] = []
         self._modules: set[int] = set()
         self._codes: list[CodeType] = []
+        self._used_modules: list[ModuleType] = []
         self._length = 0
 
     def of(self, function: FunctionType) -> Source:
@@ -121,6 +125,9 @@ class _Assembly:
         name = self._define(function, "_function")
         while self._pending:
             self._add_what_is_read(self._pending.pop())
+        words = {word for code in self._codes for word in words_of(code)}
+        for module in self._used_modules:
+            self._import(submodules_of(module, words))
         if len(self._modules) > 1 and any(map(globals_written, self._codes)):
             raise Incomplete("it assigns globals, and its parts come from several modules")
         return Source(name, self._text())
@@ -249,8 +256,14 @@ class _Assembly:
         home = module.__name__
         if not worker_has(home) or sys.modules.get(home) is not module:
             raise Incomplete(f"{name} is your module {home}")
-        lines = [f"import {home}" if name == home else f"import {home} as {name}"]
-        lines += [imported(submodule) for submodule in sorted(submodules_read(module, chains))]
+        line = f"import {home}" if name == home else f"import {home} as {name}"
+        if line not in self._imports:
+            self._imports.append(self._count(line))
+        self._import(submodules_read(module, chains))
+        self._used_modules += modules_used(module, chains)
+
+    def _import(self, submodules: set[str]) -> None:
+        lines = [imported(submodule) for submodule in sorted(submodules)]
         self._imports += [self._count(line) for line in lines if line not in self._imports]
 
     def _add_function(self, name: str, function: FunctionType) -> None:

@@ -74,6 +74,11 @@ def with_logger() -> str:
     return app.log.name
 
 
+def reads_path() -> Callable[[], bool]:
+    path = sys.path
+    return lambda: path is sys.path
+
+
 SENT: dict[str, list[Call]] = {
     "a function, a lambda, a closure, a recursive function": [
         (app.add, (1,)),
@@ -121,7 +126,7 @@ SENT: dict[str, list[Call]] = {
     ],
     "`os.environ`, `sys.path`, the registry of a library": [
         (lambda env: env is os.environ and "ONLY_HERE" not in env, (os.environ,)),
-        (lambda path: path is sys.path, (sys.path,)),
+        (reads_path(), ()),
         (lambda it: it is copyreg.dispatch_table, (copyreg.dispatch_table,)),
     ],
     "a logger": [(with_logger, ()), (lambda log: log.name, (app.log,))],
