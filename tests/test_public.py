@@ -78,7 +78,7 @@ LEVELS = [
     "__init__ fastapi local",
     "blocking cli repl",
     "__main__ fixtures",
-    "pytest_plugin",
+    "_pyinstaller pytest_plugin",
 ]
 LEVEL_OF = {module: level for level, modules in enumerate(LEVELS) for module in modules.split()}
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import pkgutil
 import shutil
 import subprocess
 import sys
 import sysconfig
+import tomllib
 import zipapp
 import zipfile
 from collections.abc import Iterable
@@ -182,3 +184,10 @@ def test_an_embedded_python_has_its_library_in_an_archive(tmp_path: Path, target
     program = [str(tmp_path / "program.py")]
     at_home = f"{home}{os.pathsep}{sys.base_exec_prefix}"
     assert answers(expected, *program, path=[target], PYTHONHOME=at_home) == expected
+
+
+def test_pyinstaller_finds_a_hook_where_the_entry_point_leads() -> None:
+    project = tomllib.loads((OURS.parent / "pyproject.toml").read_text())["project"]
+    reference = project["entry-points"]["pyinstaller40"]["hook-dirs"]
+    (folder,) = pkgutil.resolve_name(reference)()
+    assert (Path(folder) / "hook-funcx_async.py").is_file()
