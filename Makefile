@@ -51,7 +51,7 @@ bench: $(VENV)/.dev $(ORACLES)/sdk/.ready $(ORACLES)/funcx/.ready
 python3 = $(firstword $(wildcard $(or $(PYENV_ROOT),$(HOME)/.pyenv)/versions/3.$(1).*/bin/python) $(shell command -v python3.$(1)))
 NEWER := $(foreach minor,12 13,$(if $(call python3,$(minor)),$(ORACLES)/py3$(minor)/.ready))
 
-oracles: $(ORACLES)/sdk/.ready $(ORACLES)/funcx/.ready $(ORACLES)/endpoint/.ready $(ORACLES)/notebook/.ready $(NEWER)
+oracles: $(ORACLES)/sdk/.ready $(ORACLES)/funcx/.ready $(ORACLES)/endpoint/.ready $(ORACLES)/notebook/.ready $(ORACLES)/cloudpickle/.ready $(NEWER)
 
 # The official client tells the service which globus-sdk it has, and ours says the same of itself.
 $(ORACLES)/sdk/.ready:
@@ -72,6 +72,15 @@ $(ORACLES)/endpoint/.ready:
 $(ORACLES)/notebook/.ready:
 	$(PYTHON) -m venv $(ORACLES)/notebook
 	$(ORACLES)/notebook/bin/python -m pip install --quiet --editable '.[local,progress]' ipywidgets jupyterlab
+	touch $@
+
+# Its test suite, which is in its repository alone since 3.0. Without that, the last older one.
+CLOUDPICKLE := https://github.com/cloudpipe/cloudpickle
+$(ORACLES)/cloudpickle/.ready:
+	rm -rf $(ORACLES)/cloudpickle
+	git clone --quiet --depth 1 --branch v3.1.2 $(CLOUDPICKLE) $(ORACLES)/cloudpickle || { \
+		$(PYTHON) -m pip download --quiet --no-deps --no-binary cloudpickle --dest $(ORACLES)/cloudpickle cloudpickle==2.2.1 && \
+		tar --extract --strip-components 1 --directory $(ORACLES)/cloudpickle --file $(ORACLES)/cloudpickle/cloudpickle-2.2.1.tar.gz; }
 	touch $@
 
 $(ORACLES)/py3%/.ready: pyproject.toml

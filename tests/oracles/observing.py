@@ -1,0 +1,101 @@
+"""What can be seen of a value, as text that is the same in every process.
+
+It travels to the workers as any function of one's own, so it uses the standard library alone.
+"""
+
+from __future__ import annotations
+
+import collections
+import enum
+import functools
+import inspect
+import io
+import itertools
+import re
+import types
+import weakref
+from typing import Any
+
+LOCKS = ("_thread.lock", "_thread.RLock")
+
+
+def same(value: Any) -> Any:
+    return value
+
+
+def observe_call(function: Any, args: Any, kwargs: Any) -> str:
+    return observe(function(*args, **kwargs))
+
+
+def observe(value: Any) -> str:
+    return re.sub(r"0x[0-9a-f]+", "0x", observed(value, ()))
+
+
+def observed(value: Any, path: Any) -> str:
+    kind = type(value)
+    name = f"{kind.__module__}.{kind.__qualname__}".removeprefix("builtins.")
+    if id(value) in path:
+        return f"{name} {len(path) - path.index(id(value))} up"
+    path = (*path, id(value))
+    if kind in (int, float, complex, str, bytes, bool, type(None)):
+        return repr(value)
+    if isinstance(value, type):
+        bases = ", ".join(base.__qualname__ for base in value.__bases__)
+        return f"class {value.__module__}.{value.__qualname__}({bases})"
+    if isinstance(value, enum.Enum):
+        return f"{name}.{value.name} = {observed(value.value, path)}{state(value, path)}"
+    if name in LOCKS or isinstance(value, weakref.ReferenceType):
+        return name if name in LOCKS else f"{name} to {observed(value(), path)}"
+    if isinstance(value, types.ModuleType):
+        return f"module {value.__name__}"
+    if isinstance(value, types.FunctionType):
+        return f"function {value.__qualname__}{inspect.signature(value)}"
+    if isinstance(value, types.MethodType):
+        return f"method {value.__func__.__qualname__} of {observed(value.__self__, path)}"
+    if isinstance(value, functools.partial | functools.partialmethod):
+        return f"{name} {observed((value.func, value.args, value.keywords), path)}"
+    if isinstance(value, types.BuiltinFunctionType | types.CodeType | types.CellType):
+        return f"{name} {getattr(value, '__qualname__', getattr(value, 'co_name', ''))}"
+    return name + contents(value, path) + state(value, path)
+
+
+def contents(value: Any, path: Any) -> str:
+    """Its items, or what it says of itself."""
+    kind = type(value)
+    if isinstance(value, list | tuple | collections.deque):
+        return f"[{', '.join(observed(item, path) for item in value)}]"
+    if isinstance(value, dict | types.MappingProxyType):
+        pairs = (f"{observed(k, path)}: {observed(v, path)}" for k, v in value.items())
+        return f"{{{', '.join(pairs)}}}"
+    if isinstance(value, set | frozenset):
+        return f"{{{', '.join(sorted(observed(item, path) for item in value))}}}"
+    if isinstance(value, BaseExceptionGroup):
+        return f"({value.message!r}, {observed(list(value.exceptions), path)})"
+    if isinstance(value, BaseException):
+        inner = value.__cause__
+        cause = f" from {observed(inner, path)}" if inner is not None else ""
+        return f"({str(value)!r}, {observed(value.args, path)}){cause}"
+    if isinstance(value, memoryview | bytearray):
+        return repr(bytes(value))
+    if isinstance(value, io.IOBase):
+        return f"({value.getvalue()!r})" if isinstance(value, io.BytesIO | io.StringIO) else ""
+    if hasattr(kind, "__next__"):
+        return f"[{', '.join(observed(item, path) for item in itertools.islice(value, 20))}]"
+    return f" {value!r}" if kind.__repr__ is not object.__repr__ else ""
+
+
+def state(value: Any, path: Any) -> str:
+    """Its attributes, unless it is the interpreter's own."""
+    attributes = dict(getattr(value, "__dict__", {}))
+    for base in type(value).__mro__:
+        slots = base.__dict__.get("__slots__", ())
+        for slot in (slots,) if isinstance(slots, str) else slots:
+            if slot not in ("__dict__", "__weakref__") and hasattr(value, slot):
+                attributes[slot] = getattr(value, slot)
+    hidden = ("_abc_", "__objclass__", "_sort_order_", "_value_", "_name_", "__orig_class__")
+    seen = [
+        f"{name}={observed(attributes[name], path)}"
+        for name in sorted(attributes)
+        if not name.startswith(hidden)
+    ]
+    return f" with {', '.join(seen)}" if seen else ""
