@@ -80,7 +80,8 @@ class EndpointWeb:
             "hostname": platform.node(),
             "local_user": _local_user(),
             "ip_address": "127.0.0.1",
-            "endpoint_version": version("funcx-async"),
+            # Named, as its numbers are not those of the official endpoint's versions.
+            "endpoint_version": f"funcx-async {version('funcx-async')}",
             "sdk_version": version("funcx-async"),
             "python_version": platform.python_version(),
             "dill_version": version("dill"),
