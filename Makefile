@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 ORACLES := .oracles
 
-.PHONY: quickstart test coverage check docs transcripts proofs oracles bench clean
+.PHONY: quickstart test coverage check docs transcripts proofs oracles newer-pythons pythons bench clean
 
 quickstart: $(VENV)/.quickstart
 	$(BIN)/python examples/collatz.py
@@ -39,7 +39,7 @@ transcripts: $(VENV)/.dev
 # The slower proofs: official packages as oracles, large runs, CPython's own tests. Official agents
 # have the machine to themselves: they start in their own time, and fork from many threads.
 AGENTS := tests/oracles/test_agents.py
-proofs: $(VENV)/.dev oracles
+proofs: $(VENV)/.dev oracles pythons
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m "proof or oracle" --timeout=300 --ignore=$(AGENTS)
 	$(BIN)/python -m pytest --timeout=300 $(AGENTS)
 
@@ -47,11 +47,21 @@ proofs: $(VENV)/.dev oracles
 bench: $(VENV)/.dev $(ORACLES)/sdk/.ready $(ORACLES)/funcx/.ready
 	$(BIN)/python -m benchmarks
 
-# The package on each newer Python that is here, where pyenv keeps it or on the PATH.
-python3 = $(firstword $(wildcard $(or $(PYENV_ROOT),$(HOME)/.pyenv)/versions/3.$(1).*/bin/python) $(shell command -v python3.$(1)))
-NEWER := $(foreach minor,12 13,$(if $(call python3,$(minor)),$(ORACLES)/py3$(minor)/.ready))
+# Every Python that pyproject.toml names, but that of .venv. One that cannot be had is an error.
+NAMED := $(shell sed -n 's/.*Programming Language :: Python :: 3\.\([0-9]*\)".*/\1/p' pyproject.toml)
+THIS := $(shell $(PYTHON) -c 'import sys; print(sys.version_info.minor)')
+OTHERS := $(filter-out $(THIS),$(NAMED))
+OTHER := $(foreach minor,$(OTHERS),$(ORACLES)/py3$(minor)/.ready)
 
-oracles: $(ORACLES)/sdk/.ready $(ORACLES)/funcx/.ready $(ORACLES)/endpoint/.ready $(ORACLES)/notebook/.ready $(NEWER)
+newer-pythons: $(OTHER)
+
+# The fast tests on each of them.
+pythons: $(foreach minor,$(OTHERS),pythons-3.$(minor))
+
+pythons-3.%: $(ORACLES)/py3%/.ready
+	$(ORACLES)/py3$*/bin/python -m pytest -n 4 --dist loadfile -m "not proof and not oracle"
+
+oracles: $(ORACLES)/sdk/.ready $(ORACLES)/funcx/.ready $(ORACLES)/endpoint/.ready $(ORACLES)/notebook/.ready $(OTHER)
 
 # The official client tells the service which globus-sdk it has, and ours says the same of itself.
 $(ORACLES)/sdk/.ready:
@@ -74,9 +84,8 @@ $(ORACLES)/notebook/.ready:
 	$(ORACLES)/notebook/bin/python -m pip install --quiet --editable '.[local,progress]' ipywidgets jupyterlab
 	touch $@
 
-$(ORACLES)/py3%/.ready: pyproject.toml
-	$(call python3,$*) -m venv $(ORACLES)/py3$*
-	$(ORACLES)/py3$*/bin/python -m pip install --quiet --editable '.[cli,local,progress]' hypothesis playwright pytest pytest-timeout
+$(ORACLES)/py3%/.ready: pyproject.toml .ci/python
+	.ci/python 3.$* $(ORACLES)/py3$*
 	touch $@
 
 $(VENV)/bin/python:
