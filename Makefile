@@ -4,15 +4,18 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 ORACLES := .oracles
+# The versions that developers and CI have, so that a release elsewhere changes nothing here.
+LOCKED := --constraint .ci/constraints.txt
+FAST := -m pytest -n 4 --dist loadfile -m "not proof and not oracle"
 
-.PHONY: quickstart test coverage check docs transcripts proofs oracles newer-pythons pythons bench clean
+.PHONY: quickstart test coverage check docs transcripts proofs oracles newer-pythons pythons dependencies oldest newest lock bench clean
 
 quickstart: $(VENV)/.quickstart
 	$(BIN)/python examples/collatz.py
 
 # Four at a time, though there may be fewer cores: most tests wait for something.
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest -n 4 --dist loadfile -m "not proof and not oracle"
+	$(BIN)/python $(FAST)
 	$(BIN)/python -m coverage run --source=funcx_async/core -m pytest --quiet -m "not proof" tests/core
 	$(BIN)/python -m coverage report --fail-under=100
 
@@ -59,7 +62,24 @@ newer-pythons: $(OTHER)
 pythons: $(foreach minor,$(OTHERS),pythons-3.$(minor))
 
 pythons-3.%: $(ORACLES)/py3%/.ready
-	$(ORACLES)/py3$*/bin/python -m pytest -n 4 --dist loadfile -m "not proof and not oracle"
+	$(ORACLES)/py3$*/bin/python $(FAST)
+
+# The fast tests with the lowest versions of dependencies that pyproject.toml allows, and with the
+# newest there are.
+dependencies: oldest newest
+
+oldest: $(ORACLES)/oldest/.ready
+	$(ORACLES)/oldest/bin/python $(FAST)
+
+newest: $(ORACLES)/newest/.ready
+	$(ORACLES)/newest/bin/python -m pip install --quiet --upgrade --upgrade-strategy eager --editable '.[dev]'
+	$(ORACLES)/newest/bin/python $(FAST)
+
+# Writes .ci/constraints.txt: the newest versions for every Python and system.
+lock: $(ORACLES)/lock/.ready
+	$(ORACLES)/lock/bin/uv pip compile --quiet --upgrade --universal --python-version 3.11 \
+		--extra dev --no-annotate --custom-compile-command 'make lock' \
+		pyproject.toml --output-file .ci/constraints.txt
 
 oracles: $(ORACLES)/sdk/.ready $(ORACLES)/funcx/.ready $(ORACLES)/endpoint/.ready $(ORACLES)/notebook/.ready $(OTHER)
 
@@ -84,7 +104,22 @@ $(ORACLES)/notebook/.ready:
 	$(ORACLES)/notebook/bin/python -m pip install --quiet --editable '.[local,progress]' ipywidgets jupyterlab
 	touch $@
 
-$(ORACLES)/py3%/.ready: pyproject.toml .ci/python
+$(ORACLES)/oldest/.ready: pyproject.toml .ci/oldest
+	$(PYTHON) -m venv --clear $(ORACLES)/oldest
+	$(PYTHON) .ci/oldest > $(ORACLES)/oldest/constraints.txt
+	$(ORACLES)/oldest/bin/python -m pip install --quiet --constraint $(ORACLES)/oldest/constraints.txt --editable '.[dev]'
+	touch $@
+
+$(ORACLES)/newest/.ready:
+	$(PYTHON) -m venv --clear $(ORACLES)/newest
+	touch $@
+
+$(ORACLES)/lock/.ready:
+	$(PYTHON) -m venv $(ORACLES)/lock
+	$(ORACLES)/lock/bin/python -m pip install --quiet uv
+	touch $@
+
+$(ORACLES)/py3%/.ready: pyproject.toml .ci/constraints.txt .ci/python
 	.ci/python 3.$* $(ORACLES)/py3$*
 	touch $@
 
@@ -92,12 +127,12 @@ $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=/path/to/python3.11")'
 	$(PYTHON) -m venv $(VENV)
 
-$(VENV)/.quickstart: $(VENV)/bin/python pyproject.toml
-	$(BIN)/python -m pip install --quiet --editable '.[cli,local,progress]'
+$(VENV)/.quickstart: $(VENV)/bin/python pyproject.toml .ci/constraints.txt
+	$(BIN)/python -m pip install --quiet $(LOCKED) --editable '.[cli,local,progress]'
 	touch $@
 
-$(VENV)/.dev: $(VENV)/bin/python pyproject.toml
-	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+$(VENV)/.dev: $(VENV)/bin/python pyproject.toml .ci/constraints.txt
+	$(BIN)/python -m pip install --quiet $(LOCKED) --editable '.[dev]'
 	touch $@ $(VENV)/.quickstart
 
 clean:
