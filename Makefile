@@ -8,7 +8,7 @@ ORACLES := .oracles
 LOCKED := --constraint .ci/constraints.txt
 FAST := -m pytest -n 4 --dist loadfile -m "not proof and not oracle"
 
-.PHONY: quickstart test coverage check docs transcripts proofs oracles newer-pythons pythons dependencies oldest newest lock bench clean
+.PHONY: quickstart test coverage check docs transcripts proofs oracles newer-pythons pythons dependencies oldest newest lock release-check bench clean
 
 quickstart: $(VENV)/.quickstart
 	$(BIN)/python examples/collatz.py
@@ -45,6 +45,16 @@ AGENTS := tests/oracles/test_agents.py
 proofs: $(VENV)/.dev oracles pythons
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m "proof or oracle" --timeout=300 --ignore=$(AGENTS)
 	$(BIN)/python -m pytest --timeout=300 $(AGENTS)
+
+# Builds the distributions into build/release, inspects them, and installs the wheel with each extra
+# on this Python and on the newest.
+NEWEST := $(ORACLES)/py3$(lastword $(NAMED))
+release-check: $(ORACLES)/release/.ready $(NEWEST)/.ready
+	$(ORACLES)/release/bin/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	rm -rf build/release
+	$(ORACLES)/release/bin/python .ci/release build/release
+	$(PYTHON) .ci/try-wheel build/release/*.whl
+	$(NEWEST)/bin/python .ci/try-wheel build/release/*.whl
 
 # How fast it is, beside the official clients; twenty minutes. It rewrites docs/performance.md.
 bench: $(VENV)/.dev $(ORACLES)/sdk/.ready $(ORACLES)/funcx/.ready
@@ -112,6 +122,11 @@ $(ORACLES)/oldest/.ready: pyproject.toml .ci/oldest
 
 $(ORACLES)/newest/.ready:
 	$(PYTHON) -m venv --clear $(ORACLES)/newest
+	touch $@
+
+$(ORACLES)/release/.ready:
+	$(PYTHON) -m venv $(ORACLES)/release
+	$(ORACLES)/release/bin/python -m pip install --quiet build check-jsonschema twine
 	touch $@
 
 $(ORACLES)/lock/.ready:
