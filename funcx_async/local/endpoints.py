@@ -127,5 +127,5 @@ class EndpointWeb:
 def _local_user() -> str | None:
     try:
         return getpass.getuser()
-    except (KeyError, OSError):  # as in a container that runs as an unknown number
+    except (ImportError, KeyError, OSError):  # as in a container that runs as an unknown number
         return None
