@@ -4,15 +4,18 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 ORACLES := .oracles
+# The versions that developers and CI have, so that a release elsewhere changes nothing here.
+LOCKED := --constraint .ci/constraints.txt
+FAST := -m pytest -n 4 --dist loadfile -m "not proof and not oracle"
 
-.PHONY: quickstart test coverage check docs transcripts proofs oracles bench clean
+.PHONY: quickstart test coverage check docs transcripts proofs oracles newer-pythons pythons dependencies oldest newest lock release-check bench clean
 
 quickstart: $(VENV)/.quickstart
 	$(BIN)/python examples/collatz.py
 
 # Four at a time, though there may be fewer cores: most tests wait for something.
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest -n 4 --dist loadfile -m "not proof and not oracle"
+	$(BIN)/python $(FAST)
 	$(BIN)/python -m coverage run --source=funcx_async/core -m pytest --quiet -m "not proof" tests/core
 	$(BIN)/python -m coverage report --fail-under=100
 
@@ -39,19 +42,56 @@ transcripts: $(VENV)/.dev
 # The slower proofs: official packages as oracles, large runs, CPython's own tests. Official agents
 # have the machine to themselves: they start in their own time, and fork from many threads.
 AGENTS := tests/oracles/test_agents.py
-proofs: $(VENV)/.dev oracles
+proofs: $(VENV)/.dev oracles pythons
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m "proof or oracle" --timeout=300 --ignore=$(AGENTS)
 	$(BIN)/python -m pytest --timeout=300 $(AGENTS)
+
+# Builds the distributions into build/release, inspects them, and installs the wheel with each extra
+# on this Python and on the newest.
+NEWEST := $(ORACLES)/py3$(lastword $(NAMED))
+release-check: $(ORACLES)/release/.ready $(NEWEST)/.ready
+	$(ORACLES)/release/bin/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	rm -rf build/release
+	$(ORACLES)/release/bin/python .ci/release build/release
+	$(PYTHON) .ci/try-wheel build/release/*.whl
+	$(NEWEST)/bin/python .ci/try-wheel build/release/*.whl
 
 # How fast it is, beside the official clients; twenty minutes. It rewrites docs/performance.md.
 bench: $(VENV)/.dev $(ORACLES)/sdk/.ready $(ORACLES)/funcx/.ready
 	$(BIN)/python -m benchmarks
 
-# The package on each newer Python that is here, where pyenv keeps it or on the PATH.
-python3 = $(firstword $(wildcard $(or $(PYENV_ROOT),$(HOME)/.pyenv)/versions/3.$(1).*/bin/python) $(shell command -v python3.$(1)))
-NEWER := $(foreach minor,12 13,$(if $(call python3,$(minor)),$(ORACLES)/py3$(minor)/.ready))
+# Every Python that pyproject.toml names, but that of .venv. One that cannot be had is an error.
+NAMED := $(shell sed -n 's/.*Programming Language :: Python :: 3\.\([0-9]*\)".*/\1/p' pyproject.toml)
+THIS := $(shell $(PYTHON) -c 'import sys; print(sys.version_info.minor)')
+OTHERS := $(filter-out $(THIS),$(NAMED))
+OTHER := $(foreach minor,$(OTHERS),$(ORACLES)/py3$(minor)/.ready)
 
-oracles: $(ORACLES)/sdk/.ready $(ORACLES)/funcx/.ready $(ORACLES)/endpoint/.ready $(ORACLES)/notebook/.ready $(ORACLES)/cloudpickle/.ready $(NEWER)
+newer-pythons: $(OTHER)
+
+# The fast tests on each of them.
+pythons: $(foreach minor,$(OTHERS),pythons-3.$(minor))
+
+pythons-3.%: $(ORACLES)/py3%/.ready
+	$(ORACLES)/py3$*/bin/python $(FAST)
+
+# The fast tests with the lowest versions of dependencies that pyproject.toml allows, and with the
+# newest there are.
+dependencies: oldest newest
+
+oldest: $(ORACLES)/oldest/.ready
+	$(ORACLES)/oldest/bin/python $(FAST)
+
+newest: $(ORACLES)/newest/.ready
+	$(ORACLES)/newest/bin/python -m pip install --quiet --upgrade --upgrade-strategy eager --editable '.[dev]'
+	$(ORACLES)/newest/bin/python $(FAST)
+
+# Writes .ci/constraints.txt: the newest versions for every Python and system.
+lock: $(ORACLES)/lock/.ready
+	$(ORACLES)/lock/bin/uv pip compile --quiet --upgrade --universal --python-version 3.11 \
+		--extra dev --no-annotate --custom-compile-command 'make lock' \
+		pyproject.toml --output-file .ci/constraints.txt
+
+oracles: $(ORACLES)/sdk/.ready $(ORACLES)/funcx/.ready $(ORACLES)/endpoint/.ready $(ORACLES)/notebook/.ready $(ORACLES)/cloudpickle/.ready $(OTHER)
 
 # The official client tells the service which globus-sdk it has, and ours says the same of itself.
 $(ORACLES)/sdk/.ready:
@@ -74,30 +114,47 @@ $(ORACLES)/notebook/.ready:
 	$(ORACLES)/notebook/bin/python -m pip install --quiet --editable '.[local,progress]' ipywidgets jupyterlab
 	touch $@
 
-# Its test suite, which is in its repository alone since 3.0. Without that, the last older one.
-CLOUDPICKLE := https://github.com/cloudpipe/cloudpickle
+# The last release of cloudpickle whose package has its test suite.
 $(ORACLES)/cloudpickle/.ready:
 	rm -rf $(ORACLES)/cloudpickle
-	git clone --quiet --depth 1 --branch v3.1.2 $(CLOUDPICKLE) $(ORACLES)/cloudpickle || { \
-		$(PYTHON) -m pip download --quiet --no-deps --no-binary cloudpickle --dest $(ORACLES)/cloudpickle cloudpickle==2.2.1 && \
-		tar --extract --strip-components 1 --directory $(ORACLES)/cloudpickle --file $(ORACLES)/cloudpickle/cloudpickle-2.2.1.tar.gz; }
+	$(PYTHON) -m pip download --quiet --no-deps --no-binary cloudpickle --dest $(ORACLES)/cloudpickle cloudpickle==2.2.1
+	tar --extract --strip-components 1 --directory $(ORACLES)/cloudpickle --file $(ORACLES)/cloudpickle/cloudpickle-2.2.1.tar.gz
 	touch $@
 
-$(ORACLES)/py3%/.ready: pyproject.toml
-	$(call python3,$*) -m venv $(ORACLES)/py3$*
-	$(ORACLES)/py3$*/bin/python -m pip install --quiet --editable '.[cli,local,progress]' hypothesis playwright pytest pytest-timeout
+$(ORACLES)/oldest/.ready: pyproject.toml .ci/oldest
+	$(PYTHON) -m venv --clear $(ORACLES)/oldest
+	$(PYTHON) .ci/oldest > $(ORACLES)/oldest/constraints.txt
+	$(ORACLES)/oldest/bin/python -m pip install --quiet --constraint $(ORACLES)/oldest/constraints.txt --editable '.[dev]'
+	touch $@
+
+$(ORACLES)/newest/.ready:
+	$(PYTHON) -m venv --clear $(ORACLES)/newest
+	touch $@
+
+$(ORACLES)/release/.ready:
+	$(PYTHON) -m venv $(ORACLES)/release
+	$(ORACLES)/release/bin/python -m pip install --quiet build check-jsonschema twine
+	touch $@
+
+$(ORACLES)/lock/.ready:
+	$(PYTHON) -m venv $(ORACLES)/lock
+	$(ORACLES)/lock/bin/python -m pip install --quiet uv
+	touch $@
+
+$(ORACLES)/py3%/.ready: pyproject.toml .ci/constraints.txt .ci/python
+	.ci/python 3.$* $(ORACLES)/py3$*
 	touch $@
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=/path/to/python3.11")'
 	$(PYTHON) -m venv $(VENV)
 
-$(VENV)/.quickstart: $(VENV)/bin/python pyproject.toml
-	$(BIN)/python -m pip install --quiet --editable '.[cli,local,progress]'
+$(VENV)/.quickstart: $(VENV)/bin/python pyproject.toml .ci/constraints.txt
+	$(BIN)/python -m pip install --quiet $(LOCKED) --editable '.[cli,local,progress]'
 	touch $@
 
-$(VENV)/.dev: $(VENV)/bin/python pyproject.toml
-	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+$(VENV)/.dev: $(VENV)/bin/python pyproject.toml .ci/constraints.txt
+	$(BIN)/python -m pip install --quiet $(LOCKED) --editable '.[dev]'
 	touch $@ $(VENV)/.quickstart
 
 clean:

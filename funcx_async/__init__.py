@@ -63,6 +63,7 @@ if TYPE_CHECKING:
         send_by_reference,
         send_by_value,
     )
+    from funcx_async.versions import __version__ as __version__
 
 __all__ = [
     "AllCodeStrategies",
@@ -113,6 +114,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "__version__": "versions",
     "AllCodeStrategies": "serialize",
     "AllDataStrategies": "serialize",
     "AnswerIncomplete": "errors",

@@ -1,8 +1,12 @@
-"""Which of two versions is the older one, as far as their numbers tell."""
+"""The version of this package, and comparing versions of others by their numbers."""
 
 from __future__ import annotations
 
 import re
+from importlib.metadata import version
+from typing import Final
+
+__version__: Final = version("funcx-async")
 
 
 def numbers(text: str | None) -> tuple[int, ...]:

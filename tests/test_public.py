@@ -7,6 +7,7 @@ import subprocess
 import sys
 import textwrap
 from graphlib import TopologicalSorter
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -90,6 +91,10 @@ def test_the_public_names_are_these():
         assert getattr(funcx_async, name).__name__ == (
             "TaskExecutionFailed" if name == "FuncxTaskExecutionFailed" else name
         )
+
+
+def test_the_version_is_that_of_the_distribution():
+    assert funcx_async.__version__ == version("funcx-async")
 
 
 def test_a_name_that_is_not_public_is_an_attribute_error():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import typer
 
 from funcx_async.cli.account import login, logout, whoami
@@ -11,14 +13,34 @@ from funcx_async.cli.local import local
 from funcx_async.cli.run import run
 from funcx_async.cli.tasks import results, status
 from funcx_async.cli.watch import watch
+from funcx_async.versions import __version__
 
 app = typer.Typer(
-    help="An asyncio-native client for funcX / Globus Compute.",
     pretty_exceptions_enable=False,
     no_args_is_help=True,
     rich_markup_mode="markdown",
 )
 """The program; each module beside this one has a part of it."""
+
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"funcx-async {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def program(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", help="Print the version and exit.", callback=_print_version, is_eager=True
+        ),
+    ] = False,
+) -> None:
+    """An asyncio-native client for funcX / Globus Compute."""
+
 
 app.command(context_settings={"ignore_unknown_options": True})(run)  # -1 is an argument
 app.command()(status)

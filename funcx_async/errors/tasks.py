@@ -24,10 +24,10 @@ class TaskExecutionFailed(FuncXError):
         >>> from funcx_async.blocking import LocalService
         >>> with LocalService(workers=1) as service, service.executor() as executor:
         ...     try:
-        ...         executor.submit(divmod, 1, 0).result()
+        ...         executor.submit(int, "forty").result()
         ...     except TaskExecutionFailed as error:
         ...         print(error.exception_type, "|", error.exception_message)
-        ZeroDivisionError | integer division or modulo by zero
+        ValueError | invalid literal for int() with base 10: 'forty'
     """
 
     def __init__(

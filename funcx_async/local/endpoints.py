@@ -80,7 +80,8 @@ class EndpointWeb:
             "hostname": platform.node(),
             "local_user": _local_user(),
             "ip_address": "127.0.0.1",
-            "endpoint_version": version("funcx-async"),
+            # Named, as its numbers are not those of the official endpoint's versions.
+            "endpoint_version": f"funcx-async {version('funcx-async')}",
             "sdk_version": version("funcx-async"),
             "python_version": platform.python_version(),
             "dill_version": version("dill"),
@@ -126,5 +127,5 @@ class EndpointWeb:
 def _local_user() -> str | None:
     try:
         return getpass.getuser()
-    except (KeyError, OSError):  # as in a container that runs as an unknown number
+    except (ImportError, KeyError, OSError):  # as in a container that runs as an unknown number
         return None

@@ -106,10 +106,12 @@ class WorkerProcess(asyncio.SubprocessProtocol):
         return returned
 
     def kill(self) -> None:
-        """End the process and what its tasks started."""
+        """End the process and what its tasks started; on Windows, the process alone."""
         with contextlib.suppress(ProcessLookupError):
-            # The process was made the leader of its group.
-            os.killpg(self.pid, signal.SIGKILL)
+            if hasattr(os, "killpg"):  # the process was made the leader of its group
+                os.killpg(self.pid, signal.SIGKILL)
+            else:
+                self._transport.kill()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """The process was started."""

@@ -45,6 +45,7 @@ class Store(Catalogue):
         >>> function_id = store.add_function("f", "01...")
         >>> store.function(function_id).name
         'f'
+        >>> store.close()
     """
 
     def __init__(

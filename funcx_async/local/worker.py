@@ -57,8 +57,9 @@ class Pipes:
         os.dup2(nothing, 0)
         os.close(nothing)
         os.dup2(2, 1)
-        # A child forked by a task must not keep the pipes open when this process has ended.
-        os.register_at_fork(after_in_child=self._let_go)
+        if hasattr(os, "register_at_fork"):
+            # A child forked by a task must not keep the pipes open when this process has ended.
+            os.register_at_fork(after_in_child=self._let_go)
 
     def _let_go(self) -> None:
         os.close(self._results)
@@ -195,7 +196,7 @@ def read_ahead(pipes: Pipes, waiting: SimpleQueue[bytes]) -> None:
                 break
             returned.append(json.loads(head)[0].encode("ascii"))
         pipes.send(frames.RETURNED, b"".join(returned))
-    if os.getpgrp() == os.getpid():
+    if hasattr(os, "killpg") and os.getpgrp() == os.getpid():
         # The process group was made for this process; what its tasks started goes with it.
         os.killpg(0, signal.SIGKILL)
     os._exit(0)

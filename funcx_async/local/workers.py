@@ -12,10 +12,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable, Sequence
-from typing import Final
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Final
 
 from funcx_async.local import frames
 from funcx_async.local.outcomes import Failure, result_message
@@ -33,6 +34,12 @@ PATIENCE: Final = 0.05
 """Seconds until tasks behind a slow one are recalled."""
 RESTART_DELAYS: Final = (0.0, 0.1, 0.5, 2.0, 5.0)
 """Seconds before a worker is started again, by how many in a row ended before they were ready."""
+_OUT_OF_REACH_OF_CTRL_C: Final[Mapping[str, Any]] = (
+    {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
+    if sys.platform == "win32"
+    else {"start_new_session": True}
+)
+"""Starts a process that Ctrl-C in the service's terminal does not interrupt."""
 
 
 class Pool:
@@ -147,14 +154,21 @@ class Pool:
 
     async def _start_one(self) -> None:
         worker: WorkerProcess = WorkerProcess(self._received, self._lost)
-        await asyncio.get_running_loop().subprocess_exec(
-            lambda: worker,
-            *self._command,
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=None,
-            start_new_session=True,  # Ctrl-C in the service's terminal is not for the workers
-        )
+        try:
+            await asyncio.get_running_loop().subprocess_exec(
+                lambda: worker,
+                *self._command,
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=None,
+                **_OUT_OF_REACH_OF_CTRL_C,
+            )
+        except NotImplementedError:
+            loop = type(asyncio.get_running_loop()).__name__
+            raise RuntimeError(
+                f"the local service starts worker processes, and {loop} cannot start any; run it "
+                "on asyncio's default event loop (on Windows, the ProactorEventLoop)"
+            ) from None
         self._workers.add(worker)
 
     def _received(self, worker: WorkerProcess, received: Sequence[tuple[int, bytes]]) -> None:

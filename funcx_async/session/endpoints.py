@@ -54,7 +54,7 @@ class EndpointVersions:
     def reads_source(self) -> bool:
         """Whether its workers read strategy 12; they are expected to unless they tell otherwise."""
         major = numbers(self.endpoint)[:1]
-        return not major or not 0 < major[0] < _OLDEST_THAT_READS_SOURCE
+        return not major or major[0] >= _OLDEST_THAT_READS_SOURCE
 
     def mismatch(self) -> str | None:
         """Say how its Python and dill differ from those here, if they are known to."""

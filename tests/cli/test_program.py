@@ -8,6 +8,7 @@ import re
 import signal
 import subprocess
 import sys
+from importlib.metadata import version
 
 import pytest
 
@@ -25,6 +26,11 @@ async def test_help_names_every_command(command: Command):
     ended = await command("--help")
     assert (ended.code, ended.err) == (0, "")
     assert set(COMMANDS) <= set(re.findall(r"^│ (\w+) ", ended.out, re.MULTILINE))
+
+
+async def test_version_prints_the_version_of_the_package(command: Command):
+    ended = await command("--version")
+    assert (ended.code, ended.out, ended.err) == (0, f"funcx-async {version('funcx-async')}\n", "")
 
 
 @pytest.mark.parametrize("name", COMMANDS)

@@ -68,6 +68,8 @@ async def test_one_executor_can_serve_one_loop_after_another(environment: dict[s
     assert await asyncio.to_thread(asyncio.run, once(2)) == 3
 
 
+# Python 3.12 and later warn of forking where there are threads, as those of pytest-xdist.
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 async def test_a_forked_child_is_told_to_make_its_own(executor):
     await executor.submit(add, 1)
     reader, writer = os.pipe()
@@ -277,6 +279,7 @@ def test_so_does_one_whose_loop_is_closed_over_them(environment: dict[str, str])
         loop.close()
         del executor, loop
         gc.collect()
+        gc.collect()  # coroutines that await once more as they are closed live until here
         print(gone())
     """
     ended = run(program, environment)

@@ -210,7 +210,16 @@ def test_a_test_that_fails_harms_no_other(sessions: pytest.Pytester):
 def test_without_the_extra_a_fixture_says_what_to_install_and_all_else_works(
     sessions: pytest.Pytester,
 ):
-    sessions.makeconftest("import sys; sys.modules['starlette'] = None")
+    sessions.makeconftest("""
+        import sys
+
+        class Absent:
+            def find_spec(self, name, path, target=None):
+                if name.partition(".")[0] == "starlette":
+                    raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+        sys.meta_path.insert(0, Absent())
+    """)
     sessions.makepyfile("""
         def test_with_a_service(funcx_executor):
             pass

@@ -32,7 +32,7 @@ def client(answer: Callable[[httpx.Request], httpx.Response]) -> FuncXClient:
         pytest.param({"endpoint_version": "4.19.0"}, True, id="today's"),
         pytest.param({"endpoint_version": "3.11.1"}, False, id="older"),
         pytest.param({"endpoint_version": "4.0.0rc1"}, True, id="a candidate"),
-        pytest.param({"endpoint_version": "0.1.0"}, True, id="the local service's"),
+        pytest.param({"endpoint_version": "funcx-async 1.0.0"}, True, id="the local service's"),
         pytest.param({"endpoint_version": None}, True, id="null"),
         pytest.param({"endpoint_version": 2}, True, id="no text"),
         pytest.param({"endpoint_version": "unknown"}, True, id="no version"),

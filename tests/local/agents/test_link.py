@@ -128,6 +128,7 @@ async def test_a_step_that_cannot_succeed_does_not_stop_the_others(link, queue, 
     link.publish(queue, spoiled)
     link.publish(queue, lambda: message(1))
     assert await received.next() == b"1"
+    await asyncio.wait_for(link.done(), LIMIT)
     assert "failed for good" in caplog.text
 
 
