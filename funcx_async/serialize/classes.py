@@ -100,16 +100,15 @@ def find(key: str) -> Any:
     Raises:
         LookupError: there is none.
     """
-    original: Any = rebuild.originals.get(key) or rebuild.task().classes.get(key)
-    if original is None:
-        name = key.partition(_RANDOM)[0]
-        module = name.partition(":")[0]
-        try:
-            importlib.import_module(module)
-        except ImportError as error:
-            raise LookupError(f"its class {name} is not here: {error}") from error
-        original = _by_name(name)
-    if original is None:
+    original: object = rebuild.originals.get(key) or rebuild.task().classes.get(key)
+    if original is not None:
+        return original
+    name = key.partition(_RANDOM)[0]
+    try:
+        importlib.import_module(name.partition(":")[0])
+    except ImportError as error:
+        raise LookupError(f"its class {name} is not here: {error}") from error
+    if (original := _by_name(name)) is None:
         raise LookupError(f"its class {name} is not here; define or import it before you read it")
     return original
 
