@@ -55,7 +55,13 @@ from funcx_async.serialize.names import (
     submodules_read,
     words_of,
 )
-from funcx_async.serialize.origin import found_by_name, is_ours, state_of_worker, worker_has
+from funcx_async.serialize.origin import (
+    SENTINEL,
+    found_by_name,
+    is_ours,
+    state_of_worker,
+    worker_has,
+)
 
 PROTOCOL = 4
 """What Python 3.8 and later read, and dill's own choice up to 3.13."""
@@ -174,6 +180,8 @@ class ByValuePickler(_Pickler):  # type: ignore[misc]  # for the same reason
         home = _module_of(obj, qualified)
         if worker_has(home):
             super().save_global(obj, name)
+        elif type(obj) is SENTINEL:
+            self._make(obj, self._by("once"), f"{home}:{qualified}", type(obj), obj.__name__)
         elif is_ours(type(obj)):
             self._save_named(obj, f"{home}:{qualified}")
         else:

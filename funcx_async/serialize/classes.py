@@ -31,6 +31,9 @@ from funcx_async.serialize.origin import found_by_name
 
 _MADE_WITH_THE_CLASS = frozenset(
     {
+        "__annotate_func__",
+        "__annotations__",
+        "__annotations_cache__",
         "__dict__",
         "__weakref__",
         "__module__",
@@ -56,6 +59,9 @@ _ABSTRACT: tuple[abc.ABCMeta, ...] = tuple(
     if isinstance(kind, abc.ABCMeta)
 )
 """Abstract classes of the standard library with which people register their own."""
+
+_EVALUATED_LATE = "annotationlib" in sys.stdlib_module_names
+"""Whether annotations are evaluated when they are asked for, as since Python 3.14."""
 
 _METHODS = (FunctionType, classmethod, staticmethod, property)
 _keys: WeakKeyDictionary[type, str] = WeakKeyDictionary()
@@ -159,7 +165,7 @@ def attributes_of(kind: type) -> dict[str, Any]:
     }
     if attributes.get("__doc__", "") is None:
         del attributes["__doc__"]
-    if annotations := attributes.pop("__annotations__", None):
+    if annotations := annotations_of(kind):
         attributes["__annotations__"] = resolved_annotations(kind, annotations)
     return attributes
 
@@ -241,6 +247,24 @@ def member_state(member: enum.Enum) -> dict[str, Any]:
 
 
 # Annotations
+
+
+def annotations_of(thing: FunctionType | type) -> Mapping[str, Any]:
+    """Return the annotations of a function, or those of a class itself.
+
+    Since Python 3.14 they are evaluated when they are asked for; what names something that is only
+    there for type checkers is its text then.
+    """
+    if not _EVALUATED_LATE:
+        found = vars(thing).get("__annotations__", {}) if isinstance(thing, type) else None
+        return inspect.get_annotations(thing) if found is None else found
+    annotationlib: Any = importlib.import_module("annotationlib")
+    found = annotationlib.get_annotations(thing, format=annotationlib.Format.FORWARDREF)
+    texts = annotationlib.get_annotations(thing, format=annotationlib.Format.STRING)
+    unknown = annotationlib.ForwardRef
+    return {
+        name: texts[name] if isinstance(value, unknown) else value for name, value in found.items()
+    }
 
 
 def resolved_annotations(kind: type, annotations: Mapping[str, Any]) -> dict[str, Any]:

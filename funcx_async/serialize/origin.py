@@ -8,6 +8,7 @@ funcx_async count as the worker's wherever they lie; what is sent needs dill alo
 
 from __future__ import annotations
 
+import builtins
 import importlib.util
 import io
 import logging
@@ -303,8 +304,11 @@ def _matters_by_identity(value: object) -> bool:
     if issubclass(kind, logging.Logger):
         return value is logging.root
     hashed: object = kind.__hash__
-    return hashed is None or hashed is object.__hash__ or kind is ContextVar
+    return hashed is None or hashed is object.__hash__ or kind in (ContextVar, SENTINEL)
 
+
+SENTINEL: object = getattr(builtins, "sentinel", None)
+"""The type of named sentinels, since Python 3.15."""
 
 _HAS_NO_HOME = (
     type,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import random
+import sys
 import threading
 import types
 from collections.abc import Callable
@@ -193,6 +194,16 @@ def test_annotations_of_our_own_classes_travel_as_text(worker: BareWorker) -> No
         "u": described_any(),
         "return": ("GenericAlias", "dict[str, int]"),
     }
+
+
+def test_annotations_that_name_what_is_not_here_do_no_harm(worker: BareWorker) -> None:
+    late = (
+        "" if "annotationlib" in sys.stdlib_module_names else "from __future__ import annotations"
+    )
+    namespace: dict[str, Any] = {"__name__": "made_up"}
+    exec(f"{late}\nclass Box:\n    x: Missing = 1\ndef f(x: Missing): return Box.x + x", namespace)
+    assert worker.run(namespace["f"], 2) == "3"
+    assert worker.run(lambda it: it.x, namespace["Box"]()) == "1"
 
 
 def described_any() -> tuple[str, str]:

@@ -139,7 +139,7 @@ def test_the_cause_brings_no_frames_of_the_libraries_below(written: Any):
     with pytest.raises(SerializationError) as caught:
         written.serialize([stream()])
     assert caught.value.__cause__ is not None
-    assert traceback.format_exception(caught.value.__cause__)[1:] == []
+    assert "File " not in "".join(traceback.format_exception(caught.value.__cause__))
 
 
 def test_the_cause_brings_the_frames_of_what_the_object_itself_does():

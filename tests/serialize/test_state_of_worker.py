@@ -145,7 +145,7 @@ def test_filters_of_warnings_are_found_where_people_look_for_them() -> None:
         [],
         set(),
     ],
-    ids=repr,
+    ids=lambda value: type(value).__qualname__,
 )
 def test_values_code_and_the_users_own_objects_are_not_state(value: object) -> None:
     assert state_of_worker(value) is None
