@@ -23,7 +23,6 @@ app = typer.Typer(
 """The program; each module beside this one has a part of it."""
 
 
-
 def _print_version(wanted: bool) -> None:
     if wanted:
         typer.echo(f"funcx-async {__version__}")
