@@ -28,6 +28,8 @@ check: $(VENV)/.dev
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
+	$(BIN)/mypy --platform win32 --no-warn-unreachable funcx_async
+	$(BIN)/mypy --platform darwin --no-warn-unreachable funcx_async
 	$(BIN)/pyright --warnings --pythonpath $(BIN)/python
 
 # The documentation site, in build/docs; a warning is an error. It needs no network.

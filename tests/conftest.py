@@ -6,13 +6,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests import brokers, browser, confidential
+from tests import brokers, browser, confidential, limits
 
 if TYPE_CHECKING:
     from funcx_async.blocking import LocalService as BlockingService
     from funcx_async.local import LocalService
 
 pytest_configure = confidential.pytest_configure
+pytest_fixture_setup = limits.pytest_fixture_setup
+pytest_itemcollected = limits.pytest_itemcollected
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,7 @@ import pytest
 
 from tests.proxy import Proxy
 
-TIMEOUT = 10
+TIMEOUT = 30
 
 
 class Peer(asyncio.Protocol):

@@ -97,6 +97,8 @@ def test_an_event_loop_that_starts_no_processes_is_named_by_the_local_service():
         async with LocalService():
             pass
 
-    with asyncio.Runner(loop_factory=LoopWithoutProcesses) as runner:
-        with pytest.raises(RuntimeError, match="LoopWithoutProcesses cannot start any"):
-            runner.run(start())
+    with (
+        asyncio.Runner(loop_factory=LoopWithoutProcesses) as runner,
+        pytest.raises(RuntimeError, match="LoopWithoutProcesses cannot start any"),
+    ):
+        runner.run(start())

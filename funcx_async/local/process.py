@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import os
 import signal
+import sys
 import time
 from collections import deque
 from collections.abc import Callable, Collection, Sequence
@@ -108,7 +109,8 @@ class WorkerProcess(asyncio.SubprocessProtocol):
     def kill(self) -> None:
         """End the process and what its tasks started; on Windows, the process alone."""
         with contextlib.suppress(ProcessLookupError):
-            if hasattr(os, "killpg"):  # the process was made the leader of its group
+            # The process was made the leader of its group.
+            if sys.platform != "win32" and hasattr(os, "killpg"):
                 os.killpg(self.pid, signal.SIGKILL)
             else:
                 self._transport.kill()

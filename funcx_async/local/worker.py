@@ -196,7 +196,7 @@ def read_ahead(pipes: Pipes, waiting: SimpleQueue[bytes]) -> None:
                 break
             returned.append(json.loads(head)[0].encode("ascii"))
         pipes.send(frames.RETURNED, b"".join(returned))
-    if hasattr(os, "killpg") and os.getpgrp() == os.getpid():
+    if sys.platform != "win32" and hasattr(os, "killpg") and os.getpgrp() == os.getpid():
         # The process group was made for this process; what its tasks started goes with it.
         os.killpg(0, signal.SIGKILL)
     os._exit(0)

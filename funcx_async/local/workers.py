@@ -15,7 +15,7 @@ import logging
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
 
 from funcx_async.local import frames
@@ -34,12 +34,12 @@ PATIENCE: Final = 0.05
 """Seconds until tasks behind a slow one are recalled."""
 RESTART_DELAYS: Final = (0.0, 0.1, 0.5, 2.0, 5.0)
 """Seconds before a worker is started again, by how many in a row ended before they were ready."""
-_OUT_OF_REACH_OF_CTRL_C: Final[Mapping[str, Any]] = (
-    {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
-    if sys.platform == "win32"
-    else {"start_new_session": True}
-)
-"""Starts a process that Ctrl-C in the service's terminal does not interrupt."""
+
+_UNINTERRUPTED: dict[str, Any]  # Ctrl-C in the service's terminal is not for the workers
+if sys.platform == "win32":
+    _UNINTERRUPTED = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
+else:
+    _UNINTERRUPTED = {"start_new_session": True}
 
 
 class Pool:
@@ -161,7 +161,7 @@ class Pool:
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=None,
-                **_OUT_OF_REACH_OF_CTRL_C,
+                **_UNINTERRUPTED,
             )
         except NotImplementedError:
             loop = type(asyncio.get_running_loop()).__name__

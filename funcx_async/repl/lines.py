@@ -6,6 +6,7 @@ Tab completes, what is pasted stays one piece, and old lines come back.
 from __future__ import annotations
 
 import atexit
+import sys
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -22,6 +23,8 @@ def edit(namespace: dict[str, Any], environment: Mapping[str, str]) -> None:
         namespace: has the names.
         environment: ``TERM`` in it may say that the terminal is one that knows nothing of that.
     """
+    if sys.platform == "win32":
+        return
     try:
         import readline
         import rlcompleter
@@ -44,6 +47,8 @@ def remember(environment: Mapping[str, str]) -> None:
     Args:
         environment: ``PYTHON_HISTORY`` in it names the file; ``~/.python_history`` if not.
     """
+    if sys.platform == "win32":
+        return
     try:
         import readline
     except ImportError:

@@ -145,11 +145,11 @@ async def test_an_answer_that_breaks_off_makes_no_task_run_twice(
 async def test_a_service_that_falls_silent_is_not_waited_for_without_end(
     service: LocalService, direction: str
 ):
-    async with wired(service, timeout=0.5) as wire:
+    async with wired(service, timeout=3) as wire:
         await wire.sums(1)
         getattr(wire.rest, direction).swallow()
         settled = asyncio.create_task(outcomes(wire.submit(3)))
-        await asyncio.wait([settled], timeout=1)  # with adoption it waits for the service
+        await asyncio.wait([settled], timeout=4)  # with adoption it waits for the service
         wire.rest.restore()
         assert_own_or_uncertain(await settled)
         await wire.sums(3)
@@ -246,7 +246,7 @@ async def test_a_token_that_expired_is_renewed_and_one_that_stays_refused_fails_
 
 
 async def test_an_uncertain_task_names_the_group_to_look_at(service: LocalService):
-    async with wired(service, timeout=0.5, retry_deadline=0.5) as wire:
+    async with wired(service, timeout=3, retry_deadline=0.5) as wire:
         await wire.sums(1)
         wire.rest.refuse()
         wire.rest.upward.swallow()

@@ -27,7 +27,7 @@ from funcx_async.fastapi import TaskBoard
 from funcx_async.fastapi import board as board_module
 from funcx_async.local import LocalService
 
-TIMEOUT = 10
+TIMEOUT = 30
 
 
 def repeat(letter: str, times: int) -> str:

@@ -10,7 +10,7 @@ import pytest
 from examples.gateway.feed import Feed
 from examples.gateway.logistic import attractor
 
-LIMIT = 5
+LIMIT = 30
 
 
 def feed_of(columns: int) -> Feed:

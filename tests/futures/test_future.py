@@ -19,7 +19,7 @@ from funcx_async.futures.future import FuncXFuture
 from funcx_async.models import TaskStatus
 from tests.callbacks import callbacks_of
 
-TIMEOUT = 10
+TIMEOUT = 30
 
 
 class Executor:
@@ -480,7 +480,7 @@ async def test_a_waiter_whose_loop_closes_at_that_very_moment_keeps_no_other_fro
     elsewhere = Closing()
     future.watch(elsewhere.create_future())
     elsewhere.close()
-    waiting = asyncio.create_task(asyncio.wait_for(future, 5))
+    waiting = asyncio.create_task(asyncio.wait_for(future, 30))
     await asyncio.sleep(0)
     future.set_result(42)
     assert await waiting == 42

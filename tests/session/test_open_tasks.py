@@ -11,7 +11,7 @@ from funcx_async.futures.future import FuncXFuture
 from funcx_async.session.open_tasks import OpenTasks
 from funcx_async.settings.settings import Settings
 
-TIMEOUT = 10.0
+TIMEOUT = 30.0
 
 
 def opened(limit: int | None = None) -> OpenTasks:

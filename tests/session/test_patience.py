@@ -10,7 +10,7 @@ import pytest
 from funcx_async.errors import ServiceUnavailable
 from funcx_async.session.patience import patiently
 
-TIMEOUT = 10.0
+TIMEOUT = 30.0
 
 
 async def test_patience_has_an_end():

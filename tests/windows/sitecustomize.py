@@ -13,7 +13,9 @@ import sys
 from types import ModuleType
 from typing import Any
 
-ABSENT_MODULES = {"curses", "fcntl", "grp", "posix", "pty", "pwd", "readline", "resource", "termios"}
+ABSENT_MODULES = {
+    *("curses", "fcntl", "grp", "posix", "pty", "pwd", "readline", "resource", "termios"),
+}
 ABSENT_NAMES = {
     "os": {
         *("fork", "forkpty", "getegid", "geteuid", "getgid", "getlogin", "getpgid", "getpgrp"),

@@ -23,7 +23,7 @@ import pika.adapters.blocking_connection
 import pika.exceptions
 from pamqp import commands
 
-LIMIT = 10.0  # seconds for any one call
+LIMIT = 30.0  # seconds for any one call
 
 
 class Closed(Exception):

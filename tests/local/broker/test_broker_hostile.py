@@ -69,7 +69,7 @@ async def witness(broker: EmbeddedBroker, url: str) -> AsyncIterator[Wire]:
 async def test_who_does_not_log_in_is_cut_off(url: str, opening: bytes) -> None:
     async with wire(url) as line:
         line.send(opening)
-        await line.ended(limit=5)
+        await line.ended(limit=30)
 
 
 @pytest.mark.usefixtures("witness")
@@ -88,7 +88,7 @@ async def test_who_does_not_log_in_is_cut_off(url: str, opening: bytes) -> None:
 async def test_garbage_ends_the_connection_it_came_on(url: str, garbage: bytes) -> None:
     async with wire(url) as line:
         line.send(garbage)
-        await line.ended(limit=5)
+        await line.ended(limit=30)
 
 
 @pytest.mark.usefixtures("witness")
@@ -97,7 +97,7 @@ async def test_a_client_that_does_not_agree_to_be_closed_is_cut_off(url: str) ->
         closing = await line.ask(commands.Basic.Qos(prefetch_size=1))
         assert isinstance(closing, commands.Connection.Close)
         line.send(raw_frame(3, 1, b"more of it") * 1000)
-        assert isinstance(await line.receive(limit=5), Ended)
+        assert isinstance(await line.receive(limit=30), Ended)
 
 
 @pytest.mark.usefixtures("witness")
@@ -235,9 +235,9 @@ def test_no_nonsense_after_login_does_harm(pieces: list[bytes]) -> None:
                 async with opened(url) as line:
                     line.send(*pieces, commands.Connection.Close(200, "", 0, 0), channel=0)
                     line.writer.write_eof()
-                    await line.ended(limit=5)
+                    await line.ended(limit=30)
                 assert isinstance(await decent.ask(commands.Basic.Qos()), commands.Basic.QosOk)
-                async with asyncio.timeout(5):
+                async with asyncio.timeout(30):
                     await broker.until(lambda: broker.connections == 1)
 
     asyncio.run(talk_nonsense())

@@ -409,7 +409,7 @@ class TestLife:
         async with EmbeddedBroker(close_timeout=0.05) as broker:
             broker.add_user(USER, PASSWORD)
             async with opened(broker.url(USER, PASSWORD)):
-                async with asyncio.timeout(5):
+                async with asyncio.timeout(30):
                     await broker.aclose()
                 assert broker.connections == 0
 
@@ -439,7 +439,7 @@ class TestLife:
             broker.add_user(USER, PASSWORD)
             async with opened(broker.url(USER, PASSWORD)):
                 broker.stall()
-                async with asyncio.timeout(5):
+                async with asyncio.timeout(30):
                     await broker.aclose()
 
     async def test_it_may_start_again_at_the_same_port(self) -> None:
@@ -513,6 +513,6 @@ class TestLife:
             whole, rest = divmod(len(content), 131_064)
             publish, header_, _ = message("q", b"", size=len(content))
             line.send(publish, header_, frames * whole, body.ContentBody(content[:rest]))
-            async with asyncio.timeout(2):
+            async with asyncio.timeout(20):
                 await embedded.until(lambda: embedded.queue_length("q") == 1)
         assert embedded.queued_bytes > len(content)

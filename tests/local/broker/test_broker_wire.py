@@ -353,7 +353,7 @@ async def test_a_secret_may_be_renewed(broker_url: str) -> None:
 async def test_both_sides_beat_and_a_dead_client_is_noticed(broker_url: str) -> None:
     async with opened(broker_url, heartbeat=1) as line:
         for _ in range(4):  # about two seconds, in which this side lives
-            assert isinstance(await line.receive_any(limit=5), heartbeat.Heartbeat)
+            assert isinstance(await line.receive_any(limit=30), heartbeat.Heartbeat)
             line.send(heartbeat.Heartbeat(), channel=0)
         assert isinstance(await line.ask(commands.Basic.Qos()), commands.Basic.QosOk)
         assert isinstance(await line.receive(limit=20), Ended)  # after some in which it is silent

@@ -12,7 +12,7 @@ from urllib.parse import unquote, urlsplit
 from pamqp import base, body, commands, frame, header, heartbeat
 from pamqp.common import FieldTable
 
-LIMIT = 10.0
+LIMIT = 30.0
 GREETING = b"AMQP\x00\x00\x09\x01"
 CAPABILITIES = {"authentication_failure_close": True, "consumer_cancel_notify": True}
 
