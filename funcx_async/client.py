@@ -10,6 +10,7 @@ from typing import Any, Literal, Self
 import httpx
 
 from funcx_async.auth import Auth, resolve_auth
+from funcx_async.confined import CONNECTIONS, confined
 from funcx_async.dialects import DIALECTS
 from funcx_async.environments import certificates, request_timeout, service_url
 from funcx_async.models import TaskStatus
@@ -22,6 +23,7 @@ from funcx_async.serialize import FuncXSerializer
 from funcx_async.transports import web_proxy
 
 
+@confined(CONNECTIONS)
 class FuncXClient(CallRoutes, EndpointRoutes, ServiceRoutes, ClassicRoutes):
     """An async client of the funcX web service.
 

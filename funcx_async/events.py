@@ -10,6 +10,8 @@ from enum import StrEnum
 from typing import Self
 from weakref import WeakSet
 
+from funcx_async.confined import CONNECTIONS, confined
+
 KEPT = 1_000
 """So many events wait for a reader that is slow; the oldest are dropped."""
 
@@ -65,6 +67,7 @@ class ExecutorEvent:
         return f"{self.kind}: {self.subject}" + (f" ({self.reason})" if self.reason else "")
 
 
+@confined(CONNECTIONS)
 class EventReader:
     """An asynchronous iterator over what happens from its making to the executor's end."""
 

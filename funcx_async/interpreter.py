@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import atexit
+import inspect
 import logging
 import os
 import weakref
@@ -41,6 +42,19 @@ class Endable(Protocol):
 
 
 _pid = os.getpid()
+
+
+def level_of_user() -> int:
+    """Return the ``stacklevel`` with which a warning of the caller is one of the user's program.
+
+    Python shows warnings by default where the user's own program gives rise to them.
+    """
+    level = 0
+    frame = inspect.currentframe()
+    while frame is not None and frame.f_globals["__name__"].startswith("funcx_async."):
+        level += 1
+        frame = frame.f_back
+    return level
 
 
 def current_pid() -> int:

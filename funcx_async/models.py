@@ -11,6 +11,8 @@ from typing import Any
 
 import msgspec
 
+from funcx_async.confined import CREDENTIALS, confined
+
 
 class Result(msgspec.Struct, frozen=True, gc=False):
     """What became of one task.
@@ -118,6 +120,7 @@ class EndpointStatus:
     logs: Sequence[Mapping[str, Any]] = ()
 
 
+@confined(CREDENTIALS)
 @dataclass(frozen=True, slots=True)
 class ResultQueueAddress:
     """Where results of this user can be consumed; the credentials are fresh at each request.

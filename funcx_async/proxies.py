@@ -14,6 +14,7 @@ from ipaddress import ip_address, ip_network
 from typing import Literal
 from urllib.parse import SplitResult, unquote, urlsplit
 
+from funcx_async.confined import CREDENTIALS, confined
 from funcx_async.environments import is_loopback
 
 SYSTEM = "the system's settings"
@@ -37,6 +38,7 @@ _PORTS = {"http": 80, "https": 443, "amqp": 5672, "amqps": 5671}
 _PROXY_PORTS = {"http": 80, "https": 443, "socks5": 1080, "socks5h": 1080}
 
 
+@confined(CREDENTIALS)
 @dataclass(frozen=True, slots=True)
 class Proxy:
     """A proxy; its ``repr`` and ``str`` keep the login to themselves.

@@ -18,6 +18,7 @@ import msgspec
 from funcx_async.answers import read
 from funcx_async.auth import AWAITS_TOKEN
 from funcx_async.cancellation import cancel_requests, is_cancelled
+from funcx_async.confined import CONNECTIONS, confined
 from funcx_async.core.budget import RequestBudget
 from funcx_async.environments import is_loopback
 from funcx_async.errors import (
@@ -47,6 +48,7 @@ _NOT_WRITTEN = (
 """What httpx raises before a byte of the request is on the wire."""
 
 
+@confined(CONNECTIONS)
 class Rest:
     """Asks one service, from one event loop at a time; binds to the loop that first uses it.
 

@@ -65,7 +65,7 @@ PUBLIC = [
 ]
 
 LEVELS = [
-    "tracebacks",
+    "confined tracebacks",
     "cancellation codes environments errors events hardware interpreter lazy logins models",
     "answers core documents html outcomes proxies refusals serialize versions",
     "batch futures messages registration transports",

@@ -10,6 +10,7 @@ from typing import TypeAlias
 import httpx
 
 from funcx_async.cancellation import cancel_requests, is_cancelled
+from funcx_async.confined import CREDENTIALS, confined
 from funcx_async.errors import AuthenticationFailed, FuncXError, ServiceUnavailable
 
 TokenSource: TypeAlias = Callable[[], str | Awaitable[str]]
@@ -18,6 +19,7 @@ AWAITS_TOKEN = "funcx_async.awaits_token"  # noqa: S105 - the name of a mark, no
 """Marks, in a request's extensions, that it waits for its token: it is certainly not sent."""
 
 
+@confined(CREDENTIALS)
 class BearerAuth(httpx.Auth):
     """What all kinds of credentials share; they differ in :meth:`token`."""
 

@@ -14,6 +14,8 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
+from funcx_async.confined import CREDENTIALS, confined
+
 _log = logging.getLogger(__name__)
 
 DIRECTORY_VARIABLE = "FUNCX_ASYNC_USER_DIR"
@@ -36,6 +38,7 @@ class TokenKey(NamedTuple):
     auth_url: str
 
 
+@confined(CREDENTIALS)
 class StoredToken(NamedTuple):
     """A token with its times in Unix seconds."""
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import msgspec
 
 from funcx_async.auth.bearer import is_token
+from funcx_async.confined import CREDENTIALS, confined
 
 RESOURCE_SERVER = "funcx_service"
 """The name under which Globus Auth issues this service's tokens, in both generations."""
@@ -18,6 +19,7 @@ _SILENT_LIFETIME = 600.0
 """Seconds that a token is taken to be good for whose issuer does not say."""
 
 
+@confined(CREDENTIALS)
 @dataclass(frozen=True, slots=True)
 class Token:
     """A token and when to use it; all times in Unix seconds.
@@ -59,6 +61,7 @@ class Token:
         return now >= self.expires_at
 
 
+@confined(CREDENTIALS)
 class Issued(msgspec.Struct):
     """One token of an answer, and in the first one the others."""
 

@@ -7,9 +7,11 @@ from typing import Any, Self
 
 from funcx_async.blocking.derived import Forwarded, blocking, constructed_as, forwarding
 from funcx_async.client import FuncXClient as AsyncFuncXClient
+from funcx_async.confined import CONNECTIONS, confined
 from funcx_async.serialize import FuncXSerializer
 
 
+@confined(CONNECTIONS)
 class FuncXClient:
     """The client of the funcX web service as :class:`funcx_async.FuncXClient`, without ``await``.
 

@@ -9,6 +9,7 @@ from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
 from funcx_async.blocking.derived import Around
 from funcx_async.blocking.portal import portal
+from funcx_async.confined import CONNECTIONS, confined
 from funcx_async.futures.awaiting import AwaitableFuture
 from funcx_async.local import Faults as AsyncFaults
 from funcx_async.local import Hold as AsyncHold
@@ -61,6 +62,7 @@ def held(
     return call
 
 
+@confined(CONNECTIONS)
 class Hold:
     """Something held back until :meth:`release`, or until the ``with`` block ends.
 
@@ -107,6 +109,7 @@ class Hold:
         self.release()
 
 
+@confined(CONNECTIONS)
 class Faults:
     """The faults of a service as :class:`funcx_async.local.Faults`, as ``service.faults``.
 

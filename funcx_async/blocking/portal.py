@@ -17,6 +17,7 @@ from typing import Any, ParamSpec, TypeVar
 
 from anyio.from_thread import BlockingPortal
 
+from funcx_async.confined import CONNECTIONS, confined
 from funcx_async.futures.awaiting import running_loop
 
 P = ParamSpec("P")
@@ -26,6 +27,7 @@ GRACE = 5.0
 """Seconds that a coroutine has to end in once it is cancelled, before its caller goes on."""
 
 
+@confined(CONNECTIONS)
 class Portal:
     """A thread that runs an event loop, and the ways into it from any other."""
 

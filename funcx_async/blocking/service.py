@@ -10,9 +10,11 @@ from funcx_async.blocking.derived import blocking, constructed_as
 from funcx_async.blocking.executor import FuncXExecutor
 from funcx_async.blocking.faults import Faults
 from funcx_async.blocking.portal import portal
+from funcx_async.confined import CONNECTIONS, confined
 from funcx_async.local import LocalService as AsyncLocalService
 
 
+@confined(CONNECTIONS)
 class LocalService:
     """A funcX web service in this process: :class:`funcx_async.local.LocalService` by ``with``.
 

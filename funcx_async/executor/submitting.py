@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import Any, NoReturn, ParamSpec, Protocol, TypeVar, Unpack, overload
 from uuid import UUID
 
+from funcx_async.confined import CONNECTIONS, confined
 from funcx_async.errors import TooManyOpenTasks
 from funcx_async.futures.future import FuncXFuture
 from funcx_async.futures.waiting import Finished
@@ -25,6 +26,7 @@ BREATH = 100
 """After so many submits in a row other coroutines get their turn."""
 
 
+@confined(CONNECTIONS)
 class Submitting(ABC):
     """Runs functions; the subclass says where."""
 

@@ -19,6 +19,8 @@ from collections.abc import Callable
 from concurrent.futures._base import CANCELLED, CANCELLED_AND_NOTIFIED, FINISHED, PENDING, RUNNING
 from typing import Any, TypeVar
 
+from funcx_async.confined import FUTURE, confined
+
 T = TypeVar("T")
 
 UNFINISHED = (PENDING, RUNNING)
@@ -63,6 +65,7 @@ class Listeners:
         return told
 
 
+@confined(FUTURE)
 class LightFuture(concurrent.futures.Future[T]):
     """See the module.
 

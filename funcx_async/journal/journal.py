@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 from uuid import uuid4
 
+from funcx_async.confined import CONNECTIONS, confined
 from funcx_async.core.book import Book, Entry, Outcome, Write
 from funcx_async.errors import ExecutorClosed, JournalUnusable
 from funcx_async.futures.awaiting import running_loop
@@ -31,6 +32,7 @@ AnyFuture: TypeAlias = FuncXFuture[Any]
 _log = logging.getLogger(__name__)
 
 
+@confined(CONNECTIONS)
 class Journal:
     """See the module; made on the loop's own thread, which waits while the file is opened.
 

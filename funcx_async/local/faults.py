@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
+from funcx_async.confined import CONNECTIONS, confined
 from funcx_async.local.holds import Hold
 from funcx_async.local.outcomes import Notice
 from funcx_async.local.publisher import queue_of
@@ -23,6 +24,7 @@ REFUSING: Final = range(400, 600)
 """The HTTP statuses that say no."""
 
 
+@confined(CONNECTIONS)
 class Faults:
     """The faults of one local service, as ``service.faults``.
 

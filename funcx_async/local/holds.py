@@ -6,12 +6,14 @@ from collections.abc import Callable, Iterable
 from types import TracebackType
 from typing import Self
 
+from funcx_async.confined import CONNECTIONS, confined
 from funcx_async.local.outcomes import Notice
 from funcx_async.local.tally import Tally
 
 Publish = Callable[[Iterable[Notice]], None]
 
 
+@confined(CONNECTIONS)
 class Hold:
     """Something held back until :meth:`release`, or until the ``with`` block ends.
 

@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from funcx_async.client import FuncXClient
+from funcx_async.confined import CONNECTIONS, confined
 from funcx_async.executor.executor import FuncXExecutor
 from funcx_async.interpreter import end_sessions
 from funcx_async.local.agents.login import variables_for_agents
@@ -24,6 +25,7 @@ from funcx_async.local.switches import Switches
 logger = logging.getLogger(__name__)
 
 
+@confined(CONNECTIONS)
 class LocalService:
     """A funcX web service in this process, with worker processes that run the tasks.
 

@@ -12,6 +12,7 @@ from functools import partial
 from types import FunctionType, MethodType
 from typing import Any
 
+from funcx_async.confined import CannotTravel as CannotTravel
 from funcx_async.errors import SerializationError
 from funcx_async.serialize.names import globals_read
 
@@ -22,10 +23,6 @@ _DEEPEST = 50
 
 _FOREIGN = ("pickle", "dill.", "copyreg", "json.", "funcx_async.")
 """Where the names begin of modules whose own steps tell nobody why a value cannot be pickled."""
-
-
-class CannotTravel(pickle.PicklingError):
-    """An object that cannot be sent; the text says why, and what to do instead."""
 
 
 class Unpicklable(pickle.PicklingError):

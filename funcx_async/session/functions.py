@@ -18,6 +18,7 @@ from typing import Any
 from funcx_async.client import FuncXClient
 from funcx_async.registration import Registration, registration_of
 from funcx_async.serialize import FuncXSerializer
+from funcx_async.session.frozen import warn_of_edits, watched
 from funcx_async.session.patience import patiently
 
 REMEMBERED = 1_024
@@ -88,14 +89,19 @@ class _Seen:
     """How a function object was when it was first submitted.
 
     Its code and its defaults can be exchanged, though not changed.
+
+    Attributes:
+        function: what is known of it.
+        watched: the user's functions and classes that it reads, to see whether they change.
     """
 
-    __slots__ = ("_code", "_defaults", "function")
+    __slots__ = ("_code", "_defaults", "function", "watched")
 
     def __init__(self, fn: Any, function: Function) -> None:
         self._code = getattr(fn, "__code__", None)
         self._defaults = getattr(fn, "__defaults__", None)
         self.function = function
+        self.watched = watched(fn) if isinstance(fn, FunctionType) else ()
 
     def is_still(self, fn: Any) -> bool:
         """Whether the object is as it was."""
@@ -103,6 +109,13 @@ class _Seen:
             return True
         same = fn.__code__ is self._code and fn.__defaults__ is self._defaults
         return same and not fn.__kwdefaults__
+
+    def look_for_edits(self, fn: Any) -> None:
+        """Warn, once, if what was sent with the function was defined again since."""
+        names = [each.name for each in self.watched if each.is_edited]
+        if names:
+            self.watched = tuple(each for each in self.watched if each.name not in names)
+            warn_of_edits(fn, names)
 
 
 class Functions:
@@ -127,9 +140,11 @@ class Functions:
             TypeError: if ``fn`` is not callable.
             SerializationError: if it cannot travel.
         """
-        known = self._object(fn)
-        if known is not None:
-            return known
+        seen = self._object(fn)
+        if seen is not None:
+            if seen.watched:
+                seen.look_for_edits(fn)
+            return seen.function
         registration = self._registration(fn)
         return self._keep(fn, registration.digest, Function(registration))
 
@@ -150,7 +165,8 @@ class Functions:
         """
         plain = self._registration(fn)
         with self._lock:
-            known = self._object(fn) or self._by_content.get(plain.digest)
+            seen = self._object(fn)
+            known = seen.function if seen else self._by_content.get(plain.digest)
         _check_new(plain, known)
         registration = self._registration(fn, **options) if options else plain
         function = Function(None if function_id else registration, function_id)
@@ -194,12 +210,12 @@ class Functions:
             fn, self._serializer, **{"container_uuid": self._container_id, **options}
         )
 
-    def _object(self, fn: Callable[..., Any]) -> Function | None:
-        """Give a function whose very object was here, and is as it was."""
+    def _object(self, fn: Callable[..., Any]) -> _Seen | None:
+        """Return what is known of a function whose very object was here, and is as it was."""
         if not isinstance(fn, _KNOWN_BY_OBJECT):
             return None
         seen = self._by_object.get(fn)
-        return seen.function if seen is not None and seen.is_still(fn) else None
+        return seen if seen is not None and seen.is_still(fn) else None
 
     def _keep(self, fn: Callable[..., Any] | None, digest: str, function: Function) -> Function:
         with self._lock:

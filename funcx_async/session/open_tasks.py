@@ -12,6 +12,7 @@ import logging
 from collections import Counter
 from collections.abc import Iterable
 
+from funcx_async.confined import CONNECTIONS, confined
 from funcx_async.errors import ExecutorClosed, TooManyOpenTasks
 from funcx_async.journal import Journal
 from funcx_async.session.posting import AnyFuture
@@ -26,6 +27,7 @@ COUNTED = (
 _log = logging.getLogger(__name__)
 
 
+@confined(CONNECTIONS)
 class OpenTasks:
     """See the module.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
@@ -10,6 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from funcx_async.dialects import Dialect
+from funcx_async.interpreter import level_of_user
 from funcx_async.serialize import FuncXSerializer
 from funcx_async.serialize.facade import Strategylike
 from funcx_async.settings.checks import checked_batch_size, checked_port, checked_serializer
@@ -43,7 +43,7 @@ class Configuration:
         for name in _DEPRECATED:
             if name in told:
                 del told[name]
-                warnings.warn(f"{name} does nothing any more", DeprecationWarning, _level_of_user())
+                warnings.warn(f"{name} does nothing any more", DeprecationWarning, level_of_user())
         unknown = ", ".join(sorted(set(told) - _SETTINGS - _AIMS))
         if unknown:
             raise TypeError(f"FuncXExecutor() does not know the option(s) {unknown}.")
@@ -158,16 +158,3 @@ class Configuration:
         if self._asks_for_readable and self._dialect.takes_options:
             readable = self._settings.serializer.result_serializers
             self._target = self._target.changed(result_serializers=readable)
-
-
-def _level_of_user() -> int:
-    """How many calls above its caller the first one from outside this package is.
-
-    Python shows such a warning by default where the user's own program gives rise to it.
-    """
-    level = 0
-    frame = inspect.currentframe()
-    while frame is not None and frame.f_globals["__name__"].startswith("funcx_async."):
-        level += 1
-        frame = frame.f_back
-    return level

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 from opentelemetry import metrics, trace
 from opentelemetry.trace import Link, Span, SpanKind, Status, StatusCode
 
+from funcx_async.confined import CONNECTIONS, confined
 from funcx_async.core.batcher import Batch, Route
 from funcx_async.errors import FuncXError, RequestRefused, TaskExecutionFailed
 from funcx_async.futures.future import FuncXFuture
@@ -38,6 +39,7 @@ class _Task:
         self.attributes: dict[str, str | int] = {}
 
 
+@confined(CONNECTIONS)
 class Telemetry:
     """Tells OpenTelemetry of the work of executors; one may serve several.
 

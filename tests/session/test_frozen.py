@@ -1,0 +1,167 @@
+"""What a function was sent with, and what has become of it."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+import types
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import httpx
+import pytest
+
+from funcx_async import FuncXClient, FuncXExecutor
+from funcx_async.serialize import FuncXSerializer
+from funcx_async.session.functions import Functions
+
+CELL_OF_HELPER = "def h(x):\n    return x + 1\n"
+CELL = """
+import math
+RATE = 2
+
+class Model:
+    def run(self, x):
+        return deep(x)
+
+def deep(x):
+    return x
+
+def f(x):
+    return h(x) * RATE + math.sqrt(4)
+
+def g(x):
+    return Model().run(x)
+
+def recursive(x):
+    return recursive(x - 1) if x else 0
+
+def alone(x):
+    return math.sqrt(x) + len([x])
+"""
+
+
+@pytest.fixture
+def notebook(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], types.ModuleType]:
+    """Runs cells in a module of its own."""
+    module = types.ModuleType("a_notebook")
+    monkeypatch.setitem(sys.modules, "a_notebook", module)
+
+    def run(cell: str) -> types.ModuleType:
+        exec(cell, vars(module))
+        return module
+
+    run(CELL_OF_HELPER)
+    run(CELL)
+    return run
+
+
+def functions() -> Functions:
+    return Functions(FuncXSerializer())
+
+
+def assert_warns_once(known: Functions, fn: Any, message: str) -> None:
+    with pytest.warns(UserWarning, match=message) as told:
+        first = known.find(fn)
+    assert len(told) == 1
+    assert known.find(fn) is first  # a second warning would be an error
+
+
+def test_a_helper_that_was_defined_again_is_told_once(notebook: Any):
+    known, cells = functions(), notebook("")
+    first = known.find(cells.f)
+    assert known.find(cells.f) is first
+    notebook("def h(x):\n    return x + 2\n")
+    assert_warns_once(
+        known, cells.f, r"^f\(\) still runs with h .* define f\(\) again.*or pass h as an argument"
+    )
+    assert known.find(cells.f) is first
+
+
+def test_a_function_that_was_defined_again_too_takes_the_new_helper_silently(notebook: Any):
+    known, cells = functions(), notebook("")
+    first = known.find(cells.f)
+    notebook("def h(x):\n    return x + 2\n")
+    notebook(CELL)
+    assert known.find(cells.f) is not first
+
+
+def test_what_a_helper_reads_is_looked_at_as_well(notebook: Any):
+    known, cells = functions(), notebook("")
+    known.find(cells.g)
+    notebook("def deep(x):\n    return -x\n")
+    assert_warns_once(known, cells.g, r"^g\(\) still runs with deep ")
+
+
+def test_a_class_that_was_defined_again_is_told(notebook: Any):
+    known, cells = functions(), notebook("")
+    known.find(cells.g)
+    notebook("class Model:\n    def run(self, x):\n        return 0\n")
+    assert_warns_once(known, cells.g, r"^g\(\) still runs with Model ")
+
+
+def test_code_that_was_put_into_the_same_helper_is_told(notebook: Any):
+    """As tools do that load modules again when their files change."""
+    known, cells = functions(), notebook("")
+    known.find(cells.f)
+    cells.h.__code__ = (lambda x: x + 3).__code__
+    assert_warns_once(known, cells.f, r"^f\(\) still runs with h ")
+
+
+def test_a_helper_of_a_module_that_was_loaded_again_is_told(
+    notebook: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.syspath_prepend(str(tmp_path))
+    file = tmp_path / "mine_to_reload.py"
+    file.write_text("def tool(x):\n    return x\n")
+    cells = notebook("import mine_to_reload\ndef uses(x):\n    return mine_to_reload.tool(x)\n")
+    known = functions()
+    known.find(cells.uses)
+    file.write_text("def tool(x):\n    return x * 1000\n")
+    importlib.invalidate_caches()
+    importlib.reload(cells.mine_to_reload)
+    assert_warns_once(known, cells.uses, r"^uses\(\) still runs with tool ")
+    del sys.modules["mine_to_reload"]
+
+
+@pytest.mark.parametrize("name", ["recursive", "alone", "f"])
+def test_nothing_is_told_where_nothing_changed(notebook: Any, name: str):
+    known, cells = functions(), notebook("")
+    fn = getattr(cells, name)
+    first = known.find(fn)
+    notebook("other = 1\nRATE = 3\n")
+    assert known.find(fn) is first
+
+
+def test_a_helper_that_was_deleted_is_not_missed(notebook: Any):
+    known, cells = functions(), notebook("")
+    first = known.find(cells.f)
+    del cells.h
+    assert known.find(cells.f) is first
+
+
+def test_where_warnings_are_errors_the_next_submit_works(notebook: Any):
+    known, cells = functions(), notebook("")
+    first = known.find(cells.f)
+    notebook("def h(x):\n    return x + 2\n")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with pytest.raises(UserWarning, match="still runs with h"):
+            known.find(cells.f)
+        assert known.find(cells.f) is first
+
+
+async def test_the_warning_is_one_of_the_line_that_submits(notebook: Any):
+    cells = notebook("")
+    transport = httpx.MockTransport(lambda request: httpx.Response(503))
+    client = FuncXClient("https://service.test", auth="t", transport=transport)
+    async with client, FuncXExecutor(str(uuid4()), funcx_client=client) as executor:
+        executor.submit(cells.f, 1)
+        notebook("def h(x):\n    return x + 2\n")
+        with pytest.warns(UserWarning, match="still runs with h") as told:
+            executor.options(timeout=9).submit(cells.f, 1)
+        assert told[0].filename == __file__
+        await executor.shutdown(wait=False, cancel_futures=True)
