@@ -19,7 +19,7 @@ class TooMuch(SerializationError):
     """
 
     def __init__(self, size: int) -> None:
-        super().__init__(f"it makes more than {size:,} bytes")
+        super().__init__(f"it makes {size:,} bytes or more")
         self.size = size
 
 

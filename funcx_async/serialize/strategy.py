@@ -55,6 +55,11 @@ class SerializationStrategy(ABC):
         Raises:
             TooMuch: it stopped.
             SerializationError: it cannot be written; the message names the part and the reason.
+
+        Example:
+            >>> from funcx_async.serialize import JSONData
+            >>> JSONData().body([1, None], "args")
+            '[1, null]'
         """
         try:
             if at_most is None:
@@ -104,6 +109,16 @@ class SerializationStrategy(ABC):
         Raises:
             TooMuch: it would be longer than ``at_most`` characters.
             Exception: as ``encode``.
+
+        Example:
+            >>> from funcx_async.serialize import DillDataBase64, JSONData
+            >>> JSONData().encode_at_most([1, None], 5)
+            '[1, null]'
+            >>> try:
+            ...     DillDataBase64().encode_at_most("x" * 1_000, 100)
+            ... except SerializationError as error:
+            ...     print(error)
+            it makes 1,018 bytes or more
         """
         return self.encode(value)
 
