@@ -168,6 +168,8 @@ class ByValuePickler(_Pickler):  # type: ignore[misc]  # for the same reason
         if kind not in self._by_kind:
             bases = (base for base in self._writers_of_bases if issubclass(kind, base))
             self._by_kind[kind] = self._writers_of_bases.get(next(bases, object))
+            if str(kind.__module__).partition(".")[0] == "globus_sdk":
+                self._by_kind[kind] = ByValuePickler._refuse_login
         if kind is FunctionType and found_by_name(obj):
             return None
         if kind not in _NEVER_STATE and state_of_worker(obj) is not None:
@@ -258,6 +260,12 @@ class ByValuePickler(_Pickler):  # type: ignore[misc]  # for the same reason
         raise CannotTravel(
             "it maps a file into memory, which is not on the worker; send the file's path, or a "
             "copy of what it contains, such as numpy.array(...)"
+        )
+
+    def _refuse_login(self, obj: object) -> None:
+        raise CannotTravel(
+            "it is part of globus_sdk and may hold credentials; make it inside the function, and "
+            "read secrets on the worker from its own environment"
         )
 
     def _save_sentinel(self, obj: object) -> None:
@@ -387,6 +395,8 @@ class ByValuePickler(_Pickler):  # type: ignore[misc]  # for the same reason
                 home, name = importable(method, method.__name__)
                 self._make(method, getattr, sys.modules[home], name)
                 return
+            self.save(method.__self__)  # first, as it is what an error should name
+            self.write(pickle.POP)
         super().save(method)
 
     # Modules

@@ -22,6 +22,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import globus_sdk
 import msgspec
 import numpy as np
 import pytest
@@ -193,6 +194,7 @@ def refusals() -> dict[str, list[Refusal]]:
     awaitable = waits()
     awaitable.close()
     executor = FuncXExecutor("4b116d3c-1703-4f8f-9f6f-39921e5864df")
+    login = globus_sdk.AccessTokenAuthorizer("top secret")
     credentials = ClientCredentials("4b116d3c-1703-4f8f-9f6f-39921e5864df", "top secret")
     with tempfile.NamedTemporaryFile() as file:
         mapped = np.memmap(file.name, dtype="i4", mode="w+", shape=(3,))
@@ -215,6 +217,7 @@ def refusals() -> dict[str, list[Refusal]]:
         "an executor, a client, a future, credentials": [
             (arguments([executor]), r"args\[0\]\[0\] .*FuncXExecutor.* inside the function"),
             (function(lambda: credentials), r"credentials .*ClientCredentials"),
+            (arguments({"login": login}), r"args\[0\]\['login'\] .*may hold credentials"),
         ],
         "your own module as a value, `dir(mymod)`": [
             (function(app.module_as_value), "read its attributes directly")
