@@ -45,11 +45,12 @@ class Printed:
 
 
 def modules() -> list[str]:
-    """Every module that can be imported without being run."""
+    """Every module that can be imported without being run; the hooks are for PyInstaller alone."""
     found = pkgutil.walk_packages(funcx_async.__path__, "funcx_async.")
+    names = [module.name for module in found if not module.name.endswith("__main__")]
     return [
         funcx_async.__name__,
-        *(module.name for module in found if not module.name.endswith("__main__")),
+        *(name for name in names if not name.startswith("funcx_async._pyinstaller.")),
     ]
 
 

