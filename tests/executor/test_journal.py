@@ -173,7 +173,10 @@ async def test_a_submit_that_was_under_way_is_uncertain(service, path):
         async with service.executor(journal=path) as executor:
             again = await outcomes(await resumed(executor))
             assert isinstance(again["k"], SubmitUncertain)
-            assert "'k' was being sent" in str(again["k"])
+            # anyio before 4.16 ends the request with an error as the client is closed, later ones
+            # let it be canceled with its loop.
+            told = ("'k' was being sent", "The service did not answer submitting 1 task(s)")
+            assert any(words in str(again["k"]) for words in told)
     async with service.executor(journal=path) as executor:
         await executor.confirm("k")
         assert await executor.options(key="k").submit(add, 1) == 2

@@ -8,7 +8,7 @@ from uuid import uuid4
 import pytest
 from opentelemetry.exporter.prometheus import PrometheusMetricReader
 from opentelemetry.sdk.metrics import MeterProvider
-from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client import generate_latest
 
 from funcx_async import FuncXError, gather
 from funcx_async.local import LocalService
@@ -111,14 +111,13 @@ async def test_trouble_with_results_is_counted(service: LocalService, seen: Seen
 
 
 async def test_prometheus_reads_it_through_its_exporter(service: LocalService, seen: Seen):
-    registry = CollectorRegistry()
-    reader = PrometheusMetricReader(registry=registry)
+    reader = PrometheusMetricReader()
     provider = MeterProvider([reader], shutdown_on_exit=False)
     try:
         telemetry = Telemetry(seen.tracer_provider, provider)
         async with service.executor(telemetry=telemetry) as executor:
             await asyncio.wait_for(gather(*(executor.submit(add, n) for n in range(3))), TIMEOUT)
-            page = generate_latest(registry).decode()
+            page = generate_latest().decode()
     finally:
         provider.shutdown()
     labels = [line.partition("{")[0] for line in page.splitlines() if not line.startswith("#")]
