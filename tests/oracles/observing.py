@@ -11,6 +11,7 @@ import functools
 import inspect
 import io
 import itertools
+import logging
 import re
 import types
 import weakref
@@ -28,7 +29,7 @@ def observe_call(function: Any, args: Any, kwargs: Any) -> str:
 
 
 def observe(value: Any) -> str:
-    return re.sub(r"0x[0-9a-f]+", "0x", observed(value, ()))
+    return re.sub(r"0x[0-9a-fA-F]+", "0x", observed(value, ()))
 
 
 def observed(value: Any, path: Any) -> str:
@@ -46,6 +47,10 @@ def observed(value: Any, path: Any) -> str:
         return f"{name}.{value.name} = {observed(value.value, path)}{state(value, path)}"
     if name in LOCKS or isinstance(value, weakref.ReferenceType):
         return name if name in LOCKS else f"{name} to {observed(value(), path)}"
+    if isinstance(value, logging.Logger):
+        return f"logger {value.name}"
+    if kind.__module__ in ("types", "typing") and kind is not types.SimpleNamespace and kind.__repr__ is not object.__repr__:
+        return f"{name} {value!r} of {getattr(value, '__module__', None)}"
     if isinstance(value, types.ModuleType):
         return f"module {value.__name__}"
     if isinstance(value, types.FunctionType):
