@@ -218,6 +218,7 @@ class Client:
     failures: list[dict[str, Any]] = field(default_factory=list)
     refusals: dict[str, str] = field(default_factory=dict)
     cases: dict[str, Any] = field(default_factory=dict)
+    answered: int = 0
 
     @property
     def name(self) -> str:
@@ -250,7 +251,8 @@ class Client:
                 refused = len(texts) == 1
                 if refused:
                     self.refusals[f"{case} {kind}"] = texts[0]
-                if told["refused"] not in (refused, None) or "NOT A REFUSAL" in texts[0]:
+                wrong = refused != (told["notes"] == "refused") and "may be" not in told["notes"]
+                if wrong or "NOT A REFUSAL" in texts[0]:
                     verdict = f"refused: {texts[0]}" if refused else "is not refused"
                     self.failures.append({"case": case, "task": kind, "verdict": verdict})
 
@@ -260,7 +262,7 @@ class Client:
             (case, kind, *texts)
             for case, told in self.cases.items()
             if told["python"] <= reader.minor
-            and told["refused"] is not True
+            and told["notes"] != "refused"
             and (told["needs"] in ("", "zone") or has(reader.python, told["needs"]))
             for kind, texts in told["tasks"].items()
             if len(texts) == 2 and (kind == "direct" or reader.minor == self.minor)
@@ -278,6 +280,7 @@ class Client:
 
     def judge(self, answers: list[dict[str, Any]], others: dict[int, dict[str, str]]) -> None:
         """Have it read the answers; then a new process that has the same modules."""
+        self.answered = len(answers)
         for answer in answers:
             if answer["minor"] != self.minor:
                 answer["others"] = others.get(answer["minor"], {}).get(answer["case"])
@@ -344,7 +347,7 @@ def main(words: tuple[str, ...]) -> None:
             print(f"{case}: {verdict}\n        {len(where)}: {'; '.join(sorted(where)[:3])}")
     for client in clients:
         print(
-            f"{client.name}: {len(client.cases)} cases, {len(client.failures)} failures of "
+            f"{client.name}: {len(client.cases)} cases, {client.answered} answers, {len(client.failures)} failures of "
             f"{len({failure['case'] for failure in client.failures})} cases, "
             f"{len(client.refusals)} refusals"
         )

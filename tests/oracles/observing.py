@@ -54,7 +54,8 @@ def observed(value: Any, path: Any) -> str:
     if isinstance(value, types.ModuleType):
         return f"module {value.__name__}"
     if isinstance(value, types.FunctionType):
-        return f"function {value.__qualname__}{inspect.signature(value)}"
+        # Annotations of functions arrive as text.
+        return f"function {value.__qualname__}{inspect.signature(value)}".replace("'", "")
     if isinstance(value, types.MethodType):
         return f"method {value.__func__.__qualname__} of {observed(value.__self__, path)}"
     if isinstance(value, functools.partial | functools.partialmethod):
