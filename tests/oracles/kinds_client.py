@@ -23,11 +23,10 @@ import types
 from pathlib import Path
 from typing import Any
 
-from tests.oracles.kinds import Block, blocks, parts_of
-from tests.oracles.observing import observe, observe_call, same
-
 from funcx_async.errors import SerializationError
 from funcx_async.serialize import DillCode, FuncXSerializer
+from tests.oracles.kinds import Block, blocks, parts_of
+from tests.oracles.observing import observe, observe_call, same
 
 default, compiled = FuncXSerializer(), FuncXSerializer(DillCode)
 MINOR = sys.version_info.minor
@@ -49,9 +48,9 @@ class Case:
 def applies(block: Block) -> bool:
     if block.needs == "zone":
         return bool(importlib.util.find_spec("tzdata")) or Path("/usr/share/zoneinfo").exists()
-    return MINOR >= block.python and (
-        not block.needs or importlib.util.find_spec(block.needs) is not None
-    )
+    if block.python > MINOR:
+        return False
+    return not block.needs or importlib.util.find_spec(block.needs) is not None
 
 
 def loaded(block: Block, folder: Path, mode: str) -> types.ModuleType:
@@ -61,7 +60,7 @@ def loaded(block: Block, folder: Path, mode: str) -> types.ModuleType:
         path.write_text(block.text)
         module = sys.modules["__main__"] = types.ModuleType("__main__")
         module.__file__ = str(path)
-        exec(compile(block.text, str(path), "exec"), vars(module))
+        exec(compile(block.text, str(path), "exec", dont_inherit=True), vars(module))
         return module
     return importlib.import_module(f"mylab.{block.name}")
 
@@ -106,8 +105,9 @@ def sent(block: Block, number: int, main: types.ModuleType) -> tuple[Case, dict[
             }
         )
         failed, value = locally(function, args, kwargs)
-        called = getattr(function, "__call__", None)
-        if inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(called):
+        if inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(
+            getattr(type(function), "__call__", None)  # noqa: B004  # it is not called
+        ):
             del texts["observed"]
         made = []
     else:

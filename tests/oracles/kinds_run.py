@@ -303,9 +303,7 @@ class Client:
 
 def run_everything(folder: Path, words: tuple[str, ...] = ()) -> list[Client]:
     """Let every client submit everything to every reader that it is to be read by."""
-    clients = [
-        Client(minor, mode, folder / f"{minor}{mode}") for minor in MINORS for mode in MODES
-    ]
+    clients = [Client(minor, mode, folder / f"{minor}{mode}") for minor in MINORS for mode in MODES]
     pairs = [
         (client, reader)
         for client in clients
@@ -346,9 +344,10 @@ def main(words: tuple[str, ...]) -> None:
         for verdict, where in sorted(verdicts.items()):
             print(f"{case}: {verdict}\n        {len(where)}: {'; '.join(sorted(where)[:3])}")
     for client in clients:
+        failed = {failure["case"] for failure in client.failures}
         print(
-            f"{client.name}: {len(client.cases)} cases, {client.answered} answers, {len(client.failures)} failures of "
-            f"{len({failure['case'] for failure in client.failures})} cases, "
+            f"{client.name}: {len(client.cases)} cases, {client.answered} answers, "
+            f"{len(client.failures)} failures of {len(failed)} cases, "
             f"{len(client.refusals)} refusals"
         )
     deaths = [f for c in clients for f in c.failures if "worker died" in f["verdict"]]
