@@ -93,7 +93,7 @@ lock: $(ORACLES)/lock/.ready
 		--extra dev --no-annotate --custom-compile-command 'make lock' \
 		pyproject.toml --output-file .ci/constraints.txt
 
-oracles: $(ORACLES)/sdk/.ready $(ORACLES)/funcx/.ready $(ORACLES)/endpoint/.ready $(ORACLES)/notebook/.ready $(ORACLES)/cloudpickle/.ready $(OTHER)
+oracles: $(ORACLES)/sdk/.ready $(ORACLES)/funcx/.ready $(ORACLES)/endpoint/.ready $(ORACLES)/endpoint312/.ready $(ORACLES)/endpoint313/.ready $(ORACLES)/notebook/.ready $(ORACLES)/cloudpickle/.ready $(OTHER)
 
 # The official client tells the service which globus-sdk it has, and ours says the same of itself.
 $(ORACLES)/sdk/.ready:
@@ -106,9 +106,17 @@ $(ORACLES)/funcx/.ready:
 	$(ORACLES)/funcx/bin/python -m pip install --quiet funcx==1.0.13
 	touch $@
 
+# What the kinds of functions and values that it runs are made with, besides its own packages.
+KINDS := attrs msgspec numpy
 $(ORACLES)/endpoint/.ready:
 	$(PYTHON) -m venv $(ORACLES)/endpoint
-	$(ORACLES)/endpoint/bin/python -m pip install --quiet globus-compute-endpoint==4.19.0
+	$(ORACLES)/endpoint/bin/python -m pip install --quiet globus-compute-endpoint==4.19.0 $(KINDS)
+	touch $@
+
+# The official worker on the newer Pythons that it runs on.
+$(ORACLES)/endpoint3%/.ready: $(ORACLES)/py3%/.ready
+	$(ORACLES)/py3$*/bin/python -m venv $(ORACLES)/endpoint3$*
+	$(ORACLES)/endpoint3$*/bin/python -m pip install --quiet globus-compute-endpoint==4.19.0 $(KINDS)
 	touch $@
 
 $(ORACLES)/notebook/.ready:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import re
 import selectors
 import signal
 import subprocess
@@ -30,6 +31,8 @@ ROOT = Path(__file__).parents[2]
 HERE = Path(__file__).parent
 PATIENCE = 30.0
 """Seconds that a worker may take for one task."""
+DEATHS = 8
+"""When so many workers have been killed by a client's tasks, the rest is not run."""
 MINORS = (11, 12, 13)
 MODES = ("script", "module")
 Task = tuple[str, str, str, str]
@@ -178,14 +181,17 @@ class Reader:
 
     def answers(self, tasks: list[Task], folder: Path) -> Iterator[dict[str, Any]]:
         """Run tasks on one worker, and on another one after each that kills it."""
-        worker = self.start(folder)
+        worker, deaths = self.start(folder), 0
         try:
             for case, kind, function, arguments in tasks:
                 try:
                     end, data = worker.run(function, arguments)
                 except Died as error:
-                    end, data = "signal", str(error)
+                    end, data = "death", str(error)
+                    deaths += str(error).startswith("SIG")
                     worker.end()
+                    if deaths == DEATHS:
+                        break
                     worker = self.start(folder)
                 yield {
                     "case": case,
@@ -212,6 +218,7 @@ class Client:
     failures: list[dict[str, Any]] = field(default_factory=list)
     refusals: dict[str, str] = field(default_factory=dict)
     cases: dict[str, Any] = field(default_factory=dict)
+    answered: int = 0
 
     @property
     def name(self) -> str:
@@ -241,8 +248,13 @@ class Client:
             self.failures.append({"case": case, "verdict": f"cannot be defined: {text}"})
         for case, told in self.cases.items():
             for kind, texts in told["tasks"].items():
-                if len(texts) == 1:
+                refused = len(texts) == 1
+                if refused:
                     self.refusals[f"{case} {kind}"] = texts[0]
+                wrong = refused != (told["notes"] == "refused") and "may be" not in told["notes"]
+                if wrong or "NOT A REFUSAL" in texts[0]:
+                    verdict = f"refused: {texts[0]}" if refused else "is not refused"
+                    self.failures.append({"case": case, "task": kind, "verdict": verdict})
 
     def tasks_for(self, reader: Reader) -> list[Task]:
         """What a reader is to run: all of it, or what is worth a try on another version."""
@@ -250,6 +262,7 @@ class Client:
             (case, kind, *texts)
             for case, told in self.cases.items()
             if told["python"] <= reader.minor
+            and told["notes"] != "refused"
             and (told["needs"] in ("", "zone") or has(reader.python, told["needs"]))
             for kind, texts in told["tasks"].items()
             if len(texts) == 2 and (kind == "direct" or reader.minor == self.minor)
@@ -267,6 +280,7 @@ class Client:
 
     def judge(self, answers: list[dict[str, Any]], others: dict[int, dict[str, str]]) -> None:
         """Have it read the answers; then a new process that has the same modules."""
+        self.answered = len(answers)
         for answer in answers:
             if answer["minor"] != self.minor:
                 answer["others"] = others.get(answer["minor"], {}).get(answer["case"])
@@ -289,9 +303,7 @@ class Client:
 
 def run_everything(folder: Path, words: tuple[str, ...] = ()) -> list[Client]:
     """Let every client submit everything to every reader that it is to be read by."""
-    clients = [
-        Client(minor, mode, folder / f"{minor}{mode}") for minor in MINORS for mode in MODES
-    ]
+    clients = [Client(minor, mode, folder / f"{minor}{mode}") for minor in MINORS for mode in MODES]
     pairs = [
         (client, reader)
         for client in clients
@@ -321,20 +333,25 @@ def run_everything(folder: Path, words: tuple[str, ...] = ()) -> list[Client]:
 def main(words: tuple[str, ...]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         clients = run_everything(Path(folder), words)
-    told: dict[tuple[str, str], set[str]] = {}
+    told: dict[str, dict[str, set[str]]] = {}
     for client in clients:
         for failure in client.failures:
             where = f"{client.name} to {failure.get('reader')} {failure.get('mode', '')}"
-            key = failure["case"], f"{failure.get('task', '')}: {failure['verdict']}"
-            told.setdefault(key, set()).add(where)
-    for (case, verdict), where in sorted(told.items()):
-        print(f"{case} {verdict}\n        {len(where)}: {'; '.join(sorted(where)[:4])}")
+            verdict = re.sub(r"[0-9a-f]{12}|\d+ characters", "...", failure["verdict"])
+            what = told.setdefault(failure["case"], {}).setdefault(verdict, set())
+            what.add(f"{failure.get('task', '')}, {where}")
+    for case, verdicts in sorted(told.items()):
+        for verdict, where in sorted(verdicts.items()):
+            print(f"{case}: {verdict}\n        {len(where)}: {'; '.join(sorted(where)[:3])}")
     for client in clients:
+        failed = {failure["case"] for failure in client.failures}
         print(
-            f"{client.name}: {len(client.cases)} cases, {len(client.failures)} failures of "
-            f"{len({failure['case'] for failure in client.failures})} cases, "
+            f"{client.name}: {len(client.cases)} cases, {client.answered} answers, "
+            f"{len(client.failures)} failures of {len(failed)} cases, "
             f"{len(client.refusals)} refusals"
         )
+    deaths = [f for c in clients for f in c.failures if "worker died" in f["verdict"]]
+    print(f"{len(deaths)} deaths of workers")
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ import functools
 import inspect
 import io
 import itertools
+import logging
 import re
 import types
 import weakref
@@ -28,35 +29,53 @@ def observe_call(function: Any, args: Any, kwargs: Any) -> str:
 
 
 def observe(value: Any) -> str:
-    return re.sub(r"0x[0-9a-f]+", "0x", observed(value, ()))
+    return re.sub(r"0x[0-9a-fA-F]+", "0x", observed(value, ()))
 
 
 def observed(value: Any, path: Any) -> str:
-    kind = type(value)
-    name = f"{kind.__module__}.{kind.__qualname__}".removeprefix("builtins.")
-    if id(value) in path:
-        return f"{name} {len(path) - path.index(id(value))} up"
-    path = (*path, id(value))
-    if kind in (int, float, complex, str, bytes, bool, type(None)):
+    if type(value) in (int, float, complex, str, bytes, bool, type(None)):
         return repr(value)
-    if isinstance(value, type):
-        bases = ", ".join(base.__qualname__ for base in value.__bases__)
-        return f"class {value.__module__}.{value.__qualname__}({bases})"
+    if id(value) in path:
+        return f"{len(path) - path.index(id(value))} up"
+    path = (*path, id(value))
+    if (told := of_the_interpreter(value, path)) is not None:
+        return told
+    name = name_of(type(value))
     if isinstance(value, enum.Enum):
         return f"{name}.{value.name} = {observed(value.value, path)}{state(value, path)}"
-    if name in LOCKS or isinstance(value, weakref.ReferenceType):
-        return name if name in LOCKS else f"{name} to {observed(value(), path)}"
-    if isinstance(value, types.ModuleType):
-        return f"module {value.__name__}"
-    if isinstance(value, types.FunctionType):
-        return f"function {value.__qualname__}{inspect.signature(value)}"
-    if isinstance(value, types.MethodType):
-        return f"method {value.__func__.__qualname__} of {observed(value.__self__, path)}"
     if isinstance(value, functools.partial | functools.partialmethod):
         return f"{name} {observed((value.func, value.args, value.keywords), path)}"
-    if isinstance(value, types.BuiltinFunctionType | types.CodeType | types.CellType):
-        return f"{name} {getattr(value, '__qualname__', getattr(value, 'co_name', ''))}"
     return name + contents(value, path) + state(value, path)
+
+
+def name_of(kind: Any) -> str:
+    return f"{kind.__module__}.{kind.__qualname__}".removeprefix("builtins.")
+
+
+def of_the_interpreter(value: Any, path: Any) -> str | None:
+    """What is to be said of code, classes, and what else is not made of items and attributes."""
+    kind = type(value)
+    name = name_of(kind)
+    told = None
+    if isinstance(value, type):
+        bases = ", ".join(base.__qualname__ for base in value.__bases__)
+        told = f"class {value.__module__}.{value.__qualname__}({bases})"
+    elif isinstance(value, types.FunctionType):
+        # Annotations of functions arrive as text.
+        told = f"function {value.__qualname__}{inspect.signature(value)}".replace("'", "")
+    elif isinstance(value, types.MethodType):
+        told = f"method {value.__func__.__qualname__} of {observed(value.__self__, path)}"
+    elif isinstance(value, weakref.ReferenceType):
+        told = f"{name} to {observed(value(), path)}"
+    elif isinstance(value, types.ModuleType | logging.Logger):
+        told = f"{name} {getattr(value, '__name__', None) or value.name}"
+    elif isinstance(value, types.BuiltinFunctionType | types.CodeType | types.CellType):
+        told = f"{name} {getattr(value, '__qualname__', getattr(value, 'co_name', ''))}"
+    elif name in LOCKS:
+        told = name
+    elif kind.__module__ in ("types", "typing") and kind is not types.SimpleNamespace:
+        told = f"{name} {value!r} of {getattr(value, '__module__', None)}"
+    return told
 
 
 def contents(value: Any, path: Any) -> str:

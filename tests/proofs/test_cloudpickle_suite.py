@@ -1,7 +1,7 @@
 """cloudpickle's own test suite, with our serializer in place of cloudpickle.
 
-`make oracles` gets the suite: from its repository, or the last source distribution that has it.
-FUNCX_ASYNC_CLOUDPICKLE names another copy, a folder with `tests` in it.
+`make oracles` gets the suite: the last one that was published as a package. A newer one is in the
+repository of cloudpickle; FUNCX_ASYNC_CLOUDPICKLE names a clone, a folder with `tests` in it.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
-from xml.etree import ElementTree
+from xml.etree import ElementTree as ET
 
 import pytest
 
@@ -26,8 +26,9 @@ SUITE = Path(os.environ.get("FUNCX_ASYNC_CLOUDPICKLE", ORACLES / "cloudpickle"))
 RUNS = [("", "compiled"), ("", "default"), ("py312", "default"), ("py313", "default")]
 """Environments, "" for this one, and how functions are written."""
 COUNT = 114
-"""Tests of the suite that apply to us; the older copy of it has somewhat fewer."""
+"""Tests of the suite that apply to us; the published copy of it has somewhat fewer."""
 FEWEST = 100
+"""So many of the published copy must pass."""
 
 READING = (
     # Its payloads are read by plain pickle; ours are read by dill, or by our reader.
@@ -38,7 +39,9 @@ READING = (
 
 INTERNAL = "it calls an internal function of cloudpickle"
 REGISTRY = "it tests the registry of modules by value, which has other rules and errors here"
-BYTES = "it compares the bytes that a worker writes of a class with ours; only the class must be one"
+BYTES = (
+    "it compares the bytes that a worker writes of a class with ours; only the class must be one"
+)
 STATE = "it keeps objects in a worker from task to task and expects later changes to reach them"
 SOURCE = "source text says it otherwise; the compiled function has it, as the other runs show"
 VALUE_IS_MODULE = "modules do not travel as values; submit names the module"
@@ -74,10 +77,12 @@ REFUSED = {
     "test_empty_file": OPEN_FILE,
     "test_closed_file": OPEN_FILE,
     "test_r_mode": OPEN_FILE,
+    "test_plus_mode": OPEN_FILE,
     "test_seek": OPEN_FILE,
 }
 """They fail, and by a refusal at submit."""
 NOT_IN_SOURCE = {
+    "test_closure_none_is_preserved": SOURCE,
     "test_function_annotations": SOURCE,
     "test_function_module_name": SOURCE,
     "test_function_qualname": SOURCE,
@@ -112,9 +117,15 @@ def outcomes(folder: Path, python: str, strategy: str) -> dict[str, str]:
     """Run the suite: of each test the text of its failure, "" if it passed."""
     answer = folder / "answer.xml"
     ended = subprocess.run(
-        [python, "-m", "pytest", "-c", os.devnull, "--rootdir", str(folder), "-q"]
-        + ["-p", "no:cacheprovider", "-k", "not Protocol2", "--tb=short", f"--junitxml={answer}"]
-        + ["tests/cloudpickle_test.py", "tests/cloudpickle_file_test.py"],
+        [
+            *(python, "-m", "pytest", "-c", os.devnull, "--rootdir", str(folder), "-q"),
+            *("-p", "no:cacheprovider", "-k", "not Protocol2", "--tb=short"),
+            *(
+                f"--junitxml={answer}",
+                "tests/cloudpickle_test.py",
+                "tests/cloudpickle_file_test.py",
+            ),
+        ],
         cwd=folder,
         env={
             **os.environ,
@@ -130,7 +141,7 @@ def outcomes(folder: Path, python: str, strategy: str) -> dict[str, str]:
     )
     assert answer.exists(), ended.stdout[-3000:] + ended.stderr[-3000:]
     found: dict[str, str] = {}
-    for case in ElementTree.parse(answer).iter("testcase"):
+    for case in ET.parse(answer).iter("testcase"):
         if case.find("skipped") is None:
             failures = [*case.iter("failure"), *case.iter("error")]
             found[case.attrib["name"]] = "".join(each.text or "failed" for each in failures)
@@ -147,4 +158,5 @@ def test_cloudpickles_own_tests_pass(name: str, strategy: str, tmp_path: Path) -
     assert not failed, "\n\n".join(f"{test}\n{text[-1500:]}" for test, text in failed.items())
     for test in REFUSED:
         assert "Refused: " in found.get(test, "Refused: "), f"{test} is not refused, {found[test]}"
-    assert len([test for test, text in found.items() if not text]) >= FEWEST
+    passed = [test for test, text in found.items() if not text and test not in NOT_APPLICABLE]
+    assert len(passed) >= FEWEST

@@ -18,6 +18,8 @@ class Block:
         name: unique among all blocks.
         text: what stands in the file, or is typed.
         prompts: the expressions: each a call whose function and arguments are sent, or a value.
+        notes: for each what is behind it as a comment: "refused" must be refused at submit, "may
+            be refused" may be, of "one way" the official worker cannot send the result.
         calls: whether they are calls.
         python: the oldest minor version that can compile it.
         needs: a package that it imports, or "".
@@ -26,6 +28,7 @@ class Block:
     name: str
     text: str
     prompts: tuple[str, ...]
+    notes: tuple[str, ...]
     calls: bool
     python: int
     needs: str
@@ -59,10 +62,14 @@ def _read(file: str, *, calls: bool) -> list[Block]:
 def _block(head: str, body: str, calls: bool) -> Block:
     name, *options = head.split()
     chosen = dict(option.split("=") for option in options)
-    prompts = re.findall(r"^>>> (.+)$", body, re.MULTILINE)
+    prompts = re.findall(r"^>>> (.+?)(?:  # ([a-z ,]+?)(?:: .+)?)?$", body, re.MULTILINE)
     text = re.sub(r"^>>> .+\n?", "", body, flags=re.MULTILINE).strip() + "\n"
-    minor = int(chosen.get("py", "3.11").partition(".")[2])
-    kind = "call" if calls else "value"
     return Block(
-        f"{kind}_{name}", text, tuple(prompts), calls, minor, chosen.get("needs", "")
+        f"{'call' if calls else 'value'}_{name}",
+        text,
+        tuple(prompt for prompt, _ in prompts),
+        tuple(note for _, note in prompts),
+        calls,
+        int(chosen.get("py", "3.11").partition(".")[2]),
+        chosen.get("needs", ""),
     )

@@ -42,7 +42,8 @@ def dumps(obj: Any, protocol: int | None = None, buffer_callback: object = None)
     try:
         text = serializer.serialize(obj).encode()
     except SerializationError as error:
-        raise Refused(str(error)) from error
+        deep = "; deep recursion, the suite calls it" if "nested too deeply" in str(error) else ""
+        raise Refused(str(error) + deep) from error
     return text[:3] + base64.b64decode(text[3:]) if text.startswith(BASE64) else text
 
 
