@@ -75,6 +75,9 @@ _TYPE_VARIABLES: tuple[type, ...] = tuple(
     if hasattr(typing, name)
 )
 
+REBUILD_NAME = "_funcx_async_"
+"""Begins the name of the module that workers rebuild with."""
+
 _LOAD_REBUILD = """\
 import sys, types, zlib
 if name not in sys.modules:
@@ -103,7 +106,8 @@ def rebuild_text() -> tuple[str, bytes]:
         if isinstance(node, ast.arg):
             node.annotation = None
     short = ast.unparse(tree).encode()
-    return f"_funcx_async_{hashlib.sha256(text.encode()).hexdigest()[:12]}", zlib.compress(short, 9)
+    digest = hashlib.sha256(text.encode()).hexdigest()[:12]
+    return REBUILD_NAME + digest, zlib.compress(short, 9)
 
 
 def _is_text(node: ast.stmt) -> bool:
@@ -246,15 +250,19 @@ class ByValuePickler(_Pickler):  # type: ignore[misc]  # for the same reason
 
     def _save_open_file(self, file: Any) -> None:
         """Refuse a file: dill would open it again on the other side, and so empty it."""
+        path = getattr(file, "name", None)
         for name in ("stdin", "stdout", "stderr"):
-            if file is getattr(sys, name) or file is getattr(sys, f"__{name}__"):
+            if path == f"<{name}>" or file is getattr(sys, name):
                 raise CannotTravel(
                     f"it is this process's sys.{name}; read sys.{name} inside the function"
                 )
+        what = f"the open file {path!r}" if isinstance(path, str | bytes) else "an open file"
         raise CannotTravel(
-            f"it is the open file {getattr(file, 'name', None)!r}; send its path and open it "
-            "inside the function, or send what it contains"
+            f"it is {what}; send its path and open it inside the function, or send what it contains"
         )
+
+    def _save_thread(self, thread: threading.Thread) -> None:
+        raise CannotTravel(f"{thread.name} is a thread of this process; start one in the function")
 
     def _save_mapped_file(self, mapped: mmap.mmap) -> None:
         raise CannotTravel(
@@ -283,6 +291,19 @@ class ByValuePickler(_Pickler):  # type: ignore[misc]  # for the same reason
         self._make(obj, self._by("once"), key, copyreg.__newobj__, type(obj))  # type: ignore[attr-defined]
         for name, value in getattr(obj, "__dict__", {}).items():
             self._run(object.__setattr__, obj, name, value)
+
+    def _save_by_reduction(self, obj: Any) -> None:
+        """Write a member of an enumeration, or an exception, which pickle may fail to read."""
+        kind = type(obj)
+        reduction = rebuild.reduction_of(kind) if is_ours(kind) else None
+        if reduction is None or kind in copyreg.dispatch_table:
+            super().save(obj)
+            return
+        make, arguments, *state = reduction(obj)
+        self._make(obj, self._by("exception") if make is rebuild.exception else make, *arguments)
+        if any(state):
+            self.save(*state)
+            self.write(pickle.BUILD)
 
     # Functions
 
@@ -478,21 +499,22 @@ class ByValuePickler(_Pickler):  # type: ignore[misc]  # for the same reason
             type(kind),
             kind.__name__,
             kind.__bases__,
-            {"__module__": kind.__module__, "__qualname__": kind.__qualname__},
-            [(name, member.value) for name, member in members.items()],
+            classes.body_of(kind),
+            classes.mixin_of(kind),
+            [(name, each._value_, classes.arguments_of(each)) for name, each in members.items()],
             classes.enum_options(kind),
         )
         key = classes.key_of(kind)
         self._make(kind, self._by("enumeration"), key, self._version_of(kind), *what)
         states = {name: classes.member_state(member) for name, member in members.items()}
-        states = {name: state for name, state in states.items() if state}
+        states = {name: state for name, state in states.items() if any(state)}
         self._fill(kind, classes.enum_attributes_of(kind), states)
 
     def _fill(
         self,
         kind: type,
         attributes: dict[str, Any],
-        members: dict[str, dict[str, Any]] | None = None,
+        members: dict[str, tuple[dict[str, Any], dict[str, Any]]] | None = None,
     ) -> None:
         if "__annotations__" in attributes:
             attributes["__annotations__"] = {
@@ -565,20 +587,23 @@ class ByValuePickler(_Pickler):  # type: ignore[misc]  # for the same reason
         RLOCK: _save_lock,
         object: _save_sentinel,
         dict: _save_dict,
-        io.BytesIO: None,
     }
     """What writes an object of exactly this type; None is dill."""
 
-    _writers_of_bases: ClassVar[dict[type, Callable[[ByValuePickler, Any], None]]] = {
+    _writers_of_bases: ClassVar[dict[type, Callable[[ByValuePickler, Any], None] | None]] = {
         type: _save_class,
         ModuleType: _save_module,
+        threading.Thread: _save_thread,
+        io.BytesIO: None,
         io.FileIO: _save_open_file,
         io.BufferedIOBase: _save_open_file,
         io.TextIOWrapper: _save_open_file,
         mmap.mmap: _save_mapped_file,
+        enum.Enum: _save_by_reduction,
+        BaseException: _save_by_reduction,
         **dict.fromkeys(_TYPE_VARIABLES, _save_type_variable),
     }
-    """What writes an object of a subtype."""
+    """What writes an object of a subtype; the first that fits counts."""
 
 
 def _marshalled(code: CodeType) -> bytes:

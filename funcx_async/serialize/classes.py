@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import abc
 import collections.abc
+import copyreg
 import enum
 import importlib
 import inspect
@@ -23,7 +24,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from types import FunctionType, GetSetDescriptorType, MemberDescriptorType
 from typing import Any, cast, get_args, get_origin
-from weakref import WeakKeyDictionary, WeakSet
+from weakref import WeakSet
 
 from funcx_async.serialize import rebuild
 from funcx_async.serialize.diagnosis import CannotTravel
@@ -34,8 +35,6 @@ _MADE_WITH_THE_CLASS = frozenset(
         "__annotate_func__",
         "__annotations__",
         "__annotations_cache__",
-        "__dict__",
-        "__weakref__",
         "__module__",
         "__qualname__",
         "__slots__",
@@ -49,7 +48,20 @@ _MADE_WITH_THE_CLASS = frozenset(
 
 _NEEDED_AT_CREATION = frozenset({"__slots__", "__orig_bases__"})
 
-_OFTEN_REPLACED = frozenset({"__doc__", "__str__", "__repr__", "__format__", "_boundary_"})
+_SET_LATER = frozenset({"__doc__", "__abstractmethods__", "__type_params__"})
+"""Attributes of ``type`` that can be assigned, and of which some must be."""
+
+_DEFINED = frozenset(
+    {"_boundary_", "_generate_next_value_", "_new_member_", "_use_args_", "_value_repr_", "ONE"}
+)
+_MADE_WITH_MEMBERS = frozenset({"__new__", "_iter_member_"}) | {
+    name
+    for made in (enum.Enum("made", ["ONE"]), enum.Flag("made", ["ONE"]))
+    for name in vars(made)
+    if not name.startswith("__") and name not in _DEFINED
+}
+"""What an enumeration has of its members, and not of its definition."""
+
 _RANDOM = "#"
 
 _ABSTRACT: tuple[abc.ABCMeta, ...] = tuple(
@@ -64,7 +76,7 @@ _EVALUATED_LATE = "annotationlib" in sys.stdlib_module_names
 """Whether annotations are evaluated when they are asked for, as since Python 3.14."""
 
 _METHODS = (FunctionType, classmethod, staticmethod, property)
-_keys: WeakKeyDictionary[type, str] = WeakKeyDictionary()
+_keys = rebuild.Keys()
 _lock = threading.Lock()
 
 sent_with_functions: WeakSet[type] = WeakSet()
@@ -89,7 +101,7 @@ def key_of(kind: type) -> str:
             key = f"{kind.__module__}:{kind.__qualname__}"
             if rebuild.originals.get(key) is not None or _by_name(key) is not kind:
                 key += f"{_RANDOM}{uuid.uuid4().hex[:12]}"
-            _keys[kind] = key
+            _keys.set(kind, key)
             rebuild.originals[key] = kind
     return key
 
@@ -150,10 +162,21 @@ def body_of(kind: type) -> dict[str, Any]:
             "cannot be asked how; use a dataclass, or a module that the workers have installed "
             "(send_by_reference)"
         )
-    body: dict[str, Any] = {"__module__": kind.__module__, "__qualname__": kind.__qualname__}
-    for name in _NEEDED_AT_CREATION & vars(kind).keys():
-        body[name] = vars(kind)[name]
-    return body
+    body = {
+        name: value
+        for name, value in vars(kind).items()
+        if name in _NEEDED_AT_CREATION or _only_at_creation(kind, name, value)
+    }
+    return {"__module__": kind.__module__, "__qualname__": kind.__qualname__, **body}
+
+
+def _only_at_creation(kind: type, name: str, value: object) -> bool:
+    """Tell whether the metaclass would take an assignment for its own, as of ``__class__``."""
+    if name in _MADE_WITH_THE_CLASS or name in _SET_LATER or _is_slot(kind, value):
+        return False
+    homes = (vars(each) for each in inspect.getmro(type(kind)))
+    found = next((home[name] for home in homes if name in home), None)
+    return hasattr(type(found), "__set__")
 
 
 def attributes_of(kind: type) -> dict[str, Any]:
@@ -161,7 +184,9 @@ def attributes_of(kind: type) -> dict[str, Any]:
     attributes = {
         name: value
         for name, value in vars(kind).items()
-        if name not in _MADE_WITH_THE_CLASS and not _is_slot(kind, value)
+        if name not in _MADE_WITH_THE_CLASS
+        and not _is_slot(kind, value)
+        and not _only_at_creation(kind, name, value)
     }
     if attributes.get("__doc__", "") is None:
         del attributes["__doc__"]
@@ -215,35 +240,63 @@ def enum_options(kind: enum.EnumType) -> dict[str, Any]:
 
 
 def enum_attributes_of(kind: enum.EnumType) -> dict[str, Any]:
-    """Return what an enumeration has beyond its members: methods, properties, constants.
+    """Return what an enumeration has beyond its members: methods, properties, constants."""
+    made_again = {*_MADE_WITH_MEMBERS, *members_by_name(kind)}
+    inherited = [vars(base) for base in kind.__mro__[1:]]
+    return {
+        name: value
+        for name, value in attributes_of(kind).items()
+        if name not in made_again and not any(each.get(name) is value for each in inherited)
+    }
+
+
+def arguments_of(member: enum.Enum) -> tuple[Any, ...]:
+    """Return what the type of data that a member is, such as ``int``, makes it from.
 
     Raises:
-        CannotTravel: its members cannot be made from their values alone.
+        CannotTravel: the type does not tell.
     """
-    members = members_by_name(kind)
-    pairs = [(name, member.value) for name, member in members.items()]
-    body = {"__module__": kind.__module__, "__qualname__": kind.__qualname__}
-    bare: Any = rebuild.enum_of(
-        type(kind), kind.__name__, kind.__bases__, body, pairs, enum_options(kind)
+    mixin: Any = mixin_of(type(member))
+    if mixin is object:
+        return ()
+    with suppress(Exception):  # the type may be the user's
+        arguments = _reduced(mixin, member)
+        again = mixin.__new__(mixin, *arguments)
+        if repr(_reduced(mixin, again)) == repr(arguments):
+            return arguments
+    raise CannotTravel(
+        f"{member!r} cannot be made again, as {mixin.__qualname__} does not tell from what; use a "
+        "plain Enum, or a module that the worker has installed"
     )
-    mixin: Any = vars(kind)["_member_type_"]
-    if mixin is not object:
-        for name, member in members.items():
-            if mixin.__repr__(bare[name]) != mixin.__repr__(member):
-                raise CannotTravel(
-                    f"its own __new__ makes {kind.__qualname__}.{name} something else than its "
-                    "value; use a plain Enum, or a module that the worker has installed"
-                )
-    own = attributes_of(kind)
-    kept = own.keys() - vars(bare).keys()
-    kept |= _OFTEN_REPLACED
-    return {name: own[name] for name in own if name in kept}
 
 
-def member_state(member: enum.Enum) -> dict[str, Any]:
-    """Return what an enumeration's own ``__init__`` or ``__new__`` has put on a member."""
-    bare = frozenset({"_value_", "_name_", "__objclass__", "_sort_order_"})
-    return {name: value for name, value in vars(member).items() if name not in bare}
+def _reduced(kind: Any, value: object) -> tuple[Any, ...]:
+    """Return what a type makes a value from, by what it tells pickle."""
+    make, arguments, *_ = kind.__reduce_ex__(value, 4)
+    if make is copyreg.__newobj__:  # type: ignore[attr-defined]  # typeshed lacks it
+        make, *arguments = arguments
+    if make is not type(value):
+        raise TypeError(f"{make!r} makes it")
+    return tuple(arguments)
+
+
+def mixin_of(kind: enum.EnumType) -> type:
+    """Return the type of data that the members of an enumeration are, or ``object``."""
+    return cast("type", vars(kind)["_member_type_"])
+
+
+def member_state(member: enum.Enum) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return what an enumeration's own ``__init__`` or ``__new__`` has put on a member.
+
+    Returns:
+        Its attributes, and its slots.
+    """
+    bare = {"_name_", "__objclass__", "_sort_order_"}
+    if type(member.value).__hash__ is not None:
+        bare.add("_value_")  # else it may have changed since
+    state: Any = object.__getstate__(member)
+    _, slots = state if isinstance(state, tuple) else (None, {})
+    return {name: value for name, value in vars(member).items() if name not in bare}, slots
 
 
 # Annotations

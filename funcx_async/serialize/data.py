@@ -16,9 +16,6 @@ from funcx_async.serialize.strategy import (
     first_that_reads,
 )
 
-_COPIED = (str, bytearray)
-"""What a pickler copies as a whole before it writes any of it."""
-
 
 class DillDataBase64(SerializationStrategy):
     r"""A pickle as base64: the default, for nearly every object, between like Pythons.
@@ -40,8 +37,8 @@ class DillDataBase64(SerializationStrategy):
     def encode_at_most(self, value: Any, at_most: int) -> str:
         """Pickle the value, but stop as soon as the text would be too long."""
         most = decoded_size(at_most)
-        for item in value if type(value) is tuple else ():
-            if type(item) in _COPIED and len(item) > most:
+        for item in value if type(value) is tuple else ():  # these are copied as a whole
+            if (type(item) is str or type(item) is bytearray) and len(item) > most:
                 raise TooMuch(len(item))
         return pickled.to_text(pickled.dump(value, most))
 

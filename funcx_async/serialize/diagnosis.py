@@ -7,6 +7,7 @@ import io
 import pickle
 import socket
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from types import FunctionType, MethodType
@@ -96,10 +97,8 @@ def _follow(whole: _Part, error: Unpicklable) -> _Part:
     if isinstance(error.reason, RecursionError):
         return part
     for value in reversed(error.trail):
-        for inner in _parts(part):
-            if inner.value is value:
-                part = inner
-                break
+        with suppress(Exception):  # what cannot be sent may fail to be looked at, too
+            part = next((inner for inner in _parts(part) if inner.value is value), part)
     return part
 
 
@@ -110,12 +109,15 @@ def _search(part: _Part, encode: Encode, error: Exception) -> tuple[_Part, Excep
         return part, error
     for _ in range(_DEEPEST):
         seen.add(id(part.value))
-        for step, item in _items(part.value):
-            if id(item) not in seen and (failure := _failure(item, encode)):
-                part, error = _Part(step.format(part.path), item), failure
-                break
-        else:
+        found = part
+        with suppress(Exception):  # as above
+            for step, item in _items(part.value):
+                if id(item) not in seen and (failure := _failure(item, encode)):
+                    found, error = _Part(step.format(part.path), item), failure
+                    break
+        if found is part:
             break
+        part = found
     return part, error
 
 
@@ -232,12 +234,13 @@ def _remedy(value: object, reason: Exception) -> str:
     kind = type(value)
     if isinstance(reason, CannotTravel):
         return ""
-    if issubclass(kind, collections.abc.Generator):
-        return "Send list(...) of it, or make it inside the function"
-    if issubclass(kind, io.IOBase | socket.socket):
-        return "Open it inside the function"
-    if issubclass(kind, collections.abc.Awaitable):
-        return "Await it here and send its result"
+    with suppress(Exception):  # a metaclass may be unhashable
+        if issubclass(kind, collections.abc.Generator):
+            return "Send list(...) of it, or make it inside the function"
+        if issubclass(kind, io.IOBase | socket.socket):
+            return "Open it inside the function"
+        if issubclass(kind, collections.abc.Awaitable):
+            return "Await it here and send its result"
     if isinstance(reason, RecursionError):
         return "Send it in a flatter form"
     return "Make it inside the function, or send what it is made from"

@@ -199,11 +199,11 @@ def is_ours(kind: type) -> bool:
         kind: any class.
 
     Returns:
-        True if it was made by a class statement or call in a module that the worker cannot be
-        expected to have; classes that an extension or the interpreter brings are dill's affair.
+        True if it was made by a class statement or call and the worker cannot be expected to find
+        it by its name; classes that an extension or the interpreter brings are dill's affair.
     """
     written_in_python = bool(kind.__flags__ & _HEAP_TYPE) and not _has_parts_in_c(kind)
-    return written_in_python and not found_by_name(kind) and not worker_has(kind.__module__)
+    return written_in_python and not found_by_name(kind)
 
 
 def _has_parts_in_c(kind: type) -> bool:
@@ -304,7 +304,9 @@ def _matters_by_identity(value: object) -> bool:
     if issubclass(kind, logging.Logger):
         return value is logging.root
     hashed: object = kind.__hash__
-    return hashed is None or hashed is object.__hash__ or kind in (ContextVar, SENTINEL)
+    if hashed is None or hashed is object.__hash__ or kind.__module__ == "sys":
+        return True  # sys.flags and sys.version_info are tuples of types that have no name
+    return kind in (ContextVar, SENTINEL)
 
 
 SENTINEL: object = getattr(builtins, "sentinel", None)

@@ -17,7 +17,7 @@ from dill import _dill
 
 from funcx_async.serialize import base64_text, classes, large, rebuild
 from funcx_async.serialize.bounded import BoundedFile, TooMuch
-from funcx_async.serialize.by_value import ByValuePickler, rebuild_text
+from funcx_async.serialize.by_value import REBUILD_NAME, ByValuePickler, rebuild_text
 from funcx_async.serialize.diagnosis import Unpicklable
 from funcx_async.serialize.plain import dump_plain
 
@@ -130,6 +130,8 @@ class _Unpickler(_DillUnpickler):  # type: ignore[misc]  # for the same reason
             return _load_type
         if (module_name, global_name) == ("dill._dill", "_create_filehandle"):
             return _refuse_file
+        if module_name.startswith(REBUILD_NAME):  # that of another release, too
+            return getattr(rebuild, global_name)
         return super().find_class(module_name, global_name)
 
 

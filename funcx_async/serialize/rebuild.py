@@ -20,6 +20,7 @@ from __future__ import annotations
 import abc
 import builtins
 import contextlib
+import copyreg
 import enum
 import gc
 import importlib.util
@@ -54,10 +55,31 @@ COLLECT_AFTER = 64
 originals: weakref.WeakValueDictionary[str, type] = weakref.WeakValueDictionary()
 """The classes of this process by their keys."""
 
+_HEAP_TYPE = 1 << 9
+"""The flag of classes that a class statement makes, in their ``__flags__``."""
+
 _HARMLESS = frozenset(["enum", "typing"])
 """Modules whose own ``__init_subclass__`` asks for nothing and is left alone."""
 
-_keys: weakref.WeakKeyDictionary[type, str] = weakref.WeakKeyDictionary()
+
+class Keys:
+    """The keys of classes, by identity: a metaclass may take two classes for equal."""
+
+    def __init__(self) -> None:
+        self._found: dict[int, tuple[weakref.ref[type], str]] = {}
+
+    def get(self, kind: type) -> str | None:
+        """Return the key of a class, or None."""
+        _, key = self._found.get(id(kind), (None, None))
+        return key
+
+    def set(self, kind: type, key: str) -> None:
+        """Remember the key of a class for as long as the class lives."""
+        found, number = self._found, id(kind)
+        found[number] = weakref.ref(kind, lambda _: found.pop(number, None)), key
+
+
+_keys = Keys()
 _local = threading.local()
 _lock = threading.RLock()
 _built = 0
@@ -225,12 +247,12 @@ def class_(
         meta: its metaclass.
         name: its ``__name__``.
         bases: its bases.
-        body: what the class needs when it is made, such as ``__slots__``.
+        body: what can only be set when the class is made, such as ``__slots__``.
     """
     known = _begin(key, version)
     if known is not None:
         if key in task().filling:
-            _empty(known, bases)
+            _empty(known, bases, body)
         return known
     maker: Any = abc.ABCMeta if issubclass(meta, abc.ABCMeta) else type
     return _made(key, lambda: maker.__new__(meta, name, bases, body), bases)
@@ -247,38 +269,49 @@ def enumeration(key: str, version: str, *definition: Any) -> type:
     known = _begin(key, version)
     if known is not None:
         return known
-    return _made(key, lambda: enum_of(*definition), definition[2])
+    return _made(key, lambda: _enum_of(*definition), definition[2])
 
 
-def enum_of(
+def _enum_of(
     meta: type,
     name: str,
     bases: tuple[type, ...],
     body: dict[str, Any],
-    members: list[tuple[str, Any]],
+    mixin: Any,
+    members: list[tuple[str, Any, tuple[Any, ...]]],
     options: dict[str, Any],
 ) -> type:
-    """Return a new enumeration.
+    """Return a new enumeration; no ``__new__`` or ``__init__`` of the user's runs again.
 
     Args:
         meta: its metaclass.
         name: its ``__name__``.
         bases: its bases.
-        body: ``__module__`` and ``__qualname__``.
-        members: pairs of name and value, aliases included.
+        body: what can only be set when the class is made.
+        mixin: the type of data that its members are, or ``object``.
+        members: of each, aliases included: name, value, and the arguments for the type of data.
         options: keywords of the class statement, such as ``boundary``.
     """
     namespace: Any = enum.EnumMeta.__prepare__(name, bases)
     for attribute, value in body.items():
         namespace[attribute] = value
-    for member, value in members:
-        if hasattr(value, "__get__") and hasattr(enum, "member"):
-            value = enum.member(value)  # else it would be a method
-        namespace[member] = value
+    for number, (member, *_) in enumerate(members):
+        namespace[member] = number
+    remaining = iter(members)
+
+    def new(cls: type, *_: object) -> Any:
+        _, value, arguments = next(remaining)
+        made = mixin.__new__(cls, *arguments)
+        made._value_ = value
+        return made
+
+    namespace["__new__"], namespace["__init__"] = new, _ignore
     if not hasattr(enum, "FlagBoundary"):
         options = {}
     metaclass: Any = enum.EnumMeta
     made: type = metaclass.__new__(meta, name, bases, namespace, **options)
+    for attribute in ("__init__", "__new_member__"):
+        type.__delattr__(made, attribute)
     return made
 
 
@@ -286,7 +319,7 @@ def fill(
     kind: type,
     attributes: dict[str, Any],
     registered: list[type],
-    members: dict[str, dict[str, Any]],
+    members: dict[str, tuple[dict[str, Any], dict[str, Any]]],
 ) -> None:
     """Set the state of a class, if it is one that the task was sent.
 
@@ -294,7 +327,7 @@ def fill(
         kind: the class.
         attributes: what it has.
         registered: the classes that were registered with it, if it is abstract.
-        members: the attributes of its members, if it is an enumeration.
+        members: the attributes and slots of its members, if it is an enumeration.
     """
     if _keys.get(kind) not in task().filling:
         return
@@ -303,9 +336,52 @@ def fill(
     register: Any = abc.ABCMeta.register
     for other in registered:
         register(kind, other)
-    for name, state in members.items():
-        for attribute, value in state.items():
-            setattr(getattr(kind, name), attribute, value)
+    for name, (state, slots) in members.items():
+        member = vars(kind)["_member_map_"][name]
+        vars(member).update(state)
+        for slot, value in slots.items():
+            object.__setattr__(member, slot, value)  # a frozen dataclass refuses setattr
+
+
+def reduction_of(kind: type) -> Callable[[Any], tuple[Any, ...]] | None:
+    """Return how instances of a rebuilt class are pickled where pickle's own way falls short."""
+    if issubclass(kind, enum.Enum):
+        return _reduced_member
+    if issubclass(kind, BaseException):
+        native = _native(kind)
+        if kind.__reduce__ is native.__reduce__ and kind.__reduce_ex__ is object.__reduce_ex__:
+            return _reduced_exception
+    return None
+
+
+def _reduced_member(member: Any) -> tuple[Any, ...]:
+    """Have a member found by its name: its value may equal nothing but itself."""
+    kind = type(member)
+    if kind._member_map_.get(member._name_) is member:
+        return getattr, (kind, member._name_)
+    return kind, (member._value_,)
+
+
+def _reduced_exception(error: BaseException) -> tuple[Any, ...]:
+    """Have an exception made without an ``__init__`` of the user's: it takes other arguments."""
+    kind = type(error)
+    reduced: Any = _native(kind).__reduce__(error)
+    _, arguments, *state = reduced
+    return (exception, (kind, *arguments), *state)
+
+
+def exception(kind: Any, *arguments: object) -> Any:
+    """Return an exception as the built-in class below it makes it."""
+    native = _native(kind)
+    made = native.__new__(kind, *arguments)
+    native.__init__(made, *arguments)
+    return made
+
+
+def _native(kind: Any) -> Any:
+    while kind.__flags__ & _HEAP_TYPE:
+        kind = kind.__base__
+    return kind
 
 
 def once(key: str, make: Callable[..., Any], *arguments: Any) -> Any:
@@ -335,11 +411,13 @@ def _made(key: str, make: Callable[[], type], bases: tuple[type, ...]) -> type:
     kind = _without_hooks(make, bases)
     current = task()
     current.classes[key] = kind
-    _keys[kind] = key
+    _keys.set(kind, key)
     expose(kind)
     dill: Any = sys.modules.get("dill._dill")
     if IN_WORKER and dill is not None:
         dill._typemap[kind] = PREFIX + key  # noqa: SLF001  # where dill looks first
+        if (reduction := reduction_of(kind)) is not None:
+            copyreg.pickle(kind, reduction)
     if current.name is None and len(current.classes) > KEPT:
         oldest = next(iter(current.classes))
         _forget(current.classes.pop(oldest))
@@ -351,6 +429,7 @@ def _forget(kind: type) -> None:
     dill: Any = sys.modules.get("dill._dill")
     if IN_WORKER and dill is not None:
         dill._typemap.pop(kind, None)  # noqa: SLF001  # see _made
+        copyreg.dispatch_table.pop(kind, None)
 
 
 def _without_hooks(make: Callable[[], type], bases: tuple[type, ...]) -> type:
@@ -361,7 +440,7 @@ def _without_hooks(make: Callable[[], type], bases: tuple[type, ...]) -> type:
     ancestors = [ancestor for base in bases for ancestor in base.__mro__]
     hooked = [each for each in ancestors if "__init_subclass__" in vars(each)]
     with _lock:
-        hooks: dict[type, Any] = {}
+        hooks: list[tuple[type, Any]] = []
         try:
             for ancestor in hooked:
                 if ancestor.__module__ in _HARMLESS:
@@ -371,22 +450,22 @@ def _without_hooks(make: Callable[[], type], bases: tuple[type, ...]) -> type:
                     type.__setattr__(ancestor, "__init_subclass__", classmethod(_ignore))
                 except TypeError:
                     continue  # a type of the interpreter: its hook does nothing
-                hooks.setdefault(ancestor, hook)
+                hooks.append((ancestor, hook))
             return make()
         finally:
-            for ancestor, hook in hooks.items():
+            for ancestor, hook in reversed(hooks):  # an ancestor of two bases is there twice
                 type.__setattr__(ancestor, "__init_subclass__", hook)
 
 
-def _ignore(cls: type, /, **keywords: object) -> None:
+def _ignore(it: object, /, *arguments: object, **keywords: object) -> None:
     pass
 
 
-def _empty(kind: type, bases: tuple[type, ...]) -> None:
+def _empty(kind: type, bases: tuple[type, ...], body: dict[str, Any]) -> None:
     """Take away what a class has, before its state is set again."""
     for name, value in list(vars(kind).items()):
         slot = isinstance(value, (types.MemberDescriptorType, types.GetSetDescriptorType))
-        if not slot and name not in ("__module__", "__qualname__", "__slots__", "_abc_impl"):
+        if not slot and name not in body and name != "_abc_impl":
             with contextlib.suppress(AttributeError, TypeError):  # the interpreter keeps some
                 type.__delattr__(kind, name)
     if kind.__bases__ != bases:

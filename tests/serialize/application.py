@@ -244,6 +244,17 @@ class Odd(str, enum.Enum):
         return member
 
 
+class Sealed(int):
+    """A number that does not tell pickle what it is made from."""
+
+    def __reduce_ex__(self, protocol: object) -> tuple[type, tuple[int]]:
+        return int, (int(self),)
+
+
+class Closed(Sealed, enum.Enum):
+    ONE = 1
+
+
 @dataclasses.dataclass
 class Job:
     name: str

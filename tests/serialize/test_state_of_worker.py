@@ -125,7 +125,6 @@ def test_filters_of_warnings_are_found_where_people_look_for_them() -> None:
         5,
         1.5,
         sys.version,
-        sys.version_info,
         b"",
         (),
         frozenset(),

@@ -111,6 +111,7 @@ SENT: dict[str, list[Call]] = {
         (lambda: sorted(kinds.Options.__annotations__), ()),
     ],
     "an enumeration": [(app.use_enums, (app.Colour.RED,)), (kinds.Operation.TWICE, (4,))],
+    "an exception of yours": [(lambda error: (error.step, str(error)), (kinds.Failure(3, "x"),))],
     "a class with `__init_subclass__`, `__set_name__` or a metaclass": [
         (lambda: (kinds.Reader.known["csv"] is kinds.CsvReader, kinds.CsvReader.suffix), ()),
         (lambda: (kinds.Plugin.names, kinds.Csv.__name__, kinds.Table.price), ()),
@@ -232,9 +233,10 @@ def refusals() -> dict[str, list[Refusal]]:
         "a class made by a metaclass in C, `msgspec.Struct`": [
             (arguments(Struct(1)), "Struct .*use a dataclass")
         ],
-        "an enumeration whose `__new__` changes its values": [
-            (arguments(app.Odd.ONE), "Odd .*use a plain Enum")
+        "an enumeration of a data type that pickle cannot make again": [
+            (arguments(app.Closed.ONE), "Closed.*use a plain Enum")
         ],
+        "a thread": [(arguments(threading.Thread()), "start one in the function")],
         "more than 10 MB of arguments (about 7.4 MB before encoding)": [
             (arguments("x" * 11_000_000), "Keep large objects elsewhere")
         ],
