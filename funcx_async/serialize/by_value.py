@@ -34,7 +34,7 @@ import sys
 import threading
 import typing
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from types import BuiltinFunctionType, CellType, CodeType, FunctionType, MethodType, ModuleType
 from typing import Any, ClassVar
@@ -43,6 +43,7 @@ import dill
 from dill import _dill
 
 from funcx_async.serialize import classes, rebuild
+from funcx_async.serialize.bounded import BoundedFile
 from funcx_async.serialize.diagnosis import CannotTravel
 from funcx_async.serialize.expressions import Call, Namespace, Referable
 from funcx_async.serialize.functions import check_imports, state_of
@@ -59,6 +60,7 @@ from funcx_async.serialize.origin import (
     SENTINEL,
     found_by_name,
     is_ours,
+    public_home,
     state_of_worker,
     worker_has,
 )
@@ -141,6 +143,7 @@ class ByValuePickler(_Pickler):  # type: ignore[misc]  # for the same reason
         self._by_kind = dict(self._writers)
         self._namespaces: dict[int, Namespace] = {}
         self._filled: set[int] = set()
+        self._incomplete: set[type] = set()
         self._nesting = 0
         self._put_off: list[tuple[Namespace, FunctionType]] = []
         self._words: set[str] = set()
@@ -246,7 +249,8 @@ class ByValuePickler(_Pickler):  # type: ignore[misc]  # for the same reason
         """Write a new lock: who holds this one is not there to release it."""
         if type(lock) is LOCK and lock.locked():
             raise CannotTravel("it is held, and nobody would ever release it on the worker")
-        self._make(lock, threading.RLock if type(lock) is RLOCK else threading.Lock)
+        name = "RLock" if type(lock) is RLOCK else "Lock"
+        self._make(lock, Call(getattr, (threading, name)))  # its own module is another elsewhere
 
     def _save_open_file(self, file: Any) -> None:
         """Refuse a file: dill would open it again on the other side, and so empty it."""
@@ -260,6 +264,14 @@ class ByValuePickler(_Pickler):  # type: ignore[misc]  # for the same reason
         raise CannotTravel(
             f"it is {what}; send its path and open it inside the function, or send what it contains"
         )
+
+    def _save_view(self, view: memoryview) -> None:
+        """Write what a view shows; the worker gets a view of a copy."""
+        if view.format == "B" and view.ndim == 1:
+            self._make(view, memoryview, view.tobytes())
+        else:
+            shown = Call(memoryview, (view.tobytes(),))
+            self._make(view, Call(getattr, (shown, "cast")), view.format, view.shape)
 
     def _save_thread(self, thread: threading.Thread) -> None:
         raise CannotTravel(f"{thread.name} is a thread of this process; start one in the function")
@@ -328,17 +340,23 @@ class ByValuePickler(_Pickler):  # type: ignore[misc]  # for the same reason
         for cell in cells:
             self._fill_cell(cell)
         if state := state_of(function):
+            if "__annotations__" in state:
+                state["__annotations__"] = self._annotations(state["__annotations__"])
             self._run(self._by("describe"), function, state)
         if isinstance(namespace, Namespace):
             self._send_globals(namespace, function)
 
     def _save_code(self, code: CodeType) -> None:
         """Write compiled code; a reader of another version refuses it before it is loaded."""
+        self._check_version()
+        self._make(code, self._by("code"), _marshalled(code))
+
+    def _check_version(self) -> None:
+        """Have the reader refuse, before anything fails in other ways, if its Python is another."""
         if not self._checked:
             self._checked = True
             version = "{}.{}".format(*sys.version_info[:2])
             self._run(self._by("check"), importlib.util.MAGIC_NUMBER, version)
-        self._make(code, self._by("code"), _marshalled(code))
 
     def _send_lines(self, function: FunctionType) -> None:
         if not self._runs:
@@ -481,8 +499,13 @@ class ByValuePickler(_Pickler):  # type: ignore[misc]  # for the same reason
         else:
             what = (type(kind), kind.__name__, kind.__bases__, classes.body_of(kind))
             key = classes.key_of(kind)
+            attributes = classes.attributes_of(kind)
+            if classes.methods_among(attributes):
+                self._check_version()
             self._make(kind, self._by("class_"), key, self._version_of(kind), *what)
-            self._fill(kind, classes.attributes_of(kind))
+            self._incomplete.add(kind)
+            self._fill(kind, attributes)
+            self._incomplete.discard(kind)
 
     def _save_known_class(self, kind: type) -> None:
         if not worker_has(kind.__module__):
@@ -491,7 +514,24 @@ class ByValuePickler(_Pickler):  # type: ignore[misc]  # for the same reason
                 f"{kind.__module__}, and the worker does not have it; say "
                 f"send_by_reference({kind.__module__!r}) if the workers do have it"
             )
-        super().save(kind)
+        home = public_home(kind)
+        if home == kind.__module__:
+            super().save(kind)
+        else:
+            self._make(kind, getattr, sys.modules[home], kind.__name__)
+
+    def save_reduce(self, func: Any, args: Any, *more: Any, obj: Any = None, **named: Any) -> None:
+        """Write an object by its reduction; pickle calls this where there is no writer."""
+        if func is _NEW_OBJECT and type(obj) in self._incomplete:
+            # A __new__ of the user's may ask for what the class does not have yet.
+            func, args = self._by("instance"), (type(obj), *args[1:])
+            self._make(obj, func, *args)
+            state = next(iter(more), named.get("state"))
+            if state is not None:
+                self.save(state)
+                self.write(pickle.BUILD)
+            return
+        super().save_reduce(func, args, *more, obj=obj, **named)
 
     def _save_enumeration(self, kind: enum.EnumType) -> None:
         members = classes.members_by_name(kind)
@@ -517,10 +557,7 @@ class ByValuePickler(_Pickler):  # type: ignore[misc]  # for the same reason
         members: dict[str, tuple[dict[str, Any], dict[str, Any]]] | None = None,
     ) -> None:
         if "__annotations__" in attributes:
-            attributes["__annotations__"] = {
-                name: value if self._can_annotate(value) else classes.text_of(value)
-                for name, value in attributes["__annotations__"].items()
-            }
+            attributes["__annotations__"] = self._annotations(attributes["__annotations__"])
         if methods := classes.methods_among(attributes):
             self._run(self._by("fill"), kind, methods, [], {})
         rest = {name: attributes[name] for name in attributes if name not in methods}
@@ -530,13 +567,20 @@ class ByValuePickler(_Pickler):  # type: ignore[misc]  # for the same reason
         for abstract in classes.registered_as(kind):
             self._run(Call(getattr, (abstract, "register")), kind)
 
+    def _annotations(self, annotations: Mapping[str, Any]) -> dict[str, Any]:
+        """Return annotations as they are sent: what cannot be, or is much, as its text."""
+        return {
+            name: value if self._can_annotate(value) else classes.text_of(value)
+            for name, value in annotations.items()
+        }
+
     def _can_annotate(self, annotation: object) -> bool:
-        """Tell whether an annotation of a class can be sent: a class of ours may be unsendable."""
         if classes.is_portable(annotation):
             return True
         if self._is_trial:
             return False
-        pickler = ByValuePickler(io.BytesIO())
+        file: Any = BoundedFile(_LONGEST_ANNOTATION)
+        pickler = ByValuePickler(file)
         pickler._is_version = pickler._is_trial = True  # it is one of us
         try:
             pickler.dump(annotation)
@@ -571,9 +615,11 @@ class ByValuePickler(_Pickler):  # type: ignore[misc]  # for the same reason
         if found is variable and worker_has(home):
             super(_Pickler, self).save_global(variable, name)
             return
-        self._make(variable, _maker_of(variable))
-        if not hasattr(variable, "__value__"):  # it takes its module from where it is made
-            self._run(setattr, variable, "__module__", home)
+        make = (self._by("made_in"), home, _maker_of(variable))
+        if found is variable or (self._refer and home not in sys.modules):
+            self._make(variable, self._by("once"), f"{home}:{name}", *make)
+        else:
+            self._make(variable, *make)
 
     _writers: ClassVar[dict[type, Callable[[ByValuePickler, Any], None] | None]] = {
         Referable: _save_referable,
@@ -587,6 +633,7 @@ class ByValuePickler(_Pickler):  # type: ignore[misc]  # for the same reason
         RLOCK: _save_lock,
         object: _save_sentinel,
         dict: _save_dict,
+        memoryview: _save_view,
     }
     """What writes an object of exactly this type; None is dill."""
 
@@ -656,9 +703,12 @@ _NEVER_STATE = frozenset(
 )
 """Types whose objects are not asked whether a module of the worker's has them."""
 
+_NEW_OBJECT: Any = vars(copyreg)["__newobj__"]
 _MISSING = object()
 _WITHOUT_REFERENCES = 2
 """The last format of :mod:`marshal` that repeats an object instead of referring to it."""
 _DEEPEST = 10
+_LONGEST_ANNOTATION = 20_000
+"""Bytes that a class may make which is sent only since an annotation names it."""
 _LONGEST_TEXT = 20_000
 """Characters of a function's source that are sent for tracebacks at most."""

@@ -335,18 +335,6 @@ def resolved_annotations(kind: type, annotations: Mapping[str, Any]) -> dict[str
     return resolved
 
 
-def portable_annotations(annotations: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the annotations of a function as the worker gets them.
-
-    What is built of things that it has stays as it is. Anything else becomes its text, as it
-    would be under ``from __future__ import annotations``: an annotation is seldom needed to run
-    a function, and must not drag a web framework's dependencies along.
-    """
-    return {
-        name: value if is_portable(value) else text_of(value) for name, value in annotations.items()
-    }
-
-
 def is_portable(annotation: object) -> bool:
     """Tell whether an annotation is made of things that the worker has."""
     if annotation is None or annotation is Ellipsis or type(annotation) in (str, int, bool):

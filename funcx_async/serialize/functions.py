@@ -9,7 +9,7 @@ from importlib.util import resolve_name
 from types import FunctionType
 from typing import Any
 
-from funcx_async.serialize.classes import annotations_of, portable_annotations
+from funcx_async.serialize.classes import annotations_of
 from funcx_async.serialize.diagnosis import CannotTravel
 from funcx_async.serialize.inner_imports import InnerImport, inner_imports
 from funcx_async.serialize.names import Chain
@@ -111,5 +111,5 @@ def state_of(function: FunctionType) -> dict[str, Any]:
     if function.__kwdefaults__:
         state["__kwdefaults__"] = function.__kwdefaults__
     if annotations := annotations_of(function):
-        state["__annotations__"] = portable_annotations(annotations)
+        state["__annotations__"] = annotations
     return {**state, **vars(function)}

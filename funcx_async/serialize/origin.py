@@ -192,6 +192,22 @@ def found_by_name(thing: FunctionType | type) -> bool:
     return found is thing
 
 
+def public_home(kind: type) -> str:
+    """Return the module under whose name every Python has a class of the standard library.
+
+    Example:
+        >>> import pathlib
+        >>> public_home(pathlib.PurePath)
+        'pathlib'
+    """
+    home: str = kind.__module__
+    package, _, private = home.rpartition(".")
+    if private.startswith("_") and package.partition(".")[0] in sys.stdlib_module_names:
+        found = getattr(sys.modules.get(package), "__dict__", {}).get(kind.__name__)
+        return package if found is kind else home
+    return home
+
+
 def is_ours(kind: type) -> bool:
     """Tell whether a class must travel by value.
 
@@ -284,7 +300,9 @@ class _WorkerState:
 
 
 def _is_being_imported(module: object) -> bool:
-    return bool(getattr(getattr(module, "__spec__", None), "_initializing", False))
+    if not isinstance(module, ModuleType):  # whose attributes may be anything
+        return False
+    return bool(getattr(vars(module).get("__spec__"), "_initializing", False))
 
 
 def _last_import() -> tuple[int, str]:

@@ -132,7 +132,15 @@ class _Unpickler(_DillUnpickler):  # type: ignore[misc]  # for the same reason
             return _refuse_file
         if module_name.startswith(REBUILD_NAME):  # that of another release, too
             return getattr(rebuild, global_name)
-        return super().find_class(module_name, global_name)
+        if module_name.partition(".")[0] == "tblib":
+            return _OF_TBLIB.get(global_name, _Unused)
+        try:
+            return super().find_class(module_name, global_name)
+        except ModuleNotFoundError:
+            package, _, private = module_name.rpartition(".")
+            if not private.startswith("_") or package not in sys.modules:
+                raise
+            return super().find_class(package, global_name)  # its home in another Python
 
 
 @cache
@@ -153,3 +161,51 @@ def _refuse_file(name: object, mode: object, *_: object) -> NoReturn:
     raise pickle.UnpicklingError(
         f"it holds the open file {name!r} (mode {mode!r}); return its path or what it contains"
     )
+
+
+class _Unused:
+    """What tblib makes of the frames of a traceback; nothing here looks at them."""
+
+    def __setstate__(self, state: object) -> None:
+        """Forget everything."""
+
+
+def _exception(
+    make: Callable[..., Any], args: Any, cause: Any = None, trace: Any = None, *more: Any
+) -> Any:
+    """Return an exception that an official worker wrote: these have tblib, readers need not."""
+    made = make(*args)
+    return _with_context(made, cause, *more)
+
+
+def _exception_with_attributes(
+    kind: Any, attributes: dict[str, Any], cause: Any, trace: Any, *more: Any
+) -> Any:
+    """Return an exception whose class has an ``__init__`` of its own; see :func:`_exception`."""
+    context, suppressed, notes, *args = more
+    made = kind.__new__(kind, *(args[0] if args else ()))
+    for name, value in attributes.items():
+        setattr(made, name, value)
+    return _with_context(made, cause, context, suppressed, notes)
+
+
+def _with_context(
+    made: Any, cause: Any, context: Any = None, suppressed: bool = False, notes: Any = None
+) -> Any:
+    made.__cause__, made.__context__ = cause, context
+    made.__suppress_context__ = suppressed
+    if notes is not None:
+        made.__notes__ = notes
+    return made
+
+
+def _no_traceback(*_: object) -> None:
+    """Return nothing for a traceback, whose frames are not here."""
+
+
+_OF_TBLIB = {
+    "unpickle_exception": _exception,
+    "unpickle_exception_with_attrs": _exception_with_attributes,
+    "unpickle_traceback": _no_traceback,
+}
+"""What official workers write exceptions with, by name."""

@@ -45,7 +45,7 @@ def {NAME}(file, line, path, text, inside='', only=None, future=False, closure={
         code = [c for c in code.co_consts if getattr(c, 'co_name', None) == name][-1]
     names = code.co_freevars
     cells = tuple((lambda x: lambda: x)(closure.get(name)).__closure__[0] for name in names)
-    made = type({NAME})(code, globals(), None, None, cells)
+    made = type({NAME})(code, globals(), None, None, cells or None)
     for name, cell in zip(names, cells):
         if name not in closure:
             cell.cell_contents = made

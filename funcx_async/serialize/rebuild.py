@@ -299,7 +299,7 @@ def _enum_of(
         namespace[member] = number
     remaining = iter(members)
 
-    def new(cls: type, *_: object) -> Any:
+    def new(cls: type, *given: object) -> Any:
         _, value, arguments = next(remaining)
         made = mixin.__new__(cls, *arguments)
         made._value_ = value
@@ -385,11 +385,33 @@ def _native(kind: Any) -> Any:
 
 
 def once(key: str, make: Callable[..., Any], *arguments: Any) -> Any:
-    """Return the object of a key, which exists once in a task."""
+    """Return the object of a key, which exists once in a task.
+
+    Where the name that the key is made of leads to such an object, it is that.
+    """
+    if not IN_WORKER and not OWN_WORKER:
+        home, _, name = key.partition(":")
+        found = getattr(sys.modules.get(home), "__dict__", {}).get(name)
+        made = make(*arguments)
+        return found if type(found) is type(made) else made
     objects = task().objects
     if key not in objects or task().name is None:
         objects[key] = make(*arguments)
     return objects[key]
+
+
+def made_in(home: str, make: Callable[[], Any]) -> Any:
+    """Return what a function makes that looks at the module which calls it."""
+    return eval("make()", {"__name__": home, "make": make})  # noqa: S307  # our own text
+
+
+def instance(kind: type, *arguments: Any) -> Any:
+    """Return a new instance without a ``__new__`` of the user's: its class is not complete yet."""
+    for base in kind.__mro__:
+        made_by: Any = vars(base).get("__new__")
+        if made_by is not None and not isinstance(made_by, staticmethod):
+            return made_by(kind, *arguments)
+    return object.__new__(kind)
 
 
 def _begin(key: str, version: str) -> type | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import array
 import base64
 import io
 import pickle
@@ -9,7 +10,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import dill
@@ -229,6 +230,71 @@ def test_a_class_of_the_same_name_is_another_class(worker: BareWorker) -> None:
     old, new = defined(1), defined(2)
     assert worker.run(lambda: (old.number, new.number, old is new)) == "(1, 2, False)"
     assert type(sent_home(worker, new())) is new
+
+
+class Single:
+    made: Any = None
+
+    def __new__(cls) -> Any:
+        if cls.made is None:
+            cls.made = super().__new__(cls)
+        return cls.made
+
+
+def test_a_class_may_hold_the_only_instance_that_it_makes(worker: BareWorker) -> None:
+    assert Single() is Single()
+    assert worker.run(lambda: (Single() is Single.made, type(Single()) is Single)) == "(True, True)"
+    assert worker.run(lambda it: it is type(it)(), Single()) == "True"
+
+
+def test_a_type_variable_and_a_named_object_come_home_as_what_they_are(worker: BareWorker) -> None:
+    for value in (kinds.T, kinds.UNSET):
+        assert serializer.deserialize(serializer.serialize([value])) == [value]
+
+
+def test_a_view_of_bytes_arrives_as_a_view_of_a_copy(worker: BareWorker) -> None:
+    assert worker.run(lambda it: (it.format, bytes(it)), memoryview(b"abc")) == "('B', b'abc')"
+    shaped = memoryview(array.array("i", [1, 2, 3, 4])).cast("B").cast("i", (2, 2))
+    assert worker.run(lambda it: it.tolist(), shaped) == "[[1, 2], [3, 4]]"
+
+
+# Results of official workers, and of other Pythons
+
+
+def read(pickled: str) -> Any:
+    return serializer.deserialize("00\n" + base64.b64encode(pickled.encode()).decode())
+
+
+def test_an_exception_that_an_official_worker_returns_is_read_without_its_libraries() -> None:
+    error = read(
+        "ctblib.pickling_support\nunpickle_exception\n"
+        "(cbuiltins\nValueError\n(I1\ntNNNI00\n(lVnoted\natR."
+    )
+    assert type(error) is ValueError
+    assert (error.args, error.__notes__) == ((1,), ["noted"])
+    error = read(
+        "ctblib.pickling_support\nunpickle_exception_with_attrs\n"
+        "(cbuiltins\nKeyError\n(dVargs\n(I2\ntsNNNI00\nN)tR."
+    )
+    assert type(error) is KeyError
+    assert error.args == (2,)
+
+
+def test_a_class_that_moved_inside_the_standard_library_is_found() -> None:
+    assert read("cpathlib._elsewhere\nPurePosixPath\n(Va\ntR.") == PurePosixPath("a")
+    with pytest.raises(DeserializationError, match="No module named 'nowhere'"):
+        read("cnowhere._elsewhere\nPath\n.")
+
+
+def test_an_odd_object_among_the_modules_does_no_harm(
+    worker: BareWorker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Faulty:
+        def __getattr__(self, name: str) -> Any:
+            raise RuntimeError(name)
+
+    monkeypatch.setitem(sys.modules, "faulty", Faulty())
+    assert worker.run(lambda it: it.kind, kinds.Config()) == "'outer'"
 
 
 # Compiled code of another Python
