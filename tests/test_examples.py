@@ -18,7 +18,7 @@ EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
 MODULES = [
     module.name
     for module in pkgutil.walk_packages(funcx_async.__path__, "funcx_async.")
-    if not module.name.endswith("__main__")
+    if not module.name.endswith("__main__") and "._pyinstaller." not in module.name
 ]
 
 
