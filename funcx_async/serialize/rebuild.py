@@ -299,7 +299,7 @@ def _enum_of(
         namespace[member] = number
     remaining = iter(members)
 
-    def new(cls: type, *_: object) -> Any:
+    def new(cls: type, *given: object) -> Any:
         _, value, arguments = next(remaining)
         made = mixin.__new__(cls, *arguments)
         made._value_ = value

@@ -9,6 +9,7 @@ import decimal
 import enum
 import functools
 import io
+import json
 import sys
 import threading
 from typing import Any, Self
@@ -324,3 +325,13 @@ def test_a_result_is_read_though_the_task_came_from_another_release() -> None:
     written = b"c_funcx_async_0123456789ab\nexception\n(cbuiltins\nValueError\nI3\ntR."
     text = base64.b64encode(written).decode()
     assert repr(serializer.deserialize(f"00\n{text}")) == "ValueError(3)"
+
+
+namespace = globals()
+json_namespace = vars(json)
+
+
+def test_all_that_a_module_has_is_never_sent(worker: BareWorker) -> None:
+    with pytest.raises(SerializationError, match=r"everything that your module .*test_made_again"):
+        serializer.serialize_function(lambda: namespace["made"])
+    assert worker.run(lambda: json_namespace is vars(json)) == "True"
