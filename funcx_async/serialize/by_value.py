@@ -318,6 +318,13 @@ class ByValuePickler(_Pickler):  # type: ignore[misc]  # for the same reason
             self.save(*state)
             self.write(pickle.BUILD)
 
+    def _save_partial_method(self, method: functools.partialmethod[Any]) -> None:
+        """Write a partial method, which pickle cannot read since Python 3.14."""
+        arguments = (method.func, *method.args)
+        self._make(
+            method, functools.partial(functools.partialmethod, *arguments, **method.keywords)
+        )
+
     # Functions
 
     def _save_function(self, function: FunctionType) -> None:
@@ -600,6 +607,7 @@ class ByValuePickler(_Pickler):  # type: ignore[misc]  # for the same reason
         RLOCK: _save_lock,
         object: _save_sentinel,
         dict: _save_dict,
+        functools.partialmethod: _save_partial_method,
     }
     """What writes an object of exactly this type; None is dill."""
 

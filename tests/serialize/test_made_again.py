@@ -81,8 +81,8 @@ class Counts(Counted):
 
 
 class Solver(enum.Enum):
-    FAST = functools.partial(max, 1)
-    SLOW = functools.partial(max, 2)
+    FAST = enum.member(functools.partial(max, 1))
+    SLOW = enum.member(functools.partial(max, 2))
     NEITHER = object()
 
 
@@ -235,6 +235,18 @@ class Labels(type):
 
 class Labelled(metaclass=Labels):
     label = "the class's"
+
+
+class Powers:
+    def power(self, base: int, exponent: int = 2) -> int:
+        return base**exponent
+
+    cube = functools.partialmethod(power, exponent=3)
+    two = functools.partialmethod(power, 2)
+
+
+def test_partial_methods_arrive(worker: BareWorker) -> None:
+    here_and_there(worker, lambda it: (it.cube(2), it.two(5)), Powers())
 
 
 def test_attributes_that_only_a_class_statement_can_set_arrive(worker: BareWorker) -> None:
