@@ -237,8 +237,21 @@ class ByValuePickler(_Pickler):  # type: ignore[misc]  # for the same reason
     # Values
 
     def _save_dict(self, mapping: dict[Any, Any]) -> None:
-        """Write a dict as it is; dill would first ask whether it is that of __main__."""
-        super(_Pickler, self).save_dict(mapping)
+        """Write a dict; that of a module is the module's own, and too much to send of one of ours.
+
+        Raises:
+            CannotTravel: it is all that a module of the user's has, or the session.
+        """
+        name = mapping.get("__name__")
+        module = sys.modules.get(name) if type(name) is str else None
+        if getattr(module, "__dict__", None) is not mapping:
+            super(_Pickler, self).save_dict(mapping)
+        elif worker_has(module.__name__):
+            self._make(mapping, vars, module)
+        else:
+            raise CannotTravel(
+                f"it is everything that your module {name} has; send what is needed of it"
+            )
 
     def _save_state_of_worker(self, obj: Any) -> None:
         """Write what a module of the worker's holds, such as ``os.environ``, by its name."""
@@ -316,6 +329,13 @@ class ByValuePickler(_Pickler):  # type: ignore[misc]  # for the same reason
         if any(state):
             self.save(*state)
             self.write(pickle.BUILD)
+
+    def _save_partial_method(self, method: functools.partialmethod[Any]) -> None:
+        """Write a partial method, which pickle cannot read since Python 3.14."""
+        arguments = (method.func, *method.args)
+        self._make(
+            method, functools.partial(functools.partialmethod, *arguments, **method.keywords)
+        )
 
     # Functions
 
@@ -634,6 +654,7 @@ class ByValuePickler(_Pickler):  # type: ignore[misc]  # for the same reason
         object: _save_sentinel,
         dict: _save_dict,
         memoryview: _save_view,
+        functools.partialmethod: _save_partial_method,
     }
     """What writes an object of exactly this type; None is dill."""
 

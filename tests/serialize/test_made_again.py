@@ -9,6 +9,7 @@ import decimal
 import enum
 import functools
 import io
+import json
 import sys
 import threading
 from typing import Any, Self
@@ -80,8 +81,8 @@ class Counts(Counted):
 
 
 class Solver(enum.Enum):
-    FAST = functools.partial(max, 1)
-    SLOW = functools.partial(max, 2)
+    FAST = enum.member(functools.partial(max, 1))
+    SLOW = enum.member(functools.partial(max, 2))
     NEITHER = object()
 
 
@@ -236,6 +237,18 @@ class Labelled(metaclass=Labels):
     label = "the class's"
 
 
+class Powers:
+    def power(self, base: int, exponent: int = 2) -> int:
+        return base**exponent
+
+    cube = functools.partialmethod(power, exponent=3)
+    two = functools.partialmethod(power, 2)
+
+
+def test_partial_methods_arrive(worker: BareWorker) -> None:
+    here_and_there(worker, lambda it: (it.cube(2), it.two(5)), Powers())
+
+
 def test_attributes_that_only_a_class_statement_can_set_arrive(worker: BareWorker) -> None:
     here_and_there(worker, lambda it: it.__name__, Named())
     here_and_there(worker, lambda it: it.size, Proxy(3))
@@ -324,3 +337,13 @@ def test_a_result_is_read_though_the_task_came_from_another_release() -> None:
     written = b"c_funcx_async_0123456789ab\nexception\n(cbuiltins\nValueError\nI3\ntR."
     text = base64.b64encode(written).decode()
     assert repr(serializer.deserialize(f"00\n{text}")) == "ValueError(3)"
+
+
+namespace = globals()
+json_namespace = vars(json)
+
+
+def test_all_that_a_module_has_is_never_sent(worker: BareWorker) -> None:
+    with pytest.raises(SerializationError, match=r"everything that your module .*test_made_again"):
+        serializer.serialize_function(lambda: namespace["made"])
+    assert worker.run(lambda: json_namespace is vars(json)) == "True"
