@@ -25,7 +25,6 @@ import importlib
 import importlib.util
 import inspect
 import io
-import linecache
 import marshal
 import mmap
 import operator
@@ -48,6 +47,7 @@ from funcx_async.serialize.diagnosis import CannotTravel
 from funcx_async.serialize.expressions import Call, Namespace, Referable
 from funcx_async.serialize.functions import check_imports, state_of
 from funcx_async.serialize.imports import NotImportable, importable
+from funcx_async.serialize.literals import LONGEST
 from funcx_async.serialize.names import (
     Chain,
     globals_read,
@@ -64,6 +64,7 @@ from funcx_async.serialize.origin import (
     state_of_worker,
     worker_has,
 )
+from funcx_async.serialize.statements import lines_of
 
 PROTOCOL = 4
 """What Python 3.8 and later read, and dill's own choice up to 3.13."""
@@ -379,13 +380,10 @@ class ByValuePickler(_Pickler):  # type: ignore[misc]  # for the same reason
             self._run(self._by("check"), importlib.util.MAGIC_NUMBER, version)
 
     def _send_lines(self, function: FunctionType) -> None:
-        if not self._runs:
-            return
-        code = function.__code__
-        first, last = code.co_firstlineno, _last_line(code)
-        text = linecache.getlines(code.co_filename)[first - 1 : last]
-        if text and sum(map(len, text)) <= _LONGEST_TEXT:
-            self._run(self._by("lines"), code.co_filename, first, text)
+        text = lines_of(function) if self._runs else []
+        if text and sum(map(len, text)) <= LONGEST:
+            code = function.__code__
+            self._run(self._by("lines"), code.co_filename, code.co_firstlineno, text)
 
     def _namespace_of(self, source: dict[str, Any]) -> Referable:
         module_name = source.get("__name__")
@@ -687,11 +685,6 @@ def _module_of(obj: Any, name: str) -> str:
     return str(find(obj, name))
 
 
-def _last_line(code: CodeType) -> int:
-    last = max(line for *_, line in code.co_lines() if line is not None)
-    return max([last, *(_last_line(each) for each in code.co_consts if isinstance(each, CodeType))])
-
-
 def _maker_of(variable: Any) -> Callable[[], Any]:
     """Return what makes a type variable, or another object of :mod:`typing`, once more."""
     kind: Any = type(variable)
@@ -731,5 +724,3 @@ _WITHOUT_REFERENCES = 2
 _DEEPEST = 10
 _LONGEST_ANNOTATION = 20_000
 """Bytes that a class may make which is sent only since an annotation names it."""
-_LONGEST_TEXT = 20_000
-"""Characters of a function's source that are sent for tracebacks at most."""

@@ -133,8 +133,13 @@ class SourceFile:
         return None
 
 
+def indentation_of(line: str) -> str:
+    """Return the spaces and tabs that indent a line; a form feed before them counts for nothing."""
+    return line[: len(line) - len(line.lstrip(" \t\f"))].rpartition("\f")[2]
+
+
 def _is_at_margin(line: str) -> bool:
-    return not line.startswith((" ", "\t", "\n", "\f", "#"))
+    return not indentation_of(line) and not line.lstrip("\f").startswith(("\n", "#"))
 
 
 def _defined(tree: ast.AST, name: str) -> Iterator[Node]:

@@ -15,10 +15,9 @@ holds, objects that have no literal, one name with two meanings.
 from __future__ import annotations
 
 import sys
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from types import CodeType, FunctionType, ModuleType
+from types import CodeType, FunctionType, MethodType, ModuleType
 from typing import Any
 
 from funcx_async.serialize.files import LAMBDA
@@ -37,7 +36,12 @@ from funcx_async.serialize.names import (
 from funcx_async.serialize.origin import found_by_name, state_of_worker, worker_has
 from funcx_async.serialize.reader import NAME as FROM_FILE
 from funcx_async.serialize.reader import TEXT as READER
-from funcx_async.serialize.statements import NoStatement, forget_files, statement_of
+from funcx_async.serialize.statements import (
+    NoStatement,
+    forget_files,
+    one_at_a_time,
+    statement_of,
+)
 
 
 class Incomplete(ValueError):
@@ -76,9 +80,11 @@ def source_of(function: Callable[..., Any]) -> Source:
     """
     if type(function) is not FunctionType:
         name = getattr(function, "__qualname__", type(function).__qualname__)
-        raise Incomplete(f"{name} is not a function written in Python")
+        kinds = {MethodType: "a bound method, which needs its object", type: "a class"}
+        found = [what for kind, what in kinds.items() if isinstance(function, kind)]
+        raise Incomplete(f"{name} is {found[0] if found else 'not a function written in Python'}")
     try:
-        with _one_at_a_time:
+        with one_at_a_time:
             try:
                 return _Assembly().of(function)
             finally:
@@ -90,9 +96,6 @@ def source_of(function: Callable[..., Any]) -> Source:
 
 
 _UNDER_WAY = ""
-
-_one_at_a_time = threading.Lock()
-"""Trees of syntax are not made in several threads at once in Python 3.11."""
 
 
 class _Absent:
@@ -122,7 +125,8 @@ class _Assembly:
         Raises:
             Incomplete: the text would not say all of it.
         """
-        name = self._define(function, "_function")
+        name = function.__code__.co_name
+        name = self._define(function, "_function" if name == LAMBDA else name)
         while self._pending:
             self._add_what_is_read(self._pending.pop())
         words = {word for code in self._codes for word in words_of(code)}
@@ -161,16 +165,15 @@ class _Assembly:
 
     # Functions
 
-    def _define(self, function: FunctionType, name_of_lambda: str) -> str:
-        """Add a function, and give the name that it has in the text."""
+    def _define(self, function: FunctionType, name: str) -> str:
+        """Add a function unless it is there, and return the name that it has in the text."""
         if (known := self._names.get(id(function))) is not None:
             if known == _UNDER_WAY:
                 raise Incomplete(f"{function.__qualname__} is part of its own closure")
             return known
+        self._bind(name, function)
         self._names[id(function)] = _UNDER_WAY
         _check(function)
-        code = function.__code__
-        name = name_of_lambda if code.co_name == LAMBDA else code.co_name
         closure = self._closure(function)
         try:
             written = self._written(function, closure)
@@ -178,7 +181,6 @@ class _Assembly:
             raise Incomplete(f"{function.__qualname__}: {error}") from error
         except NoLiteral as error:
             raise Incomplete(f"a default of {function.__qualname__}: {error}") from error
-        self._bind(name, function)
         self._names[id(function)] = name
         self._definitions.append(f"{name} = {written}")
         self._pending.append(function)
@@ -200,6 +202,11 @@ class _Assembly:
             if value is not function:  # one that is missing is the function itself
                 values[name] = self._expression(name, value)
         return values
+
+    def _free_name(self, name: str) -> str:
+        while name in self._bound:
+            name += "_"
+        return name
 
     def _written(self, function: FunctionType, closure: dict[str, str]) -> str:
         """The expression that makes a function of its lines."""
@@ -224,7 +231,7 @@ class _Assembly:
     def _expression(self, name: str, value: object) -> str:
         """A value that has no name of its own in the text."""
         if type(value) is FunctionType and not found_by_name(value):
-            return self._define(value, f"_{name}")
+            return self._define(value, self._free_name(f"_{name}"))
         if (place := _place_on_the_worker(name, value)) is not None:
             home, attribute = place
             return f"{imported(home)}.{attribute}"
@@ -267,11 +274,7 @@ class _Assembly:
         self._imports += [self._count(line) for line in lines if line not in self._imports]
 
     def _add_function(self, name: str, function: FunctionType) -> None:
-        own = self._names.get(id(function))
-        if own is None:
-            del self._bound[name]
-            own = self._define(function, name)
-            self._bind(name, function)
+        own = self._define(function, name)
         if own != name:
             self._aliases.append(f"{name} = {own}")
 

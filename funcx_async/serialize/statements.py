@@ -11,6 +11,8 @@ import __future__
 import ast
 import inspect
 import linecache
+import os
+import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping
@@ -21,7 +23,8 @@ from pathlib import Path
 from types import CodeType, FunctionType
 from typing import Any
 
-from funcx_async.serialize.files import LAMBDA, Definition, SourceFile
+from funcx_async.serialize.files import LAMBDA, Definition, SourceFile, indentation_of
+from funcx_async.serialize.literals import LONGEST
 from funcx_async.serialize.reader import from_file
 
 _CANDIDATES = 50
@@ -47,6 +50,10 @@ _COMPARED = (
     "co_kwonlyargcount",
     "co_exceptiontable",
 )
+
+
+one_at_a_time = threading.RLock()
+"""Trees of syntax are not made in several threads at once in Python 3.11."""
 
 
 class NoStatement(ValueError):
@@ -118,7 +125,43 @@ def statement_of(function: FunctionType) -> Statement:
     """
     code = function.__code__
     linecache.lazycache(code.co_filename, function.__globals__)  # of a module in an archive
-    return _statement_of(code, code.co_filename)
+    with one_at_a_time:
+        return _statement_of(code, code.co_filename)
+
+
+def lines_of(function: FunctionType) -> list[str]:
+    """Return the lines that tracebacks show of a function, decorators included.
+
+    They are only proved if the file has changed since it was read: it may be imported again, too.
+    """
+    code = function.__code__
+    linecache.lazycache(code.co_filename, function.__globals__)
+    if _has_changed(code.co_filename):
+        try:
+            with one_at_a_time:
+                statement_of(function)  # which leaves those lines in linecache that make it
+                forget_files()
+        except (NoStatement, RecursionError, SystemError):
+            return []
+    return _lines(code)[code.co_firstlineno - 1 : _last_line(code)]
+
+
+def _has_changed(filename: str) -> bool:
+    """Whether a file is another than the one that was read."""
+    known = linecache.cache.get(filename, ())
+    if len(known) < 4 or known[1] is None:  # it was never read, or is no file
+        return False
+    try:
+        now = os.stat(known[3])  # noqa: PTH116  # this is called for each function
+    except OSError:
+        return False
+    return (now.st_size, now.st_mtime) != known[:2]
+
+
+def _last_line(code: CodeType) -> int:
+    lines = [line for *_, line in code.co_lines() if line is not None]
+    inner = [_last_line(each) for each in code.co_consts if isinstance(each, CodeType)]
+    return max([code.co_firstlineno, *lines, *inner])
 
 
 @lru_cache(maxsize=1024)
@@ -217,8 +260,17 @@ def _nearest(file: SourceFile, code: CodeType) -> list[Definition]:
 
 
 def _makes(statement: Statement, imports: frozenset[str], code: CodeType) -> bool:
-    made = statement.code(imports)
-    return made is not None and same_code(made, code)
+    """Whether lines make a code, in one file with its imports or, as IPython does, by themselves.
+
+    Raises:
+        NoStatement: They are too long to be sent, and may take seconds to compile.
+    """
+    if len(statement.text) > LONGEST:
+        raise NoStatement(f"its text has more than {LONGEST:,} characters")
+    return any(
+        (made := statement.code(names)) is not None and same_code(made, code)
+        for names in (imports, frozenset[str]())
+    )
 
 
 def _reason(file: SourceFile, code: CodeType) -> str:
@@ -253,8 +305,7 @@ def _statement(file: SourceFile, definition: Definition, code: CodeType) -> Stat
             sum(map(len, lines[:-1])) + _characters(lines[-1], node.end_col_offset or 0),
         )
     else:
-        indentation = lines[0][: len(lines[0]) - len(lines[0].lstrip())]
-        inside = _before_statement(around, code.co_freevars, indentation)
+        inside = _before_statement(around, code.co_freevars, indentation_of(lines[0]))
     if getattr(node, "type_params", None):
         path.insert(-1, f"<generic parameters of {code.co_name}>")
     text = "".join(lines)

@@ -183,7 +183,12 @@ def deep(a):
     return b
 
 
+def after_a_page_break(x):
+    return x
+
+
 FUNCTIONS = [
+    after_a_page_break,
     one_line, wrapped, wrapped_call, wrapped_comprehension, wrapped_condition, one_line_try,
     one_line_match, one_line_with, oddly, tabs, text_at_the_margin, all_quotes, names_of_all_kinds,
     annotated_inside, private_names_inside, indented, decorated, Outer.Inner.static, Outer.maker(4),

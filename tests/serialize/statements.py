@@ -319,6 +319,19 @@ def rebound_helper(x):
     return first_helper(x) * 100
 
 
+def bracketed(function):
+    def wrapper(x):
+        return [function(x)]
+
+    return wrapper
+
+
+@bracketed
+@bracketed
+def wrapped_twice(x):
+    return x + 1
+
+
 def generated(n):
     yield n
 

@@ -248,6 +248,12 @@ def test_code_that_was_never_in_a_module_travels(worker: BareWorker) -> None:
     assert worker.run(namespace["function"], 1) == "6"
 
 
+def test_code_without_line_numbers_travels(worker: BareWorker) -> None:
+    """As tools leave it that make code harder to read."""
+    bare = (lambda x: x + 7).__code__.replace(co_linetable=b"")
+    assert worker.run(types.FunctionType(bare, {}), 1) == "8"
+
+
 def test_functions_of_installed_packages_travel_by_name() -> None:
     assert len(serializer.serialize_function(pytest.approx)) < 100
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import importlib
 import linecache
+import math
 import os
 import subprocess
 import sys
@@ -56,6 +58,8 @@ AS_SOURCE: list[Any] = [
     pytest.param(module.annotates_inside, (1,), {}, id="annotations inside"),
     pytest.param(module.Plain.method, (module.Plain(),), {}, id="a private name"),
     *[pytest.param(f, (3,), {}, id=f"layout of {f.__qualname__}") for f in layouts.FUNCTIONS],
+    pytest.param(module.rebound, (1,), {}, id="two helpers that were defined by one name"),
+    pytest.param(module.wrapped_twice, (1,), {}, id="two closures of one name"),
     pytest.param(application.imported, (), {}, id="under __future__, imports under other names"),
     pytest.param(application.even, (4,), {}, id="mutual recursion"),
 ]
@@ -75,7 +79,7 @@ AS_BYTES: list[Any] = [
     pytest.param(module.uses_state_inside, (), r"holds sys\.path", id="state inside a constant"),
     pytest.param(module.default_state, (), r"holds sys\.path", id="state as a default"),
     pytest.param(module.attributed, (1,), "has attributes", id="attributes"),
-    pytest.param(module.rebound, (1,), "two things", id="a name that was bound anew"),
+    pytest.param(module.Plain().method, (), "bound method, which needs", id="a method"),
     pytest.param(module.counter(1), (), "assigns n of its closure", id="a closure that counts"),
     pytest.param(application.by_module, (), "your module", id="a module of ours"),
     pytest.param(application.guarded, (), "lock has no literal", id="a lock"),
@@ -201,6 +205,17 @@ def test_lambdas_of_one_line_are_told_apart() -> None:
     assert (defined(one)(0), defined(other)(0)) == (1, 2)
 
 
+def test_a_cell_with_its_imports_has_its_source(monkeypatch: pytest.MonkeyPatch) -> None:
+    """IPython compiles each statement of a cell by itself, and so does not know its imports."""
+    cell = "import math\n\ndef f(x):\n    return math.floor(x) + math.pi\n"
+    lines = cell.splitlines(keepends=True)
+    monkeypatch.setitem(linecache.cache, "<cell 1>", (len(cell), None, lines, "<cell 1>"))
+    namespace: dict[str, Any] = {}
+    for statement in ast.parse(cell).body:
+        exec(compile(ast.Module([statement], []), "<cell 1>", "exec"), namespace)
+    assert defined(namespace["f"])(2.5) == 2 + math.pi
+
+
 def test_names_imported_by_a_star_are_constants_and_functions_like_others(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -308,7 +323,7 @@ def test_what_is_too_long_is_given_up_before_all_of_it_is_read(
     lines = "".join(f"    y{n} = x + {n}\n" for n in range(1_500))
     text = f"def f(x):\n{lines}    return last(x)\ndef last(x):\n    return x\nlast.note = 1\n"
     mine = loaded(tmp_path, "long_function", text, monkeypatch)
-    with pytest.raises(Incomplete, match="more than 20,000 characters"):
+    with pytest.raises(Incomplete, match="f: its text has more than 20,000 characters"):
         source_of(mine.f)
 
 
@@ -388,6 +403,46 @@ def test_a_worker_that_has_the_very_file_goes_on_reading_it(
     file.write_text("# only a comment now\n")
     linecache.checkcache()
     assert linecache.getlines(str(file)) == ["# only a comment now\n"]
+
+
+EDITED = """\
+def added_since():
+    return 1
+
+
+def divide(x):
+    # The reason why it was edited.
+    return 2 / x
+"""
+
+
+@pytest.mark.parametrize("reload", [True, False], ids=["imported again", "only edited"])
+def test_tracebacks_of_compiled_code_show_what_runs_though_the_file_was_edited(
+    worker: BareWorker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reload: bool
+) -> None:
+    mine = loaded(tmp_path, "edited_on", "def divide(x):\n    return 1 / x\n", monkeypatch)
+    assert "return 1 / x" in traceback_of(mine.divide)
+    (tmp_path / "edited_on.py").write_text(EDITED)
+    if reload:
+        monkeypatch.setitem(sys.modules, "edited_on", mine)
+        importlib.reload(mine)
+    divide = mine.divide
+    written = DillCode().serialize(lambda: told_by(divide))
+    (tmp_path / "edited_on.py").unlink()
+    told = worker.run_serialized(written, serializer.serialize_arguments((), {}))
+    place = "line 7, in divide\\n    return 2" if reload else "line 2, in divide\\n    return 1"
+    assert f'edited_on.py", {place} / x' in told
+
+
+def told_by(function: Callable[[int], Any]) -> str:
+    """What the worker prints of a function that fails."""
+    import traceback
+
+    try:
+        function(0)
+    except ZeroDivisionError:
+        return traceback.format_exc()
+    return ""
 
 
 def test_functions_of_two_files_that_are_alike_keep_their_files(
