@@ -7,6 +7,8 @@ ORACLES := .oracles
 # The versions that developers and CI have, so that a release elsewhere changes nothing here.
 LOCKED := --constraint .ci/constraints.txt
 FAST := -m pytest -n 4 --dist loadfile -m "not proof and not oracle"
+# What depends on the version of Python and of the dependencies; `make pythons ELSEWHERE=tests` is all.
+ELSEWHERE := $(addprefix tests/,core serialize futures session executor blocking test_public.py)
 
 .PHONY: quickstart test coverage check docs transcripts proofs oracles newer-pythons pythons dependencies oldest newest lock release-check bench clean
 
@@ -70,22 +72,22 @@ OTHER := $(foreach minor,$(OTHERS),$(ORACLES)/py3$(minor)/.ready)
 
 newer-pythons: $(OTHER)
 
-# The fast tests on each of them.
+# The fast tests of what depends on the version, on each of them.
 pythons: $(foreach minor,$(OTHERS),pythons-3.$(minor))
 
 pythons-3.%: $(ORACLES)/py3%/.ready
-	$(ORACLES)/py3$*/bin/python $(FAST)
+	$(ORACLES)/py3$*/bin/python $(FAST) $(ELSEWHERE)
 
-# The fast tests with the lowest versions of dependencies that pyproject.toml allows, and with the
+# The same tests with the lowest versions of dependencies that pyproject.toml allows, and with the
 # newest there are.
 dependencies: oldest newest
 
 oldest: $(ORACLES)/oldest/.ready
-	$(ORACLES)/oldest/bin/python $(FAST)
+	$(ORACLES)/oldest/bin/python $(FAST) $(ELSEWHERE)
 
 newest: $(ORACLES)/newest/.ready
 	$(ORACLES)/newest/bin/python -m pip install --quiet --upgrade --upgrade-strategy eager --editable '.[dev]'
-	$(ORACLES)/newest/bin/python $(FAST)
+	$(ORACLES)/newest/bin/python $(FAST) $(ELSEWHERE)
 
 # Writes .ci/constraints.txt: the newest versions for every Python and system.
 lock: $(ORACLES)/lock/.ready

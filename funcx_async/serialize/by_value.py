@@ -244,7 +244,7 @@ class ByValuePickler(_Pickler):  # type: ignore[misc]  # for the same reason
             CannotTravel: it is all that a module of the user's has, or the session.
         """
         name = mapping.get("__name__")
-        module = sys.modules.get(name) if type(name) is str else None
+        module: Any = sys.modules.get(name) if type(name) is str else None
         if getattr(module, "__dict__", None) is not mapping:
             super(_Pickler, self).save_dict(mapping)
         elif worker_has(module.__name__):
