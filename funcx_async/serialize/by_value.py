@@ -176,7 +176,7 @@ class ByValuePickler(_Pickler):  # type: ignore[misc]  # for the same reason
         if kind not in self._by_kind:
             bases = (base for base in self._writers_of_bases if issubclass(kind, base))
             self._by_kind[kind] = self._writers_of_bases.get(next(bases, object))
-            if str(kind.__module__).partition(".")[0] == "globus_sdk":
+            if any(str(each.__module__).split(".")[0] == "globus_sdk" for each in kind.__mro__):
                 self._by_kind[kind] = ByValuePickler._refuse_login
         if kind is FunctionType and found_by_name(obj):
             return None

@@ -14,6 +14,7 @@ import sys
 import threading
 from typing import Any, Self
 
+import globus_sdk
 import pytest
 
 from funcx_async.errors import SerializationError
@@ -324,6 +325,15 @@ def test_a_standard_stream_is_named_whatever_part_of_it_is_meant() -> None:
 def test_a_thread_is_refused_as_such() -> None:
     with pytest.raises(SerializationError, match=r"thread of this process; start one in"):
         serializer.serialize_arguments((threading.Thread(),), {})
+
+
+class OwnLogin(globus_sdk.AccessTokenAuthorizer):
+    pass
+
+
+def test_a_login_is_refused_though_its_class_is_ones_own() -> None:
+    with pytest.raises(SerializationError, match=r"OwnLogin; .* may hold credentials"):
+        serializer.serialize_arguments((OwnLogin("top secret"),), {})
 
 
 version = sys.version_info
