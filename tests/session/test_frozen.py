@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import sys
 import types
 import warnings
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -134,6 +136,66 @@ def test_nothing_is_told_where_nothing_changed(notebook: Any, name: str):
     first = known.find(fn)
     notebook("other = 1\nRATE = 3\n")
     assert known.find(fn) is first
+
+
+DECORATED = """
+def doubled(function):
+    def wrapper(x, times=2):
+        return function(x) * times
+    return wrapper
+
+@doubled
+def h(x, y=1, *, z=("a", [2])):
+    return x + y
+"""
+
+
+@pytest.mark.parametrize("cell", [CELL_OF_HELPER, DECORATED], ids=["plain", "decorated"])
+def test_a_cell_that_was_run_again_as_it_was_changes_nothing(notebook: Any, cell: str):
+    known, cells = functions(), notebook(cell)
+    first = known.find(cells.f)
+    notebook(cell)
+    assert known.find(cells.f) is first
+    notebook(cell.replace("x + ", "x - "))
+    assert_warns_once(known, cells.f, r"^f\(\) still runs with h ")
+
+
+def test_code_that_is_loaded_again_as_it_was_changes_nothing(notebook: Any):
+    """As tools do that load modules again when some other function in their file changes."""
+    known, cells = functions(), notebook("")
+    first = known.find(cells.f)
+    cells.h.__code__ = cells.h.__code__.replace(co_firstlineno=7)
+    assert known.find(cells.f) is first
+
+
+@pytest.mark.parametrize(
+    ("old", "new"), [("times=2", "times=3"), ("times=2", "times=object()"), ("y=1", "y=[1]")]
+)
+def test_a_helper_that_was_decorated_again_with_another_value_is_told(
+    notebook: Any, old: str, new: str
+):
+    known, cells = functions(), notebook(DECORATED)
+    known.find(cells.f)
+    notebook(DECORATED.replace(old, new))
+    assert_warns_once(known, cells.f, r"^f\(\) still runs with h ")
+
+
+@pytest.mark.parametrize("new", ["y=2", "y=None", "y=True", "*y", "y=object()"])
+def test_a_helper_that_was_defined_again_with_another_default_is_told(notebook: Any, new: str):
+    known, cells = functions(), notebook("def h(x, y=1):\n    return x\n")
+    known.find(cells.f)
+    notebook(f"def h(x, {new}):\n    return x\n")
+    assert_warns_once(known, cells.f, r"^f\(\) still runs with h ")
+
+
+def test_a_function_can_be_forgotten_though_its_helpers_are_watched():
+    namespace: dict[str, Any] = {"__name__": "made_up"}
+    exec(CELL_OF_HELPER + CELL, namespace)
+    known, kept = functions(), weakref.ref(namespace["f"])
+    known.find(namespace["f"])
+    namespace = {}
+    gc.collect()
+    assert kept() is None
 
 
 def test_a_helper_that_was_deleted_is_not_missed(notebook: Any):
