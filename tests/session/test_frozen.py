@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import gc
 import importlib
 import sys
@@ -111,6 +112,42 @@ def test_code_that_was_put_into_the_same_helper_is_told(notebook: Any):
     known.find(cells.f)
     cells.h.__code__ = (lambda x: x + 3).__code__
     assert_warns_once(known, cells.f, r"^f\(\) still runs with h ")
+
+
+@pytest.mark.parametrize(
+    "helper",
+    [
+        "@functools.lru_cache\ndef h(x):\n    return x + 1\n",
+        "h = functools.partial(lambda y, x: x + 1, 0)\n",
+    ],
+    ids=["lru_cache", "partial"],
+)
+def test_a_function_inside_a_wrapper_is_looked_at(notebook: Any, helper: str):
+    known, cells = functions(), notebook("import functools\n" + helper)
+    first = known.find(cells.f)
+    notebook(helper)
+    assert known.find(cells.f) is first
+    notebook(helper.replace("1", "2"))
+    assert_warns_once(known, cells.f, r"^f\(\) still runs with h ")
+
+
+@pytest.mark.parametrize("kind", ["", "@staticmethod", "@classmethod", "@property"])
+def test_a_method_that_was_exchanged_in_its_class_is_told(notebook: Any, kind: str):
+    cell = f"class Model:\n    {kind}\n    def run(*args):\n        return 1\n"
+    known, cells = functions(), notebook(cell)
+    known.find(cells.g)
+    newer: dict[str, Any] = {}
+    exec(cell.replace("1", "2"), newer)
+    cells.Model.run = vars(newer["Model"])["run"]
+    assert_warns_once(known, cells.g, r"^g\(\) still runs with Model ")
+
+
+def test_a_class_that_is_decorated_again_is_the_same(notebook: Any):
+    cell = "import dataclasses\n@dataclasses.dataclass\nclass Model:\n    x: list = 1\n"
+    known, cells = functions(), notebook(cell)
+    first = known.find(cells.g)
+    dataclasses.dataclass(cells.Model)
+    assert known.find(cells.g) is first
 
 
 def test_a_helper_of_a_module_that_was_loaded_again_is_told(
