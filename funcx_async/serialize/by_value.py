@@ -397,6 +397,12 @@ class ByValuePickler(_Pickler):  # type: ignore[misc]  # for the same reason
             self.write(pickle.POP)
         super().save(method)
 
+    def _save_partial_method(self, method: functools.partialmethod[Any]) -> None:
+        """Write it as a call: since Python 3.14 a bare one, as pickle makes first, is refused."""
+        self._make(
+            method, functools.partial(type(method), method.func, *method.args, **method.keywords)
+        )
+
     # Modules
 
     def _send_module(
@@ -574,6 +580,7 @@ class ByValuePickler(_Pickler):  # type: ignore[misc]  # for the same reason
         io.BufferedIOBase: _save_open_file,
         io.TextIOWrapper: _save_open_file,
         mmap.mmap: _save_mapped_file,
+        functools.partialmethod: _save_partial_method,
         **dict.fromkeys(_TYPE_VARIABLES, _save_type_variable),
     }
     """What writes an object of a subtype."""
