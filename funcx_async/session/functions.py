@@ -112,9 +112,9 @@ class _Seen:
 
     def look_for_edits(self, fn: Any) -> None:
         """Warn, once, if what was sent with the function was defined again since."""
-        names = [each.name for each in self.watched if each.is_edited]
+        names = list(dict.fromkeys(each.told for each in self.watched if each.is_edited))
         if names:
-            self.watched = tuple(each for each in self.watched if each.name not in names)
+            self.watched = tuple(each for each in self.watched if each.told not in names)
             warn_of_edits(fn, names)
 
 

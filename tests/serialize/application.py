@@ -297,6 +297,13 @@ class Stack(typing.Generic[T]):
         return self
 
 
+class Partly:
+    def between(self, low: int, high: int, x: int) -> bool:
+        return low < x < high
+
+    small = functools.partialmethod(between, 0, high=5)
+
+
 class Slotted:
     __slots__ = ("__hidden", "open")
 

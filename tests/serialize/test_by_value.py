@@ -31,6 +31,7 @@ CASES: list[Any] = [
     pytest.param(app.within, (), id="a context manager"),
     pytest.param(app.guarded, (), id="a lock, a logger and the module's name"),
     pytest.param(app.response_data, (), id="an attribute named as a large global"),
+    pytest.param(lambda x: app.Partly().small(x=x), (3,), id="a partial method"),
     pytest.param(app.imported, (), id="imported modules, submodules and names"),
     pytest.param(app.nested, (), id="comprehensions, a generator expression, a nested class"),
     pytest.param(app.annotated.__annotations__.get, ("x",), id="a builtin method"),

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
+import gc
 import importlib
 import sys
 import types
 import warnings
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -111,6 +114,42 @@ def test_code_that_was_put_into_the_same_helper_is_told(notebook: Any):
     assert_warns_once(known, cells.f, r"^f\(\) still runs with h ")
 
 
+@pytest.mark.parametrize(
+    "helper",
+    [
+        "@functools.lru_cache\ndef h(x):\n    return x + 1\n",
+        "h = functools.partial(lambda y, x: x + 1, 0)\n",
+    ],
+    ids=["lru_cache", "partial"],
+)
+def test_a_function_inside_a_wrapper_is_looked_at(notebook: Any, helper: str):
+    known, cells = functions(), notebook("import functools\n" + helper)
+    first = known.find(cells.f)
+    notebook(helper)
+    assert known.find(cells.f) is first
+    notebook(helper.replace("1", "2"))
+    assert_warns_once(known, cells.f, r"^f\(\) still runs with h ")
+
+
+@pytest.mark.parametrize("kind", ["", "@staticmethod", "@classmethod", "@property"])
+def test_a_method_that_was_exchanged_in_its_class_is_told(notebook: Any, kind: str):
+    cell = f"class Model:\n    {kind}\n    def run(*args):\n        return 1\n"
+    known, cells = functions(), notebook(cell)
+    known.find(cells.g)
+    newer: dict[str, Any] = {}
+    exec(cell.replace("1", "2"), newer)
+    cells.Model.run = vars(newer["Model"])["run"]
+    assert_warns_once(known, cells.g, r"^g\(\) still runs with Model ")
+
+
+def test_a_class_that_is_decorated_again_is_the_same(notebook: Any):
+    cell = "import dataclasses\n@dataclasses.dataclass\nclass Model:\n    x: list = 1\n"
+    known, cells = functions(), notebook(cell)
+    first = known.find(cells.g)
+    dataclasses.dataclass(cells.Model)
+    assert known.find(cells.g) is first
+
+
 def test_a_helper_of_a_module_that_was_loaded_again_is_told(
     notebook: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
@@ -134,6 +173,66 @@ def test_nothing_is_told_where_nothing_changed(notebook: Any, name: str):
     first = known.find(fn)
     notebook("other = 1\nRATE = 3\n")
     assert known.find(fn) is first
+
+
+DECORATED = """
+def doubled(function):
+    def wrapper(x, times=2):
+        return function(x) * times
+    return wrapper
+
+@doubled
+def h(x, y=1, *, z=("a", [2])):
+    return x + y
+"""
+
+
+@pytest.mark.parametrize("cell", [CELL_OF_HELPER, DECORATED], ids=["plain", "decorated"])
+def test_a_cell_that_was_run_again_as_it_was_changes_nothing(notebook: Any, cell: str):
+    known, cells = functions(), notebook(cell)
+    first = known.find(cells.f)
+    notebook(cell)
+    assert known.find(cells.f) is first
+    notebook(cell.replace("x + ", "x - "))
+    assert_warns_once(known, cells.f, r"^f\(\) still runs with h ")
+
+
+def test_code_that_is_loaded_again_as_it_was_changes_nothing(notebook: Any):
+    """As tools do that load modules again when some other function in their file changes."""
+    known, cells = functions(), notebook("")
+    first = known.find(cells.f)
+    cells.h.__code__ = cells.h.__code__.replace(co_firstlineno=7)
+    assert known.find(cells.f) is first
+
+
+@pytest.mark.parametrize(
+    ("old", "new"), [("times=2", "times=3"), ("times=2", "times=object()"), ("y=1", "y=[1]")]
+)
+def test_a_helper_that_was_decorated_again_with_another_value_is_told(
+    notebook: Any, old: str, new: str
+):
+    known, cells = functions(), notebook(DECORATED)
+    known.find(cells.f)
+    notebook(DECORATED.replace(old, new))
+    assert_warns_once(known, cells.f, r"^f\(\) still runs with h ")
+
+
+@pytest.mark.parametrize("new", ["y=2", "y=None", "y=True", "*y", "y=object()"])
+def test_a_helper_that_was_defined_again_with_another_default_is_told(notebook: Any, new: str):
+    known, cells = functions(), notebook("def h(x, y=1):\n    return x\n")
+    known.find(cells.f)
+    notebook(f"def h(x, {new}):\n    return x\n")
+    assert_warns_once(known, cells.f, r"^f\(\) still runs with h ")
+
+
+def test_a_function_can_be_forgotten_though_its_helpers_are_watched():
+    namespace: dict[str, Any] = {"__name__": "made_up"}
+    exec(CELL_OF_HELPER + CELL, namespace)
+    known, kept = functions(), weakref.ref(namespace["f"])
+    known.find(namespace["f"])
+    namespace = {}
+    gc.collect()
+    assert kept() is None
 
 
 def test_a_helper_that_was_deleted_is_not_missed(notebook: Any):
