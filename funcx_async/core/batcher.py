@@ -6,8 +6,8 @@ Submissions of one batch share a route. Until a task group is known, one batch g
 have the service make it; if it fails, the next one leads. A batch stays under the service's limit
 of bytes. What the service certainly did not take comes back to the front of its queue.
 
-Routes take turns, and those with a full batch stand in a line of their own, so that to find the next
-batch costs the same for one route and for many thousands.
+Routes take turns. Those with a full batch stand in a line of their own: finding the next batch
+costs the same for one route as for thousands.
 
 A ticket is whatever the caller wants back for a submission; ``claim(ticket)`` says whether it is
 still wanted, and from then on it cannot be withdrawn.
@@ -187,8 +187,8 @@ class Batcher(Generic[K, F]):
             return None
         if batch_size != self._batch_size:
             self._batch_size = batch_size
-            for route, queue in self._queues.items():
-                self._line_up(route, queue)
+            for waiting, queue in self._queues.items():
+                self._line_up(waiting, queue)
         while (route := self._next_route()) is not None:
             queue = self._queues[route]
             taken = self._take(queue, batch_size, claim)

@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 
 from funcx_async.core import batcher as module
-
 from funcx_async.core.batcher import ENVELOPE, Batch, Batcher, Route, Submission, read_receipt
 from funcx_async.models import Receipt
 
