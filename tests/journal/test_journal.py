@@ -181,9 +181,29 @@ async def test_a_journal_that_is_dropped_gives_the_file_free(path: Path, reopen:
 
 
 async def test_two_journals_on_one_file_are_one_too_many(path: Path, journal: Journal):
+    journal.wait_until_open()
+    second = Journal(path, service_url="http://127.0.0.1:8000", api="v3")
+    assert repr(second) == f"<Journal {path} opening>"
     with pytest.raises(JournalUnusable, match="another executor uses it"):
-        Journal(path, service_url="http://127.0.0.1:8000", api="v3")
+        await second.until_open()
+    with pytest.raises(JournalUnusable, match="another executor uses it"):
+        second.wait_until_open()
+    with pytest.raises(JournalUnusable, match="another executor uses it"):
+        submitted(second)
+    assert repr(second) == f"<Journal {path} unusable>"
     assert repr(journal) == f"<Journal {path} 0 unconfirmed>"
+    await second.aclose()
+
+
+async def test_a_cancelled_wait_for_the_file_leaves_it_to_be_opened(path: Path, reopen: Reopen):
+    journal = reopen()
+    waiting = asyncio.create_task(journal.until_open())
+    await asyncio.sleep(0)
+    waiting.cancel()
+    await asyncio.wait([waiting])
+    await journal.until_open()
+    submitted(journal)
+    assert held(journal) == {"k": Stage.RESERVED}
 
 
 async def test_a_forked_child_that_ends_does_no_harm(path: Path, reopen: Reopen):
