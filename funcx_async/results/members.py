@@ -69,6 +69,11 @@ class Members:
         """Whether results are asked for while the queue cannot be reached."""
         return any(member.asks_instead for member in self._members)
 
+    @property
+    def connects(self) -> bool:
+        """Whether the one whose turn it is connects to the queue, and does not only poll."""
+        return self._first.source is not None
+
     def next_source(self) -> ResultSource | None:
         """Give what to connect with, of another one each time."""
         source = self._first.source

@@ -58,12 +58,10 @@ class Settling:
         self._readings = Readings(self._aside, self._done_with, self._was_read)
         self._consumer = Consumer(
             task_group_id,
-            source=self._members.next_source,
+            self._members,
             take=self._take,
             reconnected=self._reconnected,
             unreachable=self.look_up_open,
-            note=self._members.note,
-            asks_instead=lambda: self._members.asks_instead,
             awaits_receipts=lambda: self._matcher.unanswered > 0,
         )
         self._reconciler = Reconciler(
