@@ -66,7 +66,7 @@ class Settling:
         )
         self._reconciler = Reconciler(
             self._consumer,
-            interval=lambda: self._members.reconcile_interval,
+            self._members,
             open_tasks=self._matcher.open_tasks,
             look_up=self._look_up,
         )

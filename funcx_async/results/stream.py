@@ -69,6 +69,7 @@ class ResultStream(Settling):
     def join(self, member: Member) -> None:
         """Have the stream serve this executor too."""
         self._members.add(member)
+        self._reconciler.joined()
         if self._host is None:
             self._host = self._loop.create_task(
                 self._run(), name=f"funcx:results:{self.task_group_id}"
