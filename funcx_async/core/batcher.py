@@ -149,8 +149,9 @@ class Batcher(Generic[K, F]):
     def __init__(self, *, max_posts: int = MAX_POSTS, max_body: int = MAX_BODY) -> None:
         self._max_posts = max_posts
         self._room = max_body - ENVELOPE
-        # Both are taken from the front again and again; a dict would search past all that it lost.
-        self._queues: OrderedDict[Route, _Queue[K, F]] = OrderedDict()
+        self._queues: dict[Route, _Queue[K, F]] = {}
+        # These are taken from the front again and again; a dict would search past all that it lost.
+        self._line: OrderedDict[Route, None] = OrderedDict()
         self._full: OrderedDict[Route, None] = OrderedDict()
         self._full_without_group: OrderedDict[Route, None] = OrderedDict()
         self._batch_size = 1
@@ -158,6 +159,7 @@ class Batcher(Generic[K, F]):
         self._posts = 0
         self._batches = 0
         self._leading = False
+        self._held_up: set[str] = set()
 
     def __len__(self) -> int:
         """How many submissions are queued."""
@@ -187,13 +189,11 @@ class Batcher(Generic[K, F]):
             return None
         if batch_size != self._batch_size:
             self._batch_size = batch_size
-            for waiting, queue in self._queues.items():
-                self._line_up(waiting, queue)
+            self._line_up_all(self._queues)
         while (route := self._next_route()) is not None:
             queue = self._queues[route]
             taken = self._take(queue, batch_size, claim)
-            self._queues.move_to_end(route)
-            self._full_like(route).pop(route, None)  # let other routes go first next time
+            self._leave_lines(route)  # let other routes go first next time
             self._line_up(route, queue)
             if taken:
                 self._posts += 1
@@ -220,14 +220,25 @@ class Batcher(Generic[K, F]):
         queue.submissions.extendleft(reversed(again))
         queue.size += sum(submission.size for submission in again)
         self._queued += len(again)
-        self._queues.move_to_end(route, last=False)
         self._line_up(route, queue)
+        for line in (self._line, self._full_like(route)):
+            if route in line:
+                line.move_to_end(route, last=False)
+
+    def hold(self, task_group_id: str) -> None:
+        """Send nothing more to a task group until it is released."""
+        self._held_up.add(task_group_id)
+        self._line_up_all([each for each in self._queues if each.task_group_id == task_group_id])
+
+    def release(self, task_group_id: str) -> None:
+        """Let a task group be sent to again."""
+        self._held_up.discard(task_group_id)
+        self._line_up_all([each for each in self._queues if each.task_group_id == task_group_id])
 
     def clear(self) -> None:
         """Forget what is queued."""
-        self._queues.clear()
-        self._full.clear()
-        self._full_without_group.clear()
+        for line in (self._queues, self._line, self._full, self._full_without_group):
+            line.clear()
         self._queued = 0
 
     def limit(self, wait_until: float | None) -> None:
@@ -253,7 +264,7 @@ class Batcher(Generic[K, F]):
     def _next_route(self) -> Route | None:
         """Find a queue that may go: any while nothing is on the wire, else a full one."""
         if not self._posts:
-            return next(iter(self._queues), None)
+            return next(iter(self._line), None)
         if self._full_without_group and not self._leading:
             return next(iter(self._full_without_group))
         return next(iter(self._full), None)
@@ -262,14 +273,25 @@ class Batcher(Generic[K, F]):
         return self._full_without_group if route.task_group_id is None else self._full
 
     def _line_up(self, route: Route, queue: _Queue[K, F]) -> None:
-        """Let a queue stand among the full ones if it is one, and nowhere if it is empty."""
-        full = self._full_like(route)
-        if len(queue.submissions) >= self._batch_size or queue.size >= self._room:
-            full[route] = None
-            return
-        full.pop(route, None)
+        """Let a queue stand in the lines that it belongs in; forget it if it is empty."""
         if not queue.submissions:
             del self._queues[route]
+        if not queue.submissions or route.task_group_id in self._held_up:
+            self._leave_lines(route)
+            return
+        self._line.setdefault(route)
+        if len(queue.submissions) >= self._batch_size or queue.size >= self._room:
+            self._full_like(route).setdefault(route)
+        else:
+            self._full_like(route).pop(route, None)
+
+    def _line_up_all(self, routes: Iterable[Route]) -> None:
+        for route in routes:
+            self._line_up(route, self._queues[route])
+
+    def _leave_lines(self, route: Route) -> None:
+        self._line.pop(route, None)
+        self._full_like(route).pop(route, None)
 
     def _take(
         self, queue: _Queue[K, F], batch_size: int, claim: Callable[[K], bool]
@@ -290,9 +312,9 @@ class Batcher(Generic[K, F]):
 
     def _follow(self, task_group_id: str) -> None:
         """Send what waited for a task group into the one that was made."""
-        self._full_without_group.clear()
         for route in [route for route in self._queues if route.task_group_id is None]:
             waiting = self._queues.pop(route)
+            self._leave_lines(route)
             led = route._replace(task_group_id=task_group_id)
             known = self._queues.setdefault(led, _Queue())
             known.submissions.extendleft(reversed(waiting.submissions))

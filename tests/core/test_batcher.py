@@ -175,6 +175,43 @@ def test_a_full_batch_of_which_some_expire_is_not_full_any_more():
     assert batcher.next_batch(2, anybody) is None
 
 
+def test_a_task_group_that_is_held_up_waits_and_others_go():
+    other = GROUP._replace(task_group_id="another")
+    batcher = queued(GROUP, range(2))
+    batcher.hold("a group")
+    batcher.add(GROUP, Submission(2, "f", "payload"))
+    assert batcher.next_batch(3, anybody) is None
+    batcher.add(other, Submission(9, "f", "payload"))
+    assert tickets(batcher.next_batch(3, anybody)) == [9]
+    assert batcher.next_batch(3, anybody) is None
+    assert len(batcher) == 3
+    batcher.release("a group")
+    assert tickets(batcher.next_batch(3, anybody)) == [0, 1, 2]
+
+
+def test_what_is_put_back_while_its_group_is_held_up_goes_first_afterwards():
+    batcher = queued(GROUP, range(3))
+    batch = batcher.next_batch(2, anybody)
+    assert batch is not None
+    batcher.hold("a group")
+    batcher.answered(batch)
+    batcher.put_back(batch.route, batch.submissions)
+    assert batcher.next_batch(2, anybody) is None
+    batcher.release("a group")
+    assert tickets(batcher.next_batch(3, anybody)) == [0, 1, 2]
+
+
+def test_what_waited_for_a_group_waits_on_if_that_is_held_up():
+    batcher = queued(LEADERLESS, range(2))
+    leader = batcher.next_batch(1, anybody)
+    assert leader is not None
+    batcher.hold("made")
+    batcher.answered(leader, "made")
+    assert batcher.next_batch(1, anybody) is None
+    batcher.release("made")
+    assert tickets(batcher.next_batch(1, anybody)) == [1]
+
+
 def steps_to_send(routes: int, group: str | None) -> int:
     """Send a task on each of so many routes; how many lines of the batcher that runs."""
     steps = 0
