@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import lru_cache, partial
 from typing import TypeVar
 
 import httpx
@@ -35,8 +37,9 @@ from funcx_async.transports import Written, proxy_refusal, web_transport
 
 A = TypeVar("A")
 
-REMEMBERED = 16
-"""So many addresses are kept as they were parsed; most requests go to very few."""
+PARSED_URLS = 16
+"""So many URLs are kept parsed, of requests with a body: those go to very few, while a request
+without one mostly names a task, an endpoint or a function of its own."""
 
 _NOT_WRITTEN = (
     httpx.ConnectError,
@@ -78,7 +81,6 @@ class Rest:
     ) -> None:
         self.base_url = base_url
         self._auth = auth
-        self._user_agent = user_agent
         self._timeout = timeout
         self._verify = verify
         self._proxy = proxy
@@ -86,7 +88,13 @@ class Rest:
         self.mismatch: VersionMismatch | None = None
         self._budget = None if is_loopback(base_url) else RequestBudget()
         self._carrier: httpx.AsyncBaseTransport | None = None
-        self._prepared: dict[tuple[str, str, bool], httpx.Request] = {}
+        self._url = partial(_url, base_url.rstrip("/"))
+        self._url_kept = lru_cache(PARSED_URLS)(self._url)
+        self._headers = _headers(user_agent)
+        self._headers_of_json = _headers(user_agent, {"Content-Type": "application/json"})
+        # Reading and writing are within the time of the whole request, which `ask` keeps.
+        half = None if timeout is None else timeout / 2
+        self._timeouts = httpx.Timeout(None, connect=half, pool=half).as_dict()
         self._loop: asyncio.AbstractEventLoop | None = None
 
     async def read(
@@ -207,39 +215,17 @@ class Rest:
             await steps.aclose()
 
     def _request(self, method: str, path: str, content: bytes | None) -> httpx.Request:
-        """Make a request; parsing its address each time would cost a sixth of a submit."""
         has_body = content is not None
-        like = self._prepared.get((method, path, has_body))
-        if like is None:
-            if len(self._prepared) >= REMEMBERED:
-                self._prepared.clear()
-            like = self._new_request(method, path, has_body=has_body)
-            self._prepared[method, path, has_body] = like
-        extensions = like.extensions
+        extensions: dict[str, object] = {"timeout": self._timeouts}
         if self._proxy is not None:
-            extensions = extensions | {"trace": Written()}
+            extensions["trace"] = Written()
         return httpx.Request(
-            method, like.url, headers=like.headers, content=content, extensions=extensions
-        )
-
-    def _new_request(self, method: str, path: str, *, has_body: bool) -> httpx.Request:
-        # Reading and writing are within the time of the whole request, which `ask` keeps.
-        half = None if self._timeout is None else self._timeout / 2
-        timeout = httpx.Timeout(None, connect=half, pool=half)
-        request = httpx.Request(
             method,
-            self.base_url.rstrip("/") + path,
-            headers={
-                "Accept": "application/json",
-                "Accept-Encoding": "gzip, deflate",
-                "Connection": "keep-alive",
-                "User-Agent": self._user_agent,
-                **({"Content-Type": "application/json"} if has_body else {}),
-            },
-            extensions={"timeout": timeout.as_dict()},
+            self._url_kept(path) if has_body else self._url(path),
+            headers=self._headers_of_json if has_body else self._headers,
+            content=content,
+            extensions=extensions,
         )
-        request.headers.pop("Content-Length", None)
-        return request
 
     def _bound(self) -> httpx.AsyncBaseTransport:
         """Give what carries the requests of the running loop."""
@@ -255,6 +241,22 @@ class Rest:
                 "client for each loop."
             )
         return self._carrier
+
+
+def _url(root: str, path: str) -> httpx.URL:
+    return httpx.URL(root + path)
+
+
+def _headers(user_agent: str, more: Mapping[str, str] | None = None) -> httpx.Headers:
+    return httpx.Headers(
+        {
+            "Accept": "application/json",
+            "Accept-Encoding": "gzip, deflate",
+            "Connection": "keep-alive",
+            "User-Agent": user_agent,
+            **(more or {}),
+        }
+    )
 
 
 def _encoded(body: object, what: str) -> bytes | None:

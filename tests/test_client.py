@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Coroutine
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import httpx
@@ -386,6 +388,31 @@ async def test_any_refusal_is_a_funcx_error():
     client, _ = answering({"reason": "locked", "code": "RESOURCE_LOCKED"}, 423)
     with pytest.raises(RequestRefused, match="locked"):
         await client.get_task("t")
+
+
+async def urls_parsed(request: Coroutine[Any, Any, object]) -> int:
+    """Make a request; how many URLs httpx parses for it."""
+    count = 0
+
+    def note(frame: FrameType, event: str, argument: object) -> None:
+        nonlocal count
+        count += event == "call" and frame.f_code.co_name == "urlparse"
+
+    before = sys.getprofile()
+    sys.setprofile(note)
+    try:
+        await request
+    finally:
+        sys.setprofile(before)
+    return count
+
+
+async def test_asking_for_many_tasks_leaves_the_url_of_submits_parsed():
+    client, _ = answering({"results": {}, "task_id": "t", "status": "running"})
+    assert await urls_parsed(client.get_batch_status(["t"])) > 0
+    for number in range(100):
+        await client.get_task(f"t{number}")
+    assert await urls_parsed(client.get_batch_status(["t"])) == 0
 
 
 async def test_the_hosted_services_budget_is_kept_and_other_services_have_none():

@@ -243,10 +243,13 @@ class PortalExecutor(AsyncFuncXExecutor):
         else:
             await asyncio.wrap_future(portal().start(session.room))
 
-    def _bound(self) -> Session:
+    def _bound(self, *, wait: bool = True) -> Session:
         session = self._session
         if session is None or session.ended or self._closed or session.pid != current_pid():
-            session = portal().do(super()._bound)  # raises, or binds: there, one at a time
+            # This raises, or binds: there, one at a time. The journal is waited for here.
+            session = portal().do(super()._bound, wait=False)
             if self._closed:  # by another thread, which saw nothing to close
                 portal().do(session.close)
+            if wait:
+                session.wait_until_open()
         return session

@@ -6,13 +6,16 @@ Submissions of one batch share a route. Until a task group is known, one batch g
 have the service make it; if it fails, the next one leads. A batch stays under the service's limit
 of bytes. What the service certainly did not take comes back to the front of its queue.
 
+Routes take turns. Those with a full batch stand in a line of their own: finding the next batch
+costs the same for one route as for thousands.
+
 A ticket is whatever the caller wants back for a submission; ``claim(ticket)`` says whether it is
 still wanted, and from then on it cannot be withdrawn.
 """
 
 from __future__ import annotations
 
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import groupby
@@ -147,10 +150,16 @@ class Batcher(Generic[K, F]):
         self._max_posts = max_posts
         self._room = max_body - ENVELOPE
         self._queues: dict[Route, _Queue[K, F]] = {}
+        # These are taken from the front again and again; a dict would search past all that it lost.
+        self._line: OrderedDict[Route, None] = OrderedDict()
+        self._full: OrderedDict[Route, None] = OrderedDict()
+        self._full_without_group: OrderedDict[Route, None] = OrderedDict()
+        self._batch_size = 1
         self._queued = 0
         self._posts = 0
         self._batches = 0
         self._leading = False
+        self._held_up: set[str] = set()
 
     def __len__(self) -> int:
         """How many submissions are queued."""
@@ -172,15 +181,20 @@ class Batcher(Generic[K, F]):
             queue.size += submission.size
         queue.submissions += submissions
         self._queued += len(submissions)
+        self._line_up(route, queue)
 
     def next_batch(self, batch_size: int, claim: Callable[[K], bool]) -> Batch[K, F] | None:
         """Give the batch to send now, or None; the caller says later that it is ``answered``."""
         if self._posts >= self._max_posts:
             return None
-        while (ready := self._ready(batch_size)) is not None:
-            route, queue = ready
+        if batch_size != self._batch_size:
+            self._batch_size = batch_size
+            self._line_up_all(self._queues)
+        while (route := self._next_route()) is not None:
+            queue = self._queues[route]
             taken = self._take(queue, batch_size, claim)
-            self._to_the_end(route, queue)
+            self._leave_lines(route)  # let other routes go first next time
+            self._line_up(route, queue)
             if taken:
                 self._posts += 1
                 self._batches += 1
@@ -202,15 +216,29 @@ class Batcher(Generic[K, F]):
         again = list(submissions)
         if not again:
             return
-        queue = self._queues.pop(route, None) or _Queue()
+        queue = self._queues.setdefault(route, _Queue())
         queue.submissions.extendleft(reversed(again))
         queue.size += sum(submission.size for submission in again)
-        self._queues = {route: queue, **self._queues}
         self._queued += len(again)
+        self._line_up(route, queue)
+        for line in (self._line, self._full_like(route)):
+            if route in line:
+                line.move_to_end(route, last=False)
+
+    def hold(self, task_group_id: str) -> None:
+        """Send nothing more to a task group until it is released."""
+        self._held_up.add(task_group_id)
+        self._line_up_all([each for each in self._queues if each.task_group_id == task_group_id])
+
+    def release(self, task_group_id: str) -> None:
+        """Let a task group be sent to again."""
+        self._held_up.discard(task_group_id)
+        self._line_up_all([each for each in self._queues if each.task_group_id == task_group_id])
 
     def clear(self) -> None:
         """Forget what is queued."""
-        self._queues = {}
+        for line in (self._queues, self._line, self._full, self._full_without_group):
+            line.clear()
         self._queued = 0
 
     def limit(self, wait_until: float | None) -> None:
@@ -230,21 +258,40 @@ class Batcher(Generic[K, F]):
                 queue.size -= sum(submission.size for submission in late)
                 self._queued -= len(late)
                 expired += late
-            if not queue.submissions:
-                del self._queues[route]
+                self._line_up(route, queue)
         return expired
 
-    def _ready(self, batch_size: int) -> tuple[Route, _Queue[K, F]] | None:
-        for route, queue in self._queues.items():
-            if self._may_go(route, queue, batch_size):
-                return route, queue
-        return None
+    def _next_route(self) -> Route | None:
+        """Find a queue that may go: any while nothing is on the wire, else a full one."""
+        if not self._posts:
+            return next(iter(self._line), None)
+        if self._full_without_group and not self._leading:
+            return next(iter(self._full_without_group))
+        return next(iter(self._full), None)
 
-    def _may_go(self, route: Route, queue: _Queue[K, F], batch_size: int) -> bool:
-        if route.task_group_id is None and self._leading:
-            return False
-        full = len(queue.submissions) >= batch_size or queue.size >= self._room
-        return full or not self._posts
+    def _full_like(self, route: Route) -> OrderedDict[Route, None]:
+        return self._full_without_group if route.task_group_id is None else self._full
+
+    def _line_up(self, route: Route, queue: _Queue[K, F]) -> None:
+        """Let a queue stand in the lines that it belongs in; forget it if it is empty."""
+        if not queue.submissions:
+            del self._queues[route]
+        if not queue.submissions or route.task_group_id in self._held_up:
+            self._leave_lines(route)
+            return
+        self._line.setdefault(route)
+        if len(queue.submissions) >= self._batch_size or queue.size >= self._room:
+            self._full_like(route).setdefault(route)
+        else:
+            self._full_like(route).pop(route, None)
+
+    def _line_up_all(self, routes: Iterable[Route]) -> None:
+        for route in routes:
+            self._line_up(route, self._queues[route])
+
+    def _leave_lines(self, route: Route) -> None:
+        self._line.pop(route, None)
+        self._full_like(route).pop(route, None)
 
     def _take(
         self, queue: _Queue[K, F], batch_size: int, claim: Callable[[K], bool]
@@ -263,20 +310,16 @@ class Batcher(Generic[K, F]):
                 size += submission.size
         return taken
 
-    def _to_the_end(self, route: Route, queue: _Queue[K, F]) -> None:
-        """Let the other routes go first next time."""
-        del self._queues[route]
-        if queue.submissions:
-            self._queues[route] = queue
-
     def _follow(self, task_group_id: str) -> None:
         """Send what waited for a task group into the one that was made."""
         for route in [route for route in self._queues if route.task_group_id is None]:
             waiting = self._queues.pop(route)
+            self._leave_lines(route)
             led = route._replace(task_group_id=task_group_id)
             known = self._queues.setdefault(led, _Queue())
             known.submissions.extendleft(reversed(waiting.submissions))
             known.size += waiting.size
+            self._line_up(led, known)
 
 
 def _encoded_size(payload: str) -> int:

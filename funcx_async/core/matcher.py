@@ -10,7 +10,7 @@ A ticket is whatever the caller wants back for a task; the matcher never looks i
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from itertools import takewhile
 from typing import Generic, TypeVar
 
@@ -110,9 +110,10 @@ class Matcher(Generic[K]):
         """Whether no settled task was forgotten by now."""
         return not self._forgetful
 
-    def open_tasks(self) -> Iterator[tuple[str, K]]:
-        """Give open tasks, the oldest first, each with its first ticket."""
-        return iter(self._tickets.items())
+    def open_tasks(self) -> Iterator[tuple[str, Sequence[K]]]:
+        """Give open tasks, the oldest first, each with its tickets."""
+        for task_id, ticket in self._tickets.items():
+            yield task_id, (ticket, *self._further_tickets.get(task_id, ()))
 
     # What happens -------------------------------------------------------------------------------
 

@@ -48,8 +48,12 @@ class Binding:
         session.close(cancel_futures=cancel_futures)
         return session
 
-    def _bound(self) -> Session:
-        """Give the session of the running loop, making it at first use."""
+    def _bound(self, *, wait: bool = True) -> Session:
+        """Give the session of the running loop, making it at first use.
+
+        Args:
+            wait: whether this thread waits until the journal of a new session is open.
+        """
         if self._closed:
             raise ExecutorClosed("This executor was shut down: make a new one.")
         session, loop = self._session, running_loop()
@@ -64,6 +68,8 @@ class Binding:
             session = None
         if session is None:
             session = self._bind(loop)
+            if wait:
+                session.wait_until_open()
         elif loop is not None and loop is not session.loop:
             raise RuntimeError(
                 "This executor belongs to another event loop that is still open: make one "

@@ -213,7 +213,7 @@ class FuncXExecutor(Configuration, Binding, Registering, Journaled, Submitting):
             await session.closed()
 
     async def __aenter__(self) -> Self:
-        self._bound()
+        await self._bound(wait=False).until_open()
         return self
 
     async def __aexit__(

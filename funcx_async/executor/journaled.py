@@ -15,7 +15,7 @@ class Journaled(ABC):
     """Gives back what the journal holds; the subclass says whose journal."""
 
     @abstractmethod
-    def _bound(self) -> Session:
+    def _bound(self, *, wait: bool = True) -> Session:
         """Give the session, making it at first use; raises where none may be used."""
 
     def resume(self) -> AsyncGenerator[tuple[str, FuncXFuture[Any]], None]:
@@ -55,4 +55,6 @@ class Journaled(ABC):
             ValueError: if there is no journal.
             JournalUnusable: if it cannot be written.
         """
-        await self._bound().kept_journal.confirm(keys)
+        session = self._bound(wait=False)
+        await session.until_open()
+        await session.kept_journal.confirm(keys)

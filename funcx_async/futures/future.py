@@ -164,6 +164,10 @@ class FuncXFuture(AwaitableFuture[T]):
         """Say which executor will settle this future."""
         self._origin = origin
 
+    def belongs_to(self, executor: object) -> bool:
+        """Whether it was bound to this executor."""
+        return self._origin is executor
+
     @property
     def sent(self) -> bool:
         """Whether its task is on the wire, or was: it cannot be cancelled any more."""

@@ -13,7 +13,7 @@ import weakref
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, TypeAlias
 from uuid import uuid4
@@ -34,21 +34,18 @@ _log = logging.getLogger(__name__)
 
 @confined(CONNECTIONS)
 class Journal:
-    """See the module; made on the loop's own thread, which waits while the file is opened.
+    """The journal of one executor; made on the loop's own thread, opened in another.
+
+    Whatever needs its content waits in its thread until the file is open; :meth:`until_open` waits
+    for that without holding up the loop.
 
     Args:
         path: the file; it is made if it is not there.
         service_url: the root of the service whose tasks it keeps.
         api: the dialect that this service is spoken to in.
-
-    Raises:
-        JournalUnusable: if the file cannot be used; its message says why.
-        ValueError: if it keeps tasks of another service.
     """
 
     def __init__(self, path: Path, *, service_url: str, api: str) -> None:
-        from funcx_async.journal.store import Store  # SQLite is only for those who keep a journal
-
         self._path = path
         self._loop = asyncio.get_running_loop()
         self._ordered = 0
@@ -56,13 +53,35 @@ class Journal:
         self._failure: JournalUnusable | None = None
         self._waiting: deque[tuple[int, Callable[[], None]]] = deque()
         report = partial(_report, self._loop, weakref.WeakMethod(self._note))
-        self._writer = Writer(partial(Store, path, service_url, api), report)
-        self._book: Book[AnyFuture] = Book(self._writer.entries)
+        self._writer = Writer(path, service_url, api, report)
         self._stopped = weakref.finalize(self, self._writer.stop)
         self._stopped.atexit = False
 
     def __repr__(self) -> str:
+        if not self._writer.opened.done():
+            return f"<Journal {self._path} opening>"
+        if self._writer.opened.exception() is not None:
+            return f"<Journal {self._path} unusable>"
         return f"<Journal {self._path} {len(self._book)} unconfirmed>"
+
+    # Opening ------------------------------------------------------------------------------------
+
+    async def until_open(self) -> None:
+        """Wait until the file is open.
+
+        Raises:
+            JournalUnusable: if it cannot be used; the message says why.
+            ValueError: if it keeps tasks of another service.
+        """
+        await asyncio.wrap_future(self._writer.opened)
+
+    def wait_until_open(self) -> None:
+        """Wait in this thread until the file is open; raises as :meth:`until_open`."""
+        self._writer.opened.result()
+
+    @cached_property
+    def _book(self) -> Book[AnyFuture]:
+        return self._writer.opened.result()
 
     # Submitting; `reserve` and `done` in any thread ---------------------------------------------
 

@@ -13,12 +13,15 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from contextlib import closing
 from dataclasses import dataclass
+from pathlib import Path
 from queue import Empty, SimpleQueue
-from typing import Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
-from funcx_async.core.book import Entry, Outcome, Write
+from funcx_async.core.book import Book, Outcome, Write
 from funcx_async.errors import JournalUnusable
-from funcx_async.journal.store import Store
+
+if TYPE_CHECKING:
+    from funcx_async.journal.store import Store
 
 AT_ONCE: Final = 10_000
 """So many orders go in one commit at most."""
@@ -41,33 +44,32 @@ _Order: TypeAlias = Sequence[Write] | _Question | None
 
 
 class Writer:
-    """See the module; whatever is ordered is done in that order.
+    """Opens the file in its thread, and then does what is ordered, in that order.
 
     Args:
-        open_store: opens the file, in the writer's thread.
+        path: the file.
+        service_url: the root of the service whose tasks it keeps.
+        api: the dialect that this service is spoken to in.
         report: is called after each commit.
 
     Attributes:
-        entries: what the file held when it was opened.
+        opened: done when the file is open, with what it holds; fails with JournalUnusable if it
+            cannot be used, with ValueError if it keeps tasks of another service.
         ended: done when it is closed.
-
-    Raises:
-        JournalUnusable: if the file cannot be used.
-        ValueError: if it keeps tasks of another service.
     """
 
-    def __init__(self, open_store: Callable[[], Store], report: Report) -> None:
+    def __init__(self, path: Path, service_url: str, api: str, report: Report) -> None:
         self._orders: SimpleQueue[_Order] = SimpleQueue()
+        self.opened: Future[Book[Any]] = Future()
         self.ended: Future[None] = Future()
-        self.ended.set_running_or_notify_cancel()  # so that nobody who waits can cancel it
-        opened: Future[list[Entry[Any]]] = Future()
+        for future in (self.opened, self.ended):
+            future.set_running_or_notify_cancel()  # so that nobody who waits can cancel it
         threading.Thread(
             target=_work,
-            args=(open_store, self._orders, report, opened, self.ended),
+            args=((path, service_url, api), self._orders, report, self.opened, self.ended),
             name="funcx_async journal",
             daemon=True,
         ).start()
-        self.entries = opened.result()
 
     def write(self, writes: Sequence[Write]) -> None:
         """Have ``writes`` written, in one piece."""
@@ -85,15 +87,17 @@ class Writer:
 
 
 def _work(
-    open_store: Callable[[], Store],
+    place: tuple[Path, str, str],
     orders: SimpleQueue[_Order],
     report: Report,
-    opened: Future[list[Entry[Any]]],
+    opened: Future[Book[Any]],
     ended: Future[None],
 ) -> None:
     try:
-        with closing(open_store()) as store:
-            opened.set_result(store.entries())
+        from funcx_async.journal.store import Store  # SQLite is only for those who keep a journal
+
+        with closing(Store(*place)) as store:
+            opened.set_result(Book(store.entries()))
             _serve(store, orders, report)
     except BaseException as error:  # nobody else hears of the end of a thread
         if opened.done():

@@ -21,7 +21,7 @@ from funcx_async.core.acks import Ack
 from funcx_async.environments import is_globus
 from funcx_async.models import Delivery, ResultQueueAddress
 from funcx_async.proxies import Proxy, proxy_for
-from funcx_async.results.bulk import SiftingTransport, can_sift
+from funcx_async.results.bulk import SiftedReader, SiftingTransport, can_sift
 from funcx_async.results.dialling import Unreached
 from funcx_async.results.source import SourceLost
 
@@ -33,6 +33,14 @@ logging.getLogger("aiormq").addHandler(logging.NullHandler())
 
 PREFETCH = 2_000
 """So many deliveries are on the way or unacknowledged at most."""
+
+MAX_UNSETTLED_BYTES = 128 * 1024 * 1024
+"""Bytes of results that were read and are not acknowledged yet; over this the connection is not
+read until some are. The broker bounds their number alone. It is more than the results that may wait
+for the receipt of their submit (64 MiB), which no reading brings."""
+
+COUNTED_BYTES = 16 * 1024
+"""Smaller results do not count: the prefetch bounds them well enough, and most are small."""
 
 CONNECT_TIMEOUT = 30.0
 """Seconds to connect, log in and begin to consume."""
@@ -88,7 +96,8 @@ class AmqpSource:
             with _losses_in_words(url):
                 async with asyncio.timeout(CONNECT_TIMEOUT):
                     await connection.connect()
-                    await deliveries.begin(connection, address.queue_prefix + task_group_id)
+                    queue = address.queue_prefix + task_group_id
+                    await deliveries.begin(connection, queue, transport.reader)
             yield deliveries
         finally:
             if transport.reader is None and self._gives_transport:
@@ -140,11 +149,25 @@ class AmqpDeliveries:
         self.in_bulk = 0
         self._burst: list[Delivery] = []
         self._lost: str | None = None
+        self._unsettled = UnsettledBytes()
+        self._reader: SiftedReader | None = None
         self._changed = asyncio.Event()
         self._channel: aiormq.abc.AbstractChannel | None = None
 
-    async def begin(self, connection: aio_pika.abc.AbstractConnection, queue: str) -> None:
-        """Open a channel on ``connection`` and consume ``queue``."""
+    async def begin(
+        self,
+        connection: aio_pika.abc.AbstractConnection,
+        queue: str,
+        reader: SiftedReader | None,
+    ) -> None:
+        """Open a channel on ``connection``, and consume ``queue``.
+
+        Args:
+            connection: to the broker.
+            queue: its name.
+            reader: of the connection, paused while too much is unsettled; None if unknown.
+        """
+        self._reader = reader
         channel = await connection.channel(publisher_confirms=False)
         await channel.set_qos(prefetch_count=PREFETCH)
         connection.close_callbacks.add(self._closed)
@@ -170,27 +193,34 @@ class AmqpDeliveries:
         with _losses_in_words():
             for ack in acks:
                 await self._channel.basic_ack(ack.tag, multiple=ack.multiple)
+        self._unsettled.acknowledged(acks)
+        if self._reader is not None and self._unsettled.total <= MAX_UNSETTLED_BYTES:
+            self._reader.resume_reading()
 
     def found(self, deliveries: Sequence[Delivery]) -> None:
         """Take deliveries that were found in the stream of bytes."""
-        self._burst += deliveries
         self.in_bulk += len(deliveries)
-        self._changed.set()
+        self._keep(deliveries)
 
     async def _delivered(self, message: aiormq.abc.DeliveredMessage) -> None:
         properties = message.header.properties
         timestamp = properties.timestamp
         headers = properties.headers or {}
-        self._burst.append(
-            Delivery(
-                tag=message.delivery_tag or 0,
-                body=message.body,
-                timestamp=None if timestamp is None else int(timestamp.timestamp()),
-                high_assurance=headers.get("high_assurance") is True,
-                redelivered=bool(message.redelivered),
-            )
+        delivery = Delivery(
+            tag=message.delivery_tag or 0,
+            body=message.body,
+            timestamp=None if timestamp is None else int(timestamp.timestamp()),
+            high_assurance=headers.get("high_assurance") is True,
+            redelivered=bool(message.redelivered),
         )
+        self._keep([delivery])
+
+    def _keep(self, deliveries: Sequence[Delivery]) -> None:
+        self._burst += deliveries
         self._changed.set()
+        self._unsettled.delivered(deliveries)
+        if self._reader is not None and self._unsettled.total > MAX_UNSETTLED_BYTES:
+            self._reader.pause_reading()
 
     def _closed(self, _: object, error: BaseException | None) -> None:
         self._lose(_in_words(error) if error is not None else "the connection was closed")
@@ -202,6 +232,32 @@ class AmqpDeliveries:
         if self._lost is None:
             self._lost = why
         self._changed.set()
+
+
+class UnsettledBytes:
+    """The sizes of the larger deliveries that are not acknowledged yet.
+
+    Attributes:
+        total: of them all, in bytes.
+    """
+
+    def __init__(self) -> None:
+        self.total = 0
+        self._sizes: dict[int, int] = {}
+
+    def delivered(self, deliveries: Sequence[Delivery]) -> None:
+        """Count deliveries."""
+        large = [each for each in deliveries if len(each.body) >= COUNTED_BYTES]
+        for delivery in large:
+            self._sizes[delivery.tag] = len(delivery.body)
+            self.total += len(delivery.body)
+
+    def acknowledged(self, acks: Sequence[Ack]) -> None:
+        """Count them no more."""
+        for ack in acks if self._sizes else ():
+            tags = [tag for tag in self._sizes if tag <= ack.tag] if ack.multiple else [ack.tag]
+            for tag in tags:
+                self.total -= self._sizes.pop(tag, 0)
 
 
 async def _close(connection: aio_pika.abc.AbstractConnection) -> None:

@@ -19,6 +19,7 @@ from funcx_async.core.backoff import Backoff
 from funcx_async.errors import FuncXError
 from funcx_async.events import EventKind
 from funcx_async.models import Delivery
+from funcx_async.results.members import Members
 from funcx_async.results.source import Deliveries, ResultSource, SourceLost
 
 AT_ONCE = 16
@@ -47,22 +48,16 @@ Tag: TypeAlias = tuple[AckLedger, int]
 _log = logging.getLogger(__name__)
 
 
-def _nobody(kind: EventKind, reason: str) -> None:
-    """Tell nobody."""
-
-
 class Consumer:
     """See the module.
 
     Args:
         task_group_id: whose results.
-        source: gives what to connect with; None where results shall only be asked for.
+        members: the executors that share them, and connect in turn.
         take: is called with deliveries and the ledger that they are in, in which their own tags
             name them.
         reconnected: is called when deliveries come again after a loss.
         unreachable: is called when the queue cannot be reached, some time after a loss.
-        note: is told what happens, and why.
-        asks_instead: gives whether the service is to be asked while the queue cannot be reached.
         awaits_receipts: gives whether submits are on the wire.
         patience: seconds without the queue that count as several failures to reach it.
     """
@@ -70,24 +65,20 @@ class Consumer:
     def __init__(
         self,
         task_group_id: str,
+        members: Members,
         *,
-        source: Callable[[], ResultSource | None],
         take: Callable[[Sequence[Delivery], AckLedger], None],
         reconnected: Callable[[], None],
         unreachable: Callable[[], None],
-        note: Callable[[EventKind, str], None] = _nobody,
-        asks_instead: Callable[[], bool] = lambda: True,
         awaits_receipts: Callable[[], bool] = lambda: False,
         patience: float = PATIENCE,
     ) -> None:
         self.task_group_id = task_group_id
         self._ids = {"task_group_id": task_group_id}
-        self._source = source
+        self._members = members
         self._take = take
         self._reconnected = reconnected
         self._unreachable = unreachable
-        self._note = note
-        self._asks_instead = asks_instead
         self._awaits_receipts = awaits_receipts
         self._patience = patience
         self._out_of_patience: asyncio.TimerHandle | None = None
@@ -106,12 +97,12 @@ class Consumer:
     @property
     def reachable(self) -> bool:
         """Whether results can be expected from the queue, or from nowhere else."""
-        return not (self._given_up and self._asks_instead())
+        return not (self._given_up and self._members.asks_instead)
 
     @property
     def nothing_to_come(self) -> bool:
-        """Whether the queue is read, or is never to be: nothing lies in it unread."""
-        return self.connected.is_set() or self._source() is None
+        """Whether the queue is read, or is not going to be: nothing lies in it unread."""
+        return self.connected.is_set() or not self._members.connects
 
     def want(self, *, wanted: bool) -> None:
         """Say whether any result is awaited: without, a lost connection is not made again."""
@@ -141,7 +132,7 @@ class Consumer:
             while True:
                 await self._wanted.wait()
                 self._be_patient()
-                reason = await self._consume_once(self._source())
+                reason = await self._consume_once(self._members.next_source())
                 self._lost(reason)
                 await asyncio.sleep(self._backoff.next_delay(random.random()))  # noqa: S311 - no secret
         finally:
@@ -222,7 +213,7 @@ class Consumer:
         self._backoff.succeeded()
         self._patience_over()
         self.connected.set()
-        self._note(EventKind.CONNECTED, "")
+        self._members.note(EventKind.CONNECTED, "")
         if self._failures or self._given_up:
             self._failures, self._given_up = 0, False
             self.last_redelivery = asyncio.get_running_loop().time()
@@ -236,7 +227,7 @@ class Consumer:
         self.connected.clear()
         self._failures += 1
         if self._failures == 1 and not self._given_up:
-            self._note(EventKind.DISCONNECTED, reason)
+            self._members.note(EventKind.DISCONNECTED, reason)
         level = logging.INFO if self._failures == 1 else logging.DEBUG
         _log.log(
             level,
@@ -269,7 +260,7 @@ class Consumer:
         instead = (
             "results are asked for over REST instead, which is slower, and the queue is tried "
             "again meanwhile"
-            if self._asks_instead()
+            if self._members.asks_instead
             else "it is tried again; by choice results come by the queue alone"
         )
         _log.log(
@@ -280,6 +271,6 @@ class Consumer:
             instead,
             extra=self._ids,
         )
-        if self._asks_instead():
-            self._note(EventKind.POLLING, reason)
+        if self._members.asks_instead:
+            self._members.note(EventKind.POLLING, reason)
             self._unreachable()

@@ -30,7 +30,7 @@ class Member(Protocol):
 
     @property
     def reconcile_interval(self) -> float:
-        """Seconds after which an open task is looked up."""
+        """Seconds after which one of its own open tasks is looked up."""
         ...
 
     def note(self, kind: EventKind, subject: str, reason: str = "") -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from funcx_async.client import FuncXClient
 from funcx_async.events import EventKind
 from funcx_async.results.journals import Journals
@@ -29,6 +31,9 @@ class Members:
 
     def __len__(self) -> int:
         return len(self._members)
+
+    def __iter__(self) -> Iterator[Member]:
+        return iter(tuple(self._members))
 
     def add(self, member: Member) -> None:
         """Take an executor in."""
@@ -60,14 +65,14 @@ class Members:
         return self._first.client
 
     @property
-    def reconcile_interval(self) -> float:
-        """Seconds after which an open task is looked up."""
-        return self._first.reconcile_interval
-
-    @property
     def asks_instead(self) -> bool:
         """Whether results are asked for while the queue cannot be reached."""
         return any(member.asks_instead for member in self._members)
+
+    @property
+    def connects(self) -> bool:
+        """Whether the one whose turn it is connects to the queue, and does not only poll."""
+        return self._first.source is not None
 
     def next_source(self) -> ResultSource | None:
         """Give what to connect with, of another one each time."""

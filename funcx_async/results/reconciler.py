@@ -9,14 +9,18 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Collection, Iterable
+import math
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
-from typing import NoReturn, Protocol
+from typing import Any, NoReturn
 
 from funcx_async.cancellation import is_cancelled
 from funcx_async.core.backoff import Backoff
 from funcx_async.errors import FuncXError
+from funcx_async.futures.future import FuncXFuture
 from funcx_async.results.consumer import Consumer, Tag
+from funcx_async.results.member import Member
+from funcx_async.results.members import Members
 
 POLL_FIRST = 0.25
 POLL_INTERVAL = 2.0
@@ -29,32 +33,26 @@ QUIET = 1.0
 _log = logging.getLogger(__name__)
 
 
-class Aged(Protocol):
-    """What an open task is known by here."""
-
-    accepted_at: float | None
-
-
 class Reconciler:
     """See the module.
 
     Args:
         consumer: whose queue this makes up for.
-        interval: gives the seconds after which an open task is looked up.
-        open_tasks: gives task ids with their tickets, the oldest first.
+        members: the executors whose tasks are looked up, each in its own interval.
+        open_tasks: gives task ids with the futures that await them, the oldest first.
         look_up: asks for tasks, settles those that are done, and gives how many that were.
     """
 
     def __init__(
         self,
         consumer: Consumer,
+        members: Members,
         *,
-        interval: Callable[[], float],
-        open_tasks: Callable[[], Iterable[tuple[str, Aged]]],
+        open_tasks: Callable[[], Iterable[tuple[str, Sequence[FuncXFuture[Any]]]]],
         look_up: Callable[[list[str]], Awaitable[int]],
     ) -> None:
         self._consumer = consumer
-        self._interval = interval
+        self._members = members
         self._open_tasks = open_tasks
         self._look_up = look_up
         self._pace = Backoff(first=POLL_FIRST, longest=POLL_INTERVAL)
@@ -63,7 +61,7 @@ class Reconciler:
         self._due = asyncio.Event()
         self._missed = False
         self._to_fetch: dict[str, Tag | None] = {}
-        self._next_sweep = 0.0
+        self._next_sweeps: dict[Member, float] = {}
 
     def missed(self) -> None:
         """Have all open tasks looked up: results may have been lost."""
@@ -78,6 +76,10 @@ class Reconciler:
         soon = asyncio.get_running_loop().time() + POLL_FIRST
         if self._rest is not None and not self._rest.expired():
             self._rest.reschedule(min(soon, self._rest.when() or soon))
+
+    def joined(self) -> None:
+        """Note that an executor has joined, which may want its tasks looked up sooner."""
+        self._due.set()
 
     def fetch(self, task_id: str, tag: Tag | None) -> Tag | None:
         """Have the result of a task looked up soon; its delivery, if any, waits for that.
@@ -123,7 +125,9 @@ class Reconciler:
 
     async def _until_due(self) -> None:
         hurry = self._to_fetch or not self._consumer.reachable
-        interval = min(self._interval(), self._pace.next_delay(0.5)) if hurry else self._interval()
+        interval = min((each.reconcile_interval for each in self._members), default=math.inf)
+        if hurry:
+            interval = min(interval, self._pace.next_delay(0.5))
         with suppress(TimeoutError):
             try:
                 async with asyncio.timeout(interval) as self._rest:
@@ -147,12 +151,33 @@ class Reconciler:
         now = asyncio.get_running_loop().time()
         everything = self._missed or not self._consumer.reachable
         self._missed = False
-        if not everything and now < self._next_sweep:
+        youngest = self._begin_sweeps(now, everything=everything)
+        if not youngest:
             return list(due)
-        self._next_sweep = now + self._interval()
-        youngest = now if everything else now - self._interval()
-        for task_id, task in self._open_tasks():
-            if (task.accepted_at or 0) > youngest:
+        youngest_of_all = max(youngest.values())
+        whosever = everything or len(self._members) == 1
+        for task_id, futures in self._open_tasks():
+            if (futures[0].accepted_at or 0) > youngest_of_all:
                 break
-            due[task_id] = None
+            if whosever or any(_is_due(future, youngest) for future in futures):
+                due[task_id] = None
         return list(due)
+
+    def _begin_sweeps(self, now: float, *, everything: bool) -> dict[Member, float]:
+        """Say of whom tasks are to be looked up now, and how young they may be."""
+        before, self._next_sweeps = self._next_sweeps, {}
+        youngest: dict[Member, float] = {}
+        for member in self._members:
+            interval = member.reconcile_interval
+            self._next_sweeps[member] = before.get(member, 0.0)
+            if everything or now >= self._next_sweeps[member]:
+                self._next_sweeps[member] = now + interval
+                youngest[member] = now if everything else now - interval
+        return youngest
+
+
+def _is_due(future: FuncXFuture[Any], youngest: Mapping[Member, float]) -> bool:
+    accepted_at = future.accepted_at or 0
+    return any(
+        accepted_at <= limit and future.belongs_to(member) for member, limit in youngest.items()
+    )

@@ -14,7 +14,7 @@ from typing import Any
 
 from funcx_async.client import FuncXClient
 from funcx_async.core.batcher import Route, Submission
-from funcx_async.errors import ExecutorClosed
+from funcx_async.errors import ExecutorClosed, JournalUnusable
 from funcx_async.events import EventKind, Events
 from funcx_async.futures.future import FuncXFuture
 from funcx_async.interpreter import current_pid, end_at_exit
@@ -95,6 +95,16 @@ class Session(OpenTasks):
         if self.journal is None:
             raise ValueError("This executor has no journal: FuncXExecutor(journal=...).")
         return self.journal
+
+    async def until_open(self) -> None:
+        """Wait until the journal is open, if there is one; raises what keeps it from that."""
+        if self.journal is not None:
+            await self.journal.until_open()
+
+    def wait_until_open(self) -> None:
+        """Do as :meth:`until_open`, waiting in this thread."""
+        if self.journal is not None:
+            self.journal.wait_until_open()
 
     # Submitting ---------------------------------------------------------------------------------
 
@@ -269,6 +279,10 @@ class Session(OpenTasks):
 
     async def _run(self) -> None:
         try:
+            try:
+                await self.until_open()
+            except (JournalUnusable, ValueError):  # raised where the executor was used, too
+                return
             async with asyncio.TaskGroup() as tasks:
                 sending = tasks.create_task(
                     self._submitter.send_for_ever(tasks), name="funcx:submit"

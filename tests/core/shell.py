@@ -145,8 +145,8 @@ class Stream:
 
     def check(self) -> None:
         matcher = self.matcher
-        open_tasks = {task_id: tickets[0] for task_id, tickets in self.awaited.items() if tickets}
-        assert dict(matcher.open_tasks()) == open_tasks
+        open_tasks = {task_id: tickets for task_id, tickets in self.awaited.items() if tickets}
+        assert {task_id: list(tickets) for task_id, tickets in matcher.open_tasks()} == open_tasks
         assert len(matcher) == len(open_tasks)
         assert all(matcher.awaits(task_id) and matcher.knows(task_id) for task_id in open_tasks)
         assert matcher.held == 0 or matcher.unanswered

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import sys
+from types import FrameType
+from typing import Any
+
 import pytest
 
+from funcx_async.core import batcher as module
 from funcx_async.core.batcher import ENVELOPE, Batch, Batcher, Route, Submission, read_receipt
 from funcx_async.models import Receipt
 
@@ -129,6 +134,118 @@ def test_a_full_batch_of_a_known_group_need_not_wait_for_a_leader():
     for ticket in (5, 6):
         batcher.add(GROUP, Submission(ticket, "f", "payload"))
     assert tickets(batcher.next_batch(2, anybody)) == [5, 6]
+
+
+def test_a_full_batch_without_a_group_waits_for_the_leader_and_then_follows():
+    batcher = queued(LEADERLESS, range(3))
+    leader = batcher.next_batch(1, anybody)
+    assert batcher.next_batch(1, anybody) is None
+    assert leader is not None
+    batcher.answered(leader)
+    assert tickets(batcher.next_batch(1, anybody)) == [1]
+
+
+def test_a_full_batch_without_a_group_leads_beside_one_of_a_known_group():
+    batcher = queued(GROUP, range(1))
+    batcher.next_batch(2, anybody)
+    for ticket in (5, 6):
+        batcher.add(LEADERLESS, Submission(ticket, "f", "payload"))
+    assert tickets(batcher.next_batch(2, anybody)) == [5, 6]
+
+
+def test_a_smaller_batch_size_fills_batches_that_were_not_full():
+    batcher = queued(GROUP, range(5))
+    batcher.next_batch(3, anybody)
+    assert batcher.next_batch(3, anybody) is None
+    assert tickets(batcher.next_batch(2, anybody)) == [3, 4]
+
+
+def test_a_larger_batch_size_lets_a_batch_grow_that_was_full():
+    batcher = queued(GROUP, range(4))
+    batcher.next_batch(2, anybody)
+    assert batcher.next_batch(3, anybody) is None
+
+
+def test_a_full_batch_of_which_some_expire_is_not_full_any_more():
+    batcher = queued(GROUP, range(2))
+    batcher.next_batch(2, anybody)
+    batcher.add(GROUP, Submission(2, "f", "payload", wait_until=1.0))
+    batcher.add(GROUP, Submission(3, "f", "payload"))
+    assert [submission.ticket for submission in batcher.expire(2.0)] == [2]
+    assert batcher.next_batch(2, anybody) is None
+
+
+def test_a_task_group_that_is_held_up_waits_and_others_go():
+    other = GROUP._replace(task_group_id="another")
+    batcher = queued(GROUP, range(2))
+    batcher.hold("a group")
+    batcher.add(GROUP, Submission(2, "f", "payload"))
+    assert batcher.next_batch(3, anybody) is None
+    batcher.add(other, Submission(9, "f", "payload"))
+    assert tickets(batcher.next_batch(3, anybody)) == [9]
+    assert batcher.next_batch(3, anybody) is None
+    assert len(batcher) == 3
+    batcher.release("a group")
+    assert tickets(batcher.next_batch(3, anybody)) == [0, 1, 2]
+
+
+def test_what_is_put_back_while_its_group_is_held_up_goes_first_afterwards():
+    batcher = queued(GROUP, range(3))
+    batch = batcher.next_batch(2, anybody)
+    assert batch is not None
+    batcher.hold("a group")
+    batcher.answered(batch)
+    batcher.put_back(batch.route, batch.submissions)
+    assert batcher.next_batch(2, anybody) is None
+    batcher.release("a group")
+    assert tickets(batcher.next_batch(3, anybody)) == [0, 1, 2]
+
+
+def test_what_waited_for_a_group_waits_on_if_that_is_held_up():
+    batcher = queued(LEADERLESS, range(2))
+    leader = batcher.next_batch(1, anybody)
+    assert leader is not None
+    batcher.hold("made")
+    batcher.answered(leader, "made")
+    assert batcher.next_batch(1, anybody) is None
+    batcher.release("made")
+    assert tickets(batcher.next_batch(1, anybody)) == [1]
+
+
+def steps_to_send(routes: int, group: str | None) -> int:
+    """Send a task on each of so many routes; how many lines of the batcher that runs."""
+    steps = 0
+
+    def trace(frame: FrameType, event: str, argument: Any) -> Any:
+        nonlocal steps
+        if frame.f_code.co_filename != module.__file__:
+            return None
+        steps += 1
+        return trace
+
+    batcher: Batcher[int, str] = Batcher()
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        for ticket in range(routes):
+            batcher.add(Route(f"endpoint {ticket}", group), Submission(ticket, "f", "payload"))
+        while batch := batcher.next_batch(128, anybody):
+            batcher.answered(batch, "made")
+            if batch.number % 10 == 1:
+                batcher.put_back(batch.route, batch.submissions)
+                batch = batcher.next_batch(128, anybody)
+                assert batch is not None
+                assert batcher.next_batch(128, anybody) is None
+                batcher.answered(batch, "made")
+    finally:
+        sys.settrace(before)
+    assert len(batcher) == 0
+    return steps
+
+
+@pytest.mark.parametrize("group", ["a group", None])
+def test_sending_costs_the_same_for_each_task_however_many_routes_there_are(group: str | None):
+    assert steps_to_send(800, group) < 2.2 * steps_to_send(400, group)
 
 
 def test_what_was_withdrawn_is_left_out_and_makes_room():

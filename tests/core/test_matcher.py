@@ -206,7 +206,7 @@ def test_forgetting_one_ticket_leaves_the_others():
     for ticket in ("one", "two", "three"):
         matcher.expect("t", ticket)
     matcher.forget("t", "one")
-    assert list(matcher.open_tasks()) == [("t", "two")]
+    assert list(matcher.open_tasks()) == [("t", ("two", "three"))]
     matcher.forget("t", "three")
     assert matcher.received(result("t")) == [Settled(("two",), result("t"))]
 
@@ -216,7 +216,7 @@ def test_open_tasks_come_oldest_first():
     for number in range(3):
         matcher.expect(f"t{number}", number)
     matcher.received(result("t1"))
-    assert list(matcher.open_tasks()) == [("t0", 0), ("t2", 2)]
+    assert list(matcher.open_tasks()) == [("t0", (0,)), ("t2", (2,))]
 
 
 def test_a_task_is_awaited_from_its_receipt_to_its_result():

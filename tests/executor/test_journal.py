@@ -8,6 +8,7 @@ import logging
 import subprocess
 import sys
 import textwrap
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,7 @@ from funcx_async import (
     gather,
 )
 from funcx_async.core.book import Accept, Intend, Settle
+from funcx_async.journal import store
 from funcx_async.journal.store import Store
 from funcx_async.local import LocalService
 from tests.executor.tasks import add, fail
@@ -266,6 +268,37 @@ async def test_one_executor_at_a_time_and_one_service(service, path):
         other.resume()
     async with service.executor(journal=path) as executor:
         assert len(await resumed(executor)) == 1
+
+
+async def test_the_loop_goes_on_while_the_journal_is_opened(service, path, monkeypatch):
+    turn = threading.Event()
+
+    class SlowStore(Store):
+        """A file that is opened after the loop had a turn, as on a slow disk."""
+
+        def __init__(self, *place: Any) -> None:
+            assert turn.wait(TIMEOUT / 3), "the loop has no turn"
+            super().__init__(*place)
+
+    monkeypatch.setattr(store, "Store", SlowStore)
+    executor = service.executor(journal=path)
+    asyncio.get_running_loop().call_soon(turn.set)
+    async with executor:
+        assert await executor.submit(add, 1) == 2
+
+
+async def test_once_the_file_is_free_the_executor_that_it_was_refused_to_may_use_it(service, path):
+    refused = service.executor(journal=path)
+    async with service.executor(journal=path) as executor:
+        assert await executor.options(key="k").submit(add, 1) == 2
+        with pytest.raises(JournalUnusable, match="another executor uses it"):
+            async with refused:
+                pass
+        with pytest.raises(JournalUnusable, match="another executor uses it"):
+            await refused.confirm("k")
+    async with refused:
+        await refused.confirm("k")
+        assert await resumed(refused) == {}
 
 
 async def test_tasks_may_be_submitted_from_other_threads(service, path):

@@ -22,7 +22,7 @@ from funcx_async import (
     SubmitUncertain,
 )
 from funcx_async.core.book import Failure, Stage
-from funcx_async.journal import Journal
+from funcx_async.journal import Journal, store
 from funcx_async.journal.failures import error_of, failure_of
 from funcx_async.models import Result
 from tests.journal.conftest import Reopen
@@ -181,9 +181,43 @@ async def test_a_journal_that_is_dropped_gives_the_file_free(path: Path, reopen:
 
 
 async def test_two_journals_on_one_file_are_one_too_many(path: Path, journal: Journal):
+    journal.wait_until_open()
+    second = Journal(path, service_url="http://127.0.0.1:8000", api="v3")
     with pytest.raises(JournalUnusable, match="another executor uses it"):
-        Journal(path, service_url="http://127.0.0.1:8000", api="v3")
+        await second.until_open()
+    with pytest.raises(JournalUnusable, match="another executor uses it"):
+        second.wait_until_open()
+    with pytest.raises(JournalUnusable, match="another executor uses it"):
+        submitted(second)
+    assert repr(second) == f"<Journal {path} unusable>"
     assert repr(journal) == f"<Journal {path} 0 unconfirmed>"
+    await second.aclose()
+
+
+async def test_a_cancelled_wait_for_the_file_leaves_it_to_be_opened(
+    path: Path, reopen: Reopen, monkeypatch: pytest.MonkeyPatch
+):
+    gate = threading.Event()
+
+    class SlowStore(store.Store):
+        """A file that is opened once the gate is open, as on a slow disk."""
+
+        def __init__(self, *place: Any) -> None:
+            assert gate.wait(10)
+            super().__init__(*place)
+
+    monkeypatch.setattr(store, "Store", SlowStore)
+    journal = reopen()
+    waiting = asyncio.create_task(journal.until_open())
+    await asyncio.sleep(0)
+    waiting.cancel()
+    await asyncio.wait([waiting])
+    assert waiting.cancelled()
+    assert repr(journal) == f"<Journal {path} opening>"
+    gate.set()
+    await journal.until_open()
+    submitted(journal)
+    assert held(journal) == {"k": Stage.RESERVED}
 
 
 async def test_a_forked_child_that_ends_does_no_harm(path: Path, reopen: Reopen):

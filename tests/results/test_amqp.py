@@ -18,7 +18,7 @@ import trustme
 from funcx_async.core.acks import Ack
 from funcx_async.local.broker import EmbeddedBroker
 from funcx_async.models import Delivery, ResultQueueAddress
-from funcx_async.results import amqp, sifter
+from funcx_async.results import amqp, bulk, sifter
 from funcx_async.results.amqp import AmqpSource
 from funcx_async.results.bulk import SiftedReader
 from funcx_async.results.source import Deliveries, SourceLost
@@ -28,6 +28,7 @@ from tests.results.streams import message
 
 TIMEOUT = 20
 PREFIX = "funcx-async-test-"
+HEARTBEAT = bytes.fromhex("08 0000 00000000 ce")
 Opener = Callable[..., AmqpSource]
 
 
@@ -140,6 +141,43 @@ async def test_what_is_on_the_way_is_bounded(
         assert len(got) == 50
         await deliveries.acknowledge([Ack(50, multiple=True)])
         assert len(await collect(deliveries, 20)) == 20
+
+
+async def test_the_bytes_that_are_read_and_not_acknowledged_are_bounded(
+    group: Group, source: Opener, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(amqp, "MAX_UNSETTLED_BYTES", 4_000_000)
+    await group.publish(*[bytes(1_000_000)] * 40)
+    got: list[Delivery] = []
+    enough = asyncio.Event()
+
+    async def collect_all(deliveries: Deliveries) -> None:
+        while True:
+            got.extend(await deliveries.next_burst())
+            if len(got) > 4:
+                enough.set()
+
+    async with source(group.address).open(group.id) as deliveries:
+        collecting = asyncio.create_task(collect_all(deliveries))
+        await asyncio.wait_for(enough.wait(), TIMEOUT)
+        for _ in range(200):  # all the time that it takes to read the rest
+            await group.channel.declare_queue(PREFIX + group.id, durable=True)
+        assert len(got) == 5
+        collecting.cancel()
+        await deliveries.acknowledge([Ack(3, multiple=False), Ack(2, multiple=True)])
+        while len(got) < 40:
+            got += await asyncio.wait_for(deliveries.next_burst(), TIMEOUT)
+            await deliveries.acknowledge([Ack(got[-1].tag, multiple=True)])
+    assert [delivery.tag for delivery in got] == list(range(1, 41))
+
+
+async def test_small_results_are_bounded_by_their_number_alone(
+    group: Group, source: Opener, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(amqp, "MAX_UNSETTLED_BYTES", 1_000)
+    await group.publish(*[bytes(1_000)] * 100)
+    async with source(group.address).open(group.id) as deliveries:
+        assert len(await collect(deliveries, 100)) == 100
 
 
 async def test_a_queue_that_is_missing_is_a_loss_in_words(group: Group, source: Opener):
@@ -306,7 +344,41 @@ async def test_whoever_watches_for_signs_of_life_sees_one_now_and_then():
         reader.feed_data(message(tag, b"x"))
     reader.feed_eof()
     assert [delivery.tag for delivery in found] == [1, 2, 3]
-    assert await reader.read() == bytes.fromhex("08 0000 00000000 ce")
+    assert await reader.read() == HEARTBEAT
+
+
+async def test_a_connection_that_is_paused_is_not_taken_for_lost(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(bulk, "SIGN_INTERVAL", 0.001)
+    reader = SiftedReader(lambda deliveries: None, lambda: 0.0)
+    reader.pause_reading()
+    reader.pause_reading()
+    assert await asyncio.wait_for(reader.readexactly(16), TIMEOUT) == 2 * HEARTBEAT
+    reader.resume_reading()
+    reader.resume_reading()
+    reader.feed_eof()
+    assert await reader.read() == b""
+
+
+async def test_the_end_of_a_paused_connection_is_heard():
+    loop = asyncio.get_running_loop()
+    reader = SiftedReader(lambda deliveries: None, loop.time)
+    reader.pause_reading()
+    reader.set_exception(ConnectionResetError("cut"))
+    with pytest.raises(ConnectionResetError, match="cut"):
+        await reader.read()
+
+
+async def test_what_comes_though_it_is_paused_is_passed_on_later_where_nothing_is_taken_out():
+    loop = asyncio.get_running_loop()
+    reader = SiftedReader(None, loop.time)
+    reader.feed_data(b"one ")
+    reader.pause_reading()
+    reader.feed_data(b"two ")
+    assert await reader.read(100) == b"one "
+    reader.resume_reading()
+    reader.feed_data(b"three")
+    reader.feed_eof()
+    assert await reader.read() == b"two three"
 
 
 async def test_a_frame_that_is_cut_off_by_the_end_is_passed_on():

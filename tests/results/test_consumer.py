@@ -13,7 +13,9 @@ from funcx_async.core.acks import Ack, AckLedger
 from funcx_async.errors import ServiceUnavailable
 from funcx_async.models import Delivery
 from funcx_async.results.consumer import RECEIPT_TURNS, TRIES_BEFORE_POLLING, Consumer, Tag
+from funcx_async.results.members import Members
 from funcx_async.results.source import Deliveries, ResultSource, SourceLost
+from tests.results.parts import Part
 from tests.results.sources import Connection, Source
 
 TIMEOUT = 20
@@ -22,13 +24,17 @@ TIMEOUT = 20
 class Taker:
     """A consumer at work, and what it says."""
 
-    def __init__(self, source: ResultSource | None, **options: Any) -> None:
+    def __init__(
+        self, source: ResultSource | None, asks_instead: bool = True, **options: Any
+    ) -> None:
         self.taken: asyncio.Queue[tuple[Delivery, Tag]] = asyncio.Queue()
         self.reconnected = asyncio.Event()
         self.unreachable = asyncio.Event()
+        members = Members("group")
+        members.add(Part(source, asks_instead=asks_instead))
         self.consumer = Consumer(
             "group",
-            source=lambda: source,
+            members,
             take=self._keep,
             reconnected=self.reconnected.set,
             unreachable=self.unreachable.set,
@@ -170,6 +176,18 @@ async def test_without_a_source_nothing_is_reachable():
         assert not taker.consumer.reachable
 
 
+async def test_asking_whether_results_may_come_changes_nobodys_turn_to_connect():
+    first, second = Part(Source()), Part(Source())
+    members = Members("group")
+    members.add(first)
+    members.add(second)
+    consumer = Consumer("group", members, take=print, reconnected=print, unreachable=print)
+    assert not consumer.nothing_to_come
+    assert members.next_source() is first.source
+    assert not consumer.nothing_to_come
+    assert members.next_source() is second.source
+
+
 class Silence:
     """A broker behind a firewall that drops every packet."""
 
@@ -191,7 +209,7 @@ async def test_who_wants_the_queue_alone_is_told_and_waits_for_it(
 ):
     source = Source()
     source.failures = [SourceLost("refused")] * TRIES_BEFORE_POLLING
-    async with Taker(source, asks_instead=lambda: False) as taker:
+    async with Taker(source, asks_instead=False) as taker:
         taker.consumer.want(wanted=True)
         await got(source.opened)
         await asyncio.wait_for(taker.reconnected.wait(), TIMEOUT)

@@ -3,28 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-import math
-import os
 import pickle
 import sys
 import threading
-from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
-from dataclasses import dataclass, field
-from typing import Any, NoReturn
+from dataclasses import dataclass
+from typing import NoReturn
 
-import httpx
 import pytest
 
-from funcx_async import DeserializationError, FuncXClient, FuncXFuture, TaskExecutionFailed
+from funcx_async import DeserializationError, FuncXFuture, TaskExecutionFailed
 from funcx_async.core.acks import Ack
-from funcx_async.events import EventKind
 from funcx_async.messages import encode_result
-from funcx_async.models import Delivery, Result, TaskStatus
-from funcx_async.results.source import ResultSource, SourceLost
+from funcx_async.models import Delivery, Result
+from funcx_async.results.source import SourceLost
 from funcx_async.results.stream import ResultStream, shared_stream
-from funcx_async.serialize import DillDataBase64, FuncXSerializer, pickled
+from funcx_async.serialize import DillDataBase64, pickled
 from funcx_async.serialize.large import LARGE
+from tests.results.parts import Part
 from tests.results.sources import Connection, Source
 
 TIMEOUT = 20
@@ -70,43 +66,6 @@ class Raising:
         return self.act, ()
 
 
-@dataclass(eq=False)
-class Part:
-    """An executor's part in a stream, and what it makes futures for."""
-
-    client: FuncXClient
-    source: ResultSource
-    loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.get_running_loop)
-    asks_instead: bool = False
-    reconcile_interval: float = math.inf
-    journal: None = None
-    counts: Counter[str] = field(default_factory=Counter)
-    pid: int = field(default_factory=os.getpid)
-
-    def note(self, kind: EventKind, subject: str, reason: str = "") -> None: ...
-
-    def count(self, what: str) -> None:
-        self.counts[what] += 1
-
-    def read(self, payload: str) -> Any:
-        return FuncXSerializer().deserialize(payload)
-
-    async def task_status(self, task_id: str) -> TaskStatus:
-        return TaskStatus(task_id, "running")
-
-    def fail_open(self) -> None: ...
-
-    def done(self, future: object, here: object) -> None: ...
-
-    def awaited(self, task_id: str, stream: ResultStream) -> FuncXFuture[Any]:
-        """A future that awaits a task."""
-        future: FuncXFuture[Any] = FuncXFuture(task_id)
-        future.bind(self)
-        future.accept(task_id, self.loop.time())
-        stream.expect(task_id, future)
-        return future
-
-
 @pytest.fixture(autouse=True)
 def _closed() -> Iterator[None]:
     begun.clear()
@@ -122,8 +81,7 @@ def source() -> Source:
 
 @pytest.fixture
 async def part(source: Source) -> Part:
-    transport = httpx.MockTransport(lambda request: httpx.Response(404))
-    return Part(FuncXClient("http://127.0.0.1:9", auth="t", transport=transport), source)
+    return Part(source)
 
 
 @pytest.fixture

@@ -9,21 +9,18 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial
-from typing import Any, TypeAlias, cast
+from typing import Any, NoReturn, TypeAlias, cast
 
-from funcx_async.client import FuncXClient
 from funcx_async.core.acks import AckLedger
 from funcx_async.core.matcher import Matcher
 from funcx_async.core.matches import Duplicate, Event, Fetch, Noted, Orphaned, Settled
-from funcx_async.errors import FuncXError
 from funcx_async.futures.future import FuncXFuture
 from funcx_async.messages import MalformedMessage
 from funcx_async.models import Delivery, Result
 from funcx_async.results.aside import Aside
 from funcx_async.results.consumer import Consumer, Tag
-from funcx_async.results.lookup import Lookup
 from funcx_async.results.members import Members
 from funcx_async.results.outcome import decoded, settle, spelled, takes_long
 from funcx_async.results.readings import Readings
@@ -38,138 +35,70 @@ SUSPICIOUS_ORPHANS = 100
 _log = logging.getLogger(__name__)
 
 
-class Settling:
-    """See the module.
+class Settler:
+    """Settles the futures that await the results of one task group.
 
     Args:
         task_group_id: whose results.
+        members: the executors that share them.
+        matcher: which future a result belongs to.
+        consumer: of the queue; acknowledges deliveries, and reads while results are wanted.
+        reconciler: looks up what the queue did not bring.
 
     Attributes:
-        task_group_id: likewise.
         orphans: how many results of unknown tasks came.
     """
 
-    def __init__(self, task_group_id: str) -> None:
-        self.task_group_id = task_group_id
-        self._members = Members(task_group_id)
-        self._matcher: Matcher[AnyFuture] = Matcher()
-        self._lookup = Lookup()
+    def __init__(
+        self,
+        task_group_id: str,
+        members: Members,
+        matcher: Matcher[AnyFuture],
+        consumer: Consumer,
+        reconciler: Reconciler,
+    ) -> None:
+        self._task_group_id = task_group_id
+        self._members = members
+        self._matcher = matcher
+        self._consumer = consumer
+        self._reconciler = reconciler
         self._aside = Aside()
         self._readings = Readings(self._aside, self._done_with, self._was_read)
-        self._consumer = Consumer(
-            task_group_id,
-            source=self._members.next_source,
-            take=self._take,
-            reconnected=self._reconnected,
-            unreachable=self.look_up_open,
-            note=self._members.note,
-            asks_instead=lambda: self._members.asks_instead,
-            awaits_receipts=lambda: self._matcher.unanswered > 0,
-        )
-        self._reconciler = Reconciler(
-            self._consumer,
-            interval=lambda: self._members.reconcile_interval,
-            open_tasks=self._matcher.open_tasks,
-            look_up=self._look_up,
-        )
         self.orphans = 0
         self._complaints: set[str] = set()
 
-    # What the executors say ---------------------------------------------------------------------
+    @property
+    def reads_some(self) -> bool:
+        """Whether large results are being read."""
+        return len(self._aside) > 0
 
-    def sending(self) -> int:
-        """Note that a submit goes on the wire, and give its number."""
-        return self._matcher.sending()
+    async def read_for_ever(self) -> NoReturn:
+        """Read large results, off the loop."""
+        await self._aside.work_for_ever()
 
-    def answered(self, submit: int, accepted: Collection[tuple[str, AnyFuture]] = ()) -> None:
-        """Note the answer to a submit: the tasks that were made of it."""
-        self._do(self._matcher.answered(submit, accepted))
-        self._reconciler.opened()
+    def do(self, events: Iterable[Event[AnyFuture]]) -> None:
+        """Do what the matcher has decided."""
+        for event in events:
+            if isinstance(event, Settled):
+                self._settle(event)
+            else:
+                self._do_without_result(event)
+        self.want()
 
-    def expect(self, task_id: str, future: AnyFuture) -> None:
-        """Note that ``future`` awaits a task."""
-        self._do(self._matcher.expect(task_id, future))
-        self._reconciler.opened()
-
-    def forget(self, task_id: str, future: AnyFuture) -> None:
-        """Note that ``future`` no longer awaits a task."""
-        self._matcher.forget(task_id, future)
-        if not self._matcher.awaits(task_id):
-            self._done_with(self._reconciler.fetched(task_id))
+    def want(self) -> None:
+        """Have the queue read as long as any result is awaited."""
         self._consumer.want(wanted=len(self._matcher) > 0)
 
-    async def ask(self, client: FuncXClient, task_ids: Sequence[str]) -> list[Result]:
-        """Ask for these tasks now, and give the results that are there.
-
-        Raises:
-            FuncXError: what keeps the service from answering.
-        """
-        consumes = client.dialect.reading_consumes
-        results = await self._lookup.all_finished(client, task_ids, unknown_is_lost=not consumes)
-        if consumes:  # what is not there may be in the queue; if it is not, it is lost
-            self._reconciler.missed()
-        return results
-
-    def look_up_open(self) -> None:
-        """Have the service asked for all that is open, soon, and again until it answers."""
-        self._reconciler.missed()
-
-    def knows(self, task_id: str) -> bool:
-        """Whether this task is open here, or was not long ago."""
-        return self._matcher.knows(task_id)
-
-    @property
-    def accounted(self) -> int | None:
-        """How many tasks of the group came of submits here; None if some may be unknown."""
-        return self._matcher.accounted
-
-    @property
-    def remembers_all(self) -> bool:
-        """Whether no settled task was forgotten by now."""
-        return self._matcher.remembers_all
-
-    @property
-    def unanswered(self) -> int:
-        """How many submits to the group are on the wire, or in doubt."""
-        return self._matcher.unanswered
-
-    def disown(self, task_ids: Collection[str] = (), *, complete: bool) -> None:
-        """Note tasks that came of submits here, though nobody awaits them.
-
-        Args:
-            task_ids: their ids; their results will be duplicates.
-            complete: whether no more may turn up.
-        """
-        self._do(self._matcher.disown(task_ids, complete=complete))
-
-    def awaits(self, task_id: str) -> bool:
-        """Whether a future here awaits this task."""
-        return self._matcher.awaits(task_id)
-
     def receive(self, results: Iterable[Result]) -> None:
-        """Settle what awaits these results."""
+        """Settle what awaits these results, which were looked up."""
         for result in results:
-            self._do(self._received(result))
+            self.do(self._received(result))
 
-    async def _look_up(self, task_ids: Sequence[str]) -> int:
-        done = 0
-        client = self._members.client
-        # A result that was read already is with whoever did, or, if that answer was lost, only in
-        # the queue. When it is asked for over REST all that the queue had has come.
-        to_come = len(self._aside) or not self._consumer.nothing_to_come
-        lost = not (client.dialect.reading_consumes and to_come)
-        try:
-            async for results in self._lookup.finished(client, task_ids, unknown_is_lost=lost):
-                self.receive(results)
-                done += len(results)
-        except FuncXError:
-            self._members.rotate()
-            raise
-        return done
+    def drop_fetch(self, task_id: str) -> None:
+        """Let go of the delivery of a result without data that nobody awaits any more."""
+        self._done_with(self._reconciler.fetched(task_id))
 
-    # What happens -------------------------------------------------------------------------------
-
-    def _take(self, deliveries: Sequence[Delivery], ledger: AckLedger) -> None:
+    def take(self, deliveries: Sequence[Delivery], ledger: AckLedger) -> None:
         """Take deliveries; most bring the result of an open task, which has a short way."""
         done: list[int] = []
         others: list[tuple[Result | MalformedMessage, Tag]] = []
@@ -205,7 +134,7 @@ class Settling:
             else:
                 self._complain(outcome)
                 self._consumer.done_with(tag)
-        self._do(events)
+        self.do(events)
 
     def _received(self, result: Result, tag: Tag | None = None) -> list[Event[AnyFuture]]:
         """Note a result; gives what is to be done now."""
@@ -218,17 +147,6 @@ class Settling:
                 self._done_with(tag)
                 return []
         return self._matcher.received(result, tag)
-
-    def _do(self, events: Iterable[Event[AnyFuture]]) -> None:
-        for event in events:
-            if isinstance(event, Settled):
-                self._settle(event)
-            else:
-                self._do_without_result(event)
-        self._want()
-
-    def _want(self) -> None:
-        self._consumer.want(wanted=len(self._matcher) > 0)
 
     def _settle(self, event: Settled[AnyFuture]) -> None:
         result = event.result
@@ -266,7 +184,7 @@ class Settling:
     def _was_read(self, result: Result) -> None:
         """Have a result read again where its task was reloaded meanwhile."""
         if self._matcher.awaits(result.task_id):
-            self._do(self._matcher.received(result))
+            self.do(self._matcher.received(result))
 
     def _done_with(self, tag: object) -> None:
         if tag is None:
@@ -277,22 +195,18 @@ class Settling:
         else:
             self._consumer.done_with(cast("Tag", tag))
 
-    def _reconnected(self) -> None:
-        self._members.count("reconnects")
-        self._reconciler.missed()
-
     def _note_orphan(self) -> None:
         self._members.count("orphans")
         self.orphans += 1
         # Where a submit is uncertain its results are orphans, too, though nobody else's.
-        if self.orphans == SUSPICIOUS_ORPHANS and self.accounted is not None:
+        if self.orphans == SUSPICIOUS_ORPHANS and self._matcher.accounted is not None:
             self._reconciler.missed()
             _log.warning(
                 "many results of the task group %s are for tasks that nobody here awaits: does "
                 "another process use the same group? Each takes results from the other; give "
                 "each its own group. Open tasks are looked up over REST.",
-                self.task_group_id,
-                extra={"task_group_id": self.task_group_id},
+                self._task_group_id,
+                extra={"task_group_id": self._task_group_id},
             )
 
     def _complain(self, error: MalformedMessage) -> None:
@@ -302,7 +216,7 @@ class Settling:
             _log.warning(
                 "a message of the task group %s is not a result (%s); it is dropped, and more of "
                 "its kind without a word",
-                self.task_group_id,
+                self._task_group_id,
                 error,
-                extra={"task_group_id": self.task_group_id},
+                extra={"task_group_id": self._task_group_id},
             )
