@@ -27,7 +27,7 @@ def run(program: Path, cwd: Path) -> str:
         [sys.executable, "-W", "error", str(program)],
         capture_output=True,
         text=True,
-        timeout=55,
+        timeout=170,
         cwd=cwd,
         check=False,
     )

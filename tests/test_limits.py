@@ -10,7 +10,7 @@ pytest_plugins = ["pytester"]
 
 INI = """
 [pytest]
-addopts = -p no:cacheprovider -p no:asyncio
+addopts = -p no:cacheprovider -p no:hypothesispytest -p no:asyncio
 anyio_mode = auto
 timeout = 100
 """

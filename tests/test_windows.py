@@ -16,7 +16,7 @@ import funcx_async
 from funcx_async.local import LocalService
 
 ROOT = Path(__file__).parents[1]
-LIMIT = 50.0
+LIMIT = 170.0
 MODULES = [
     module.name
     for module in pkgutil.walk_packages(funcx_async.__path__, "funcx_async.")

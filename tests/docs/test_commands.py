@@ -62,7 +62,7 @@ def help_of(*words: str) -> str:
         [sys.executable, "-m", *words, "--help"],
         capture_output=True,
         text=True,
-        timeout=55,
+        timeout=170,
         cwd=ROOT,
         check=False,
     )
@@ -167,7 +167,7 @@ def test_commands_that_need_a_service_alone_are_run(
                 [sys.executable, "-m", "funcx_async", *words_of(command)[1:]],
                 capture_output=True,
                 text=True,
-                timeout=55,
+                timeout=170,
                 cwd=tmp_path,
                 env=environment,
                 check=False,

@@ -35,7 +35,7 @@ def run(command: list[str], cwd: Path, environment: dict[str, str]) -> None:
         [sys.executable, "-W", "error", *command],
         capture_output=True,
         text=True,
-        timeout=55,
+        timeout=170,
         cwd=cwd,
         env=environment,
         check=False,

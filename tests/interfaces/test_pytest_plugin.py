@@ -13,8 +13,8 @@ pytest_plugins = ["pytester"]
 INI = """
 [pytest]
 filterwarnings = error
-addopts = -p no:cacheprovider --strict-markers
-timeout = 20
+addopts = -p no:cacheprovider -p no:hypothesispytest --strict-markers
+timeout = 120
 asyncio_default_fixture_loop_scope = function
 """
 
@@ -135,7 +135,7 @@ def test_coroutines_find_a_service_an_executor_and_faults(
 ):
     marked = f"pytestmark = pytest.mark.{mark}" if mark else ""
     sessions.makepyfile(COROUTINES + marked)
-    sessions.runpytest_subprocess(*arguments, timeout=55).assert_outcomes(passed=6)
+    sessions.runpytest_subprocess(*arguments, timeout=170).assert_outcomes(passed=6)
 
 
 def test_coroutines_run_by_anyio_alone_on_one_loop_find_them_as_well(sessions: pytest.Pytester):
@@ -150,19 +150,19 @@ async def one_loop_for_all_tests():
     yield
 """
     sessions.makepyfile(COROUTINES + wide)
-    ended = sessions.runpytest_subprocess("-p", "no:asyncio", timeout=55)
+    ended = sessions.runpytest_subprocess("-p", "no:asyncio", timeout=170)
     ended.assert_outcomes(passed=6)
 
 
 def test_plain_functions_find_them_too(sessions: pytest.Pytester):
     sessions.makepyfile(PLAIN)
-    sessions.runpytest_subprocess(timeout=55).assert_outcomes(passed=5)
+    sessions.runpytest_subprocess(timeout=170).assert_outcomes(passed=5)
 
 
 def test_each_process_of_xdist_has_a_service_of_its_own(sessions: pytest.Pytester):
     marked = "pytestmark = pytest.mark.asyncio"
     sessions.makepyfile(test_coroutines=COROUTINES + marked, test_plain=PLAIN)
-    ended = sessions.runpytest_subprocess("-n", "2", "--dist", "loadfile", timeout=55)
+    ended = sessions.runpytest_subprocess("-n", "2", "--dist", "loadfile", timeout=170)
     ended.assert_outcomes(passed=11)
 
 
@@ -182,7 +182,7 @@ def test_all_tests_of_a_session_share_one_service_which_ends_with_it(sessions: p
             with Path("seen").open("a") as seen:
                 print(funcx_service.url, process_id, file=seen)
     """)
-    sessions.runpytest_subprocess(timeout=55).assert_outcomes(passed=2)
+    sessions.runpytest_subprocess(timeout=170).assert_outcomes(passed=2)
     first, second = (sessions.path / "seen").read_text().splitlines()
     assert first == second
     with pytest.raises(ProcessLookupError):
@@ -204,7 +204,7 @@ def test_a_test_that_fails_harms_no_other(sessions: pytest.Pytester):
         async def test_another(funcx_executor):
             assert await funcx_executor.submit(cube, 3) == 27
     """)
-    sessions.runpytest_subprocess(timeout=55).assert_outcomes(passed=1, failed=1)
+    sessions.runpytest_subprocess(timeout=170).assert_outcomes(passed=1, failed=1)
 
 
 def test_without_the_extra_a_fixture_says_what_to_install_and_all_else_works(
@@ -227,7 +227,7 @@ def test_without_the_extra_a_fixture_says_what_to_install_and_all_else_works(
         def test_without():
             pass
     """)
-    ended = sessions.runpytest_subprocess(timeout=55)
+    ended = sessions.runpytest_subprocess(timeout=170)
     ended.assert_outcomes(passed=1, errors=1)
     ended.stdout.fnmatch_lines(["*needs starlette*run: pip install 'funcx-async?local?'*"])
     ended.stdout.no_fnmatch_line("*Traceback*")
@@ -243,7 +243,7 @@ def test_a_session_that_uses_no_fixture_imports_nothing_for_the_plugin(sessions:
                 "funcx_async", "funcx_async.lazy", "funcx_async.pytest_plugin"
             }
     """)
-    sessions.runpytest_subprocess(timeout=55).assert_outcomes(passed=1)
+    sessions.runpytest_subprocess(timeout=170).assert_outcomes(passed=1)
 
 
 def test_importing_the_plugin_imports_no_library():
