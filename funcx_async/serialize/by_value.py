@@ -175,9 +175,12 @@ class ByValuePickler(_Pickler):  # type: ignore[misc]  # for the same reason
         kind = type(obj)
         if kind not in self._by_kind:
             bases = (base for base in self._writers_of_bases if issubclass(kind, base))
-            self._by_kind[kind] = self._writers_of_bases.get(next(bases, object))
+            write = self._writers_of_bases.get(next(bases, object))
+            if write is None and is_ours(kind) and rebuild.reduction_of(kind, is_ours):
+                write = ByValuePickler._save_by_reduction
             if any(str(each.__module__).split(".")[0] == "globus_sdk" for each in kind.__mro__):
-                self._by_kind[kind] = ByValuePickler._refuse_login
+                write = ByValuePickler._refuse_login
+            self._by_kind[kind] = write
         if kind is FunctionType and found_by_name(obj):
             return None
         if kind not in _NEVER_STATE and state_of_worker(obj) is not None:
@@ -243,11 +246,11 @@ class ByValuePickler(_Pickler):  # type: ignore[misc]  # for the same reason
         Raises:
             CannotTravel: it is all that a module of the user's has, or the session.
         """
-        name = mapping.get("__name__")
-        module: Any = sys.modules.get(name) if type(name) is str else None
-        if getattr(module, "__dict__", None) is not mapping:
+        name: Any = mapping.get("__name__")
+        module = sys.modules.get(name) if type(name) is str else None
+        if module is None or getattr(module, "__dict__", None) is not mapping:
             super(_Pickler, self).save_dict(mapping)
-        elif worker_has(module.__name__):
+        elif worker_has(name):
             self._make(mapping, vars, module)
         else:
             raise CannotTravel(
@@ -319,17 +322,16 @@ class ByValuePickler(_Pickler):  # type: ignore[misc]  # for the same reason
             self._run(object.__setattr__, obj, name, value)
 
     def _save_by_reduction(self, obj: Any) -> None:
-        """Write a member of an enumeration, or an exception, which pickle may fail to read."""
-        kind = type(obj)
-        reduction = rebuild.reduction_of(kind) if is_ours(kind) else None
-        if reduction is None or kind in copyreg.dispatch_table:
+        """Write an instance as its class is not asked to make it; see :mod:`rebuild`."""
+        reduction = rebuild.reduction_of(type(obj), is_ours)
+        make, arguments, *rest = reduction(obj) if reduction else (None, ())
+        if make is rebuild.remake:
+            self._make(obj, self._by("remake"), *arguments)
+            self._run(self._by("refill"), obj, rest[0])
+        elif isinstance(obj, enum.Enum) and make is not None:
+            self._make(obj, make, *arguments)
+        else:
             super().save(obj)
-            return
-        make, arguments, *state = reduction(obj)
-        self._make(obj, self._by("exception") if make is rebuild.exception else make, *arguments)
-        if any(state):
-            self.save(*state)
-            self.write(pickle.BUILD)
 
     def _save_partial_method(self, method: functools.partialmethod[Any]) -> None:
         """Write a partial method, which pickle cannot read since Python 3.14."""
@@ -540,15 +542,15 @@ class ByValuePickler(_Pickler):  # type: ignore[misc]  # for the same reason
 
     def save_reduce(self, func: Any, args: Any, *more: Any, obj: Any = None, **named: Any) -> None:
         """Write an object by its reduction; pickle calls this where there is no writer."""
-        if func is _NEW_OBJECT and type(obj) in self._incomplete:
-            # A __new__ of the user's may ask for what the class does not have yet.
-            func, args = self._by("instance"), (type(obj), *args[1:])
-            self._make(obj, func, *args)
+        kind = type(obj)
+        if func is _NEW_OBJECT and is_ours(kind) and not any(more[1:]):
             state = next(iter(more), named.get("state"))
-            if state is not None:
-                self.save(state)
-                self.write(pickle.BUILD)
-            return
+            # A __new__ of the user's may ask for what the class does not have yet.
+            without_new = kind in self._incomplete or not _takes(kind.__new__, args)
+            if without_new or _fails_to_be_filled(kind, state):
+                self._make(obj, self._by("instance") if without_new else func, kind, *args[1:])
+                self._run(self._by("refill"), obj, (None, state, (), ()))
+                return
         super().save_reduce(func, args, *more, obj=obj, **named)
 
     def _save_enumeration(self, kind: enum.EnumType) -> None:
@@ -665,8 +667,6 @@ class ByValuePickler(_Pickler):  # type: ignore[misc]  # for the same reason
         io.BufferedIOBase: _save_open_file,
         io.TextIOWrapper: _save_open_file,
         mmap.mmap: _save_mapped_file,
-        enum.Enum: _save_by_reduction,
-        BaseException: _save_by_reduction,
         **dict.fromkeys(_TYPE_VARIABLES, _save_type_variable),
     }
     """What writes an object of a subtype; the first that fits counts."""
@@ -678,6 +678,23 @@ def _marshalled(code: CodeType) -> bytes:
         return marshal.dumps(code, _WITHOUT_REFERENCES)
     except ValueError:  # it has constants that only later formats know
         return marshal.dumps(code)
+
+
+def _takes(function: Any, arguments: tuple[Any, ...]) -> bool:
+    """Tell whether a function of the user's can be called with these arguments."""
+    if type(function) is FunctionType:
+        try:
+            inspect.signature(function).bind(*arguments)
+        except TypeError:
+            return False
+    return True
+
+
+def _fails_to_be_filled(kind: type, state: object) -> bool:
+    """Tell whether pickle would ask the attributes of an instance that has none yet."""
+    set_attribute: object = kind.__setattr__
+    is_frozen = isinstance(state, tuple) and set_attribute is not object.__setattr__
+    return is_frozen or hasattr(kind, "__getattr__")
 
 
 def _module_of(obj: Any, name: str) -> str:

@@ -22,6 +22,7 @@ import builtins
 import contextlib
 import copyreg
 import enum
+import functools
 import gc
 import importlib.util
 import linecache
@@ -341,17 +342,41 @@ def fill(
         vars(member).update(state)
         for slot, value in slots.items():
             object.__setattr__(member, slot, value)  # a frozen dataclass refuses setattr
+    _write_well(kind)
 
 
-def reduction_of(kind: type) -> Callable[[Any], tuple[Any, ...]] | None:
-    """Return how instances of a rebuilt class are pickled where pickle's own way falls short."""
+def reduction_of(
+    kind: Any, is_ours: Callable[[type], object]
+) -> Callable[[Any], tuple[Any, ...]] | None:
+    """Return how instances of a class of the user's are pickled, or None for pickle's own way.
+
+    That calls the class with what the type below it holds, be it a built-in or an installed one.
+    The user's ``__init__`` may take other arguments, or do something with them once more.
+
+    Args:
+        kind: the class.
+        is_ours: tells of a class whether it is the user's.
+    """
+    if kind in copyreg.dispatch_table:
+        return None
     if issubclass(kind, enum.Enum):
         return _reduced_member
-    if issubclass(kind, BaseException):
-        native = _native(kind)
-        if kind.__reduce__ is native.__reduce__ and kind.__reduce_ex__ is object.__reduce_ex__:
-            return _reduced_exception
-    return None
+    native, is_exception = kind, issubclass(kind, BaseException)
+    while is_ours(native) or (is_exception and native.__flags__ & _HEAP_TYPE):
+        native = native.__base__
+    differing = [n for n in (*_REDUCTIONS, *_MAKERS) if _of(kind, n) is not _of(native, n)]
+    if native is object or not differing or not {*differing}.isdisjoint(_REDUCTIONS):
+        return None
+    return functools.partial(_reduced_instance, native)
+
+
+_REDUCTIONS = ("__reduce__", "__reduce_ex__", "__getnewargs__", "__getnewargs_ex__")
+_MAKERS = ("__new__", "__init__", "__setitem__", "append", "extend")
+"""What pickle calls, on the class or on an instance, when it reads."""
+
+
+def _of(kind: type, name: str) -> object:
+    return getattr(kind, name, None)
 
 
 def _reduced_member(member: Any) -> tuple[Any, ...]:
@@ -362,26 +387,53 @@ def _reduced_member(member: Any) -> tuple[Any, ...]:
     return kind, (member._value_,)
 
 
-def _reduced_exception(error: BaseException) -> tuple[Any, ...]:
-    """Have an exception made without an ``__init__`` of the user's: it takes other arguments."""
-    kind = type(error)
-    reduced: Any = _native(kind).__reduce__(error)
-    _, arguments, *state = reduced
-    return (exception, (kind, *arguments), *state)
+def _reduced_instance(native: Any, thing: Any) -> Any:
+    """Have an instance made and filled by the type below its class."""
+    kind, reduced = type(thing), thing.__reduce_ex__(4)
+    parts: Any = (*reduced, None, None, None)
+    make, arguments, state, items, pairs, *_ = parts
+    if make is copyreg.__newobj__:  # type: ignore[attr-defined]  # typeshed lacks it
+        arguments = arguments[1:]
+        if native.__new__ is object.__new__ and items is None and pairs is None:
+            return reduced
+    elif make is not kind:
+        return reduced
+    if state is None:
+        state = getattr(thing, "__dict__", None) or None
+    contents = native, state, list(items or ()), list(pairs or ())
+    return remake, (native, kind, make is kind, *arguments), contents, None, None, refill
 
 
-def exception(kind: Any, *arguments: object) -> Any:
-    """Return an exception as the built-in class below it makes it."""
-    native = _native(kind)
+def remake(native: Any, kind: type, is_whole: bool, *arguments: object) -> Any:
+    """Return an instance of a class as the type below it makes it.
+
+    Args:
+        native: the type.
+        kind: the class.
+        is_whole: the arguments are for ``__init__``, too.
+        *arguments: what the type takes.
+    """
     made = native.__new__(kind, *arguments)
-    native.__init__(made, *arguments)
+    if is_whole and native.__init__ is not object.__init__:
+        native.__init__(made, *arguments)
     return made
 
 
-def _native(kind: Any) -> Any:
-    while kind.__flags__ & _HEAP_TYPE:
-        kind = kind.__base__
-    return kind
+def refill(made: Any, contents: tuple[Any, Any, list[Any], list[tuple[Any, Any]]]) -> None:
+    """Give an instance its items and state, without methods that the user has replaced."""
+    native, state, items, pairs = contents
+    for item in items:
+        native.append(made, item)
+    for key, value in pairs:
+        native.__setitem__(made, key, value)
+    if state is None:
+        return
+    if (set_state := getattr(type(made), "__setstate__", None)) is not None:
+        set_state(made, state)
+        return
+    attributes, slots = state if isinstance(state, tuple) else (state, None)
+    for name, value in {**(attributes or {}), **(slots or {})}.items():
+        object.__setattr__(made, name, value)
 
 
 def once(key: str, make: Callable[..., Any], *arguments: Any) -> Any:
@@ -438,13 +490,18 @@ def _made(key: str, make: Callable[[], type], bases: tuple[type, ...]) -> type:
     dill: Any = sys.modules.get("dill._dill")
     if IN_WORKER and dill is not None:
         dill._typemap[kind] = PREFIX + key  # noqa: SLF001  # where dill looks first
-        if (reduction := reduction_of(kind)) is not None:
-            copyreg.pickle(kind, reduction)
+        _write_well(kind)
     if current.name is None and len(current.classes) > KEPT:
         oldest = next(iter(current.classes))
         _forget(current.classes.pop(oldest))
         current.versions.pop(oldest, None)
     return kind
+
+
+def _write_well(kind: type) -> None:
+    """Have dill write the instances of a class as they can be read; see :func:`reduction_of`."""
+    if IN_WORKER and (reduction := reduction_of(kind, key_of)) is not None:
+        copyreg.pickle(kind, reduction)
 
 
 def _forget(kind: type) -> None:

@@ -244,6 +244,12 @@ class Odd(str, enum.Enum):
         return member
 
 
+class Tags(set[int]):
+    def __init__(self, name: str, items: list[int]) -> None:
+        super().__init__(items)
+        self.name = name
+
+
 class Sealed(int):
     """A number that does not tell pickle what it is made from."""
 

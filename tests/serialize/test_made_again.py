@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import collections
 import dataclasses
 import datetime as dt
 import decimal
@@ -305,6 +306,121 @@ def test_a_class_that_cannot_be_looked_at_is_refused_by_name() -> None:
         serializer.serialize_arguments((Trap(),), {})
 
 
+# Instances of classes whose data is that of another type
+
+
+class Lower(dict[str, int]):
+    def __init__(self, **items: int) -> None:
+        self.spelled: dict[str, str] = {}
+        for key, value in items.items():
+            self[key] = value
+
+    def __setitem__(self, key: str, value: int) -> None:
+        self.spelled[key.lower()] = key
+        super().__setitem__(key, 2 * value)
+
+
+class Path(tuple[str, ...]):
+    __slots__ = ()
+
+    def __new__(cls, first: str, *, last: str) -> Self:
+        return super().__new__(cls, (first, last))
+
+
+class Amount(decimal.Decimal):
+    def __new__(cls, cents: int) -> Self:
+        return super().__new__(cls, cents / 100)
+
+
+class Recent(collections.deque[int]):
+    def __init__(self, name: str) -> None:
+        super().__init__([1, 2], maxlen=2)
+        self.name = name
+
+    def append(self, item: int) -> None:
+        super().append(-item)
+
+
+class Stamp(dt.datetime):
+    def __new__(cls, year: int) -> Self:
+        return super().__new__(cls, year, 1, 1)
+
+
+class Frozen:
+    __slots__ = ("size",)
+    size: int
+
+    def __init__(self, size: int) -> None:
+        object.__setattr__(self, "size", size)
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise AttributeError("it is frozen")
+
+
+class Delegating:
+    def __init__(self, inner: object) -> None:
+        self.inner = inner
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.inner, name)
+
+
+class Demanding:
+    def __new__(cls, size: int) -> Self:
+        made = super().__new__(cls)
+        made.size = size
+        return made
+
+    size: int
+
+
+def content(it: Any) -> Any:
+    base = type(it).__base__
+    return (
+        type(it).__name__,
+        base.__repr__(it) if base is not object else "",
+        getattr(it, "name", 0),
+    )
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        app.Tags("t", [1]),
+        Lower(A=1),
+        Path("a", last="b"),
+        Amount(150),
+        Recent("r"),
+        Stamp(2020),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_data_of_a_class_is_not_put_through_its_constructor_again(
+    worker: BareWorker, value: Any
+) -> None:
+    here_and_there(worker, content, value)
+    again = sent_home(worker, value)
+    assert type(again) is type(value)
+    assert content(again) == content(value)
+
+
+def test_what_a_class_keeps_besides_its_data_arrives(worker: BareWorker) -> None:
+    here_and_there(worker, lambda it: it.spelled, Lower(A=1))
+    here_and_there(worker, lambda it: it.size, Frozen(3))
+    here_and_there(worker, lambda it: it.count(1), Delegating([1]))
+    here_and_there(worker, lambda it: it.size, Demanding(3))
+
+
+def test_a_list_of_ones_own_that_holds_itself_arrives(worker: BareWorker) -> None:
+    class Ring(list[Any]):
+        def append(self, item: Any) -> None:
+            raise AssertionError("nobody appends")
+
+    ring = Ring()
+    list.append(ring, ring)
+    assert worker.run(lambda it: it[0] is it, ring) == "True"
+
+
 # The process
 
 
@@ -344,7 +460,8 @@ def test_the_version_of_the_interpreter_is_the_workers(worker: BareWorker) -> No
 
 
 def test_a_result_is_read_though_the_task_came_from_another_release() -> None:
-    written = b"c_funcx_async_0123456789ab\nexception\n(cbuiltins\nValueError\nI3\ntR."
+    written = b"c_funcx_async_0123456789ab\nremake\n(cbuiltins\nValueError\n"
+    written += b"cbuiltins\nValueError\nI01\nI3\ntR."
     text = base64.b64encode(written).decode()
     assert repr(serializer.deserialize(f"00\n{text}")) == "ValueError(3)"
 

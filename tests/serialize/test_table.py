@@ -111,6 +111,9 @@ SENT: dict[str, list[Call]] = {
         (lambda: sorted(kinds.Options.__annotations__), ()),
     ],
     "an enumeration": [(app.use_enums, (app.Colour.RED,)), (kinds.Operation.TWICE, (4,))],
+    "an instance of a class of yours derived from `set`, `dict`, `Decimal` …": [
+        (lambda it: (sorted(it), it.name), (app.Tags("t", [1]),))
+    ],
     "an exception of yours": [(lambda error: (error.step, str(error)), (kinds.Failure(3, "x"),))],
     "a class with `__init_subclass__`, `__set_name__` or a metaclass": [
         (lambda: (kinds.Reader.known["csv"] is kinds.CsvReader, kinds.CsvReader.suffix), ()),
