@@ -16,6 +16,8 @@ _DEEPEST = 20
 _MOST_LOOKED_INTO = 1_000
 _MOST_ENCODED = 1_000_000
 """Characters of a text that are encoded, to learn the size of all of it."""
+_SMALL = 100_000
+"""Bytes up to which a value is simply pickled, to learn its size."""
 _MOST_PICKLED = 8_000_000
 """Bytes that one part is pickled for, to learn its size: more are too large for any task."""
 
@@ -89,14 +91,18 @@ def too_large(
         encoding: how sizes change when the parts are encoded; None: not at all.
     """
     whole = sum(part.size for part in sizes_of_arguments(args, kwargs, size))
-    parts = ", ".join(map(str, largest_arguments(args, kwargs, size)))
+    largest = largest_arguments(args, kwargs, size)
+    parts = ", ".join(map(str, largest))
     if encoding is None:
         told = f"make {in_words(whole)}"
         allowed = f"{limit:,} bytes"
     else:
         most = encoding.decoded(limit)
         # An estimate that stopped early says how much there is at least.
-        about = f"about {in_words(whole)}" if whole > most else f"more than {in_words(most)}"
+        about = f"about {in_words(whole)}"
+        if whole <= most:
+            about = f"more than {in_words(most)}"
+            parts = ", ".join(f"{part.path} ({part.kind})" for part in largest)
         told = f"make {about} ({in_words(encoding.encoded(max(whole, most)))} when encoded)"
         allowed = f"{limit:,} bytes when encoded, which is {in_words(most)} of data"
     return SerializationError(
@@ -125,10 +131,12 @@ def estimated_size(value: Any) -> int:
     buffer = _size_of_buffer(value)
     if buffer is not None:
         return buffer
+    try:
+        return len(pickled.dump(value, at_most=_SMALL))
+    except TooMuch:
+        pass  # some item makes most of it, or it has none
     items = {id(item): item for _, item in _items("", value)}
-    if items:
-        return sum(map(estimated_size, items.values()))
-    return _size_of_pickle(value)
+    return sum(map(estimated_size, items.values())) if items else _size_of_pickle(value)
 
 
 def _size_by_sample(

@@ -50,6 +50,7 @@ def test_arguments_that_are_too_large_are_refused_with_the_largest_part(
         pytest.param(array("d", bytes(50_000_000)), id="an array"),
         pytest.param([bytes([number % 256]) * 50_000 for number in range(1_000)], id="pieces"),
         pytest.param([number / 7 for number in range(5_555_555)], id="numbers"),
+        pytest.param([[0.5] * 1_000 for _ in range(5_555)], id="rows of one number"),
         pytest.param({number: f"{number:09999}" for number in range(5_000)}, id="a dictionary"),
     ],
 )
@@ -59,6 +60,14 @@ def test_a_refusal_says_how_large_it_is_before_and_after_it_is_encoded(value: An
     told = str(refusal.value)
     assert re.search(r"make about (49|50)\.\d MB \(6[678]\.\d MB when encoded\)", told)
     assert "10,000,000 bytes when encoded, which is 7.4 MB of data" in told
+
+
+def test_a_refusal_tells_no_size_that_makes_no_sense() -> None:
+    """Of a long list a sample is looked at."""
+    ragged = [1] * 4_999 + [bytes(30_000_000)]
+    with pytest.raises(SerializationError, match=r"make more than 7\.4 MB") as refusal:
+        FuncXSerializer().serialize_arguments((ragged,), {})
+    assert "The largest: args[0] (list). Keep" in str(refusal.value)
 
 
 def test_arguments_that_are_too_large_only_together_are_refused() -> None:
