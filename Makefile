@@ -6,6 +6,8 @@ BIN := $(VENV)/bin
 ORACLES := .oracles
 # The versions that developers and CI have, so that a release elsewhere changes nothing here.
 LOCKED := --constraint .ci/constraints.txt
+# The minor versions of Python that pyproject.toml names.
+NAMED := $(shell sed -n 's/.*Programming Language :: Python :: 3\.\([0-9]*\)".*/\1/p' pyproject.toml)
 FAST := -m pytest -n 4 --dist loadfile -m "not proof and not oracle"
 # What depends on the version of Python and of the dependencies; `make pythons ELSEWHERE=tests` is all.
 ELSEWHERE := $(addprefix tests/,core serialize futures session executor blocking test_public.py)
@@ -64,8 +66,7 @@ release-check: $(ORACLES)/release/.ready $(NEWEST)/.ready
 bench: $(VENV)/.dev $(ORACLES)/sdk/.ready $(ORACLES)/funcx/.ready
 	$(BIN)/python -m benchmarks
 
-# Every Python that pyproject.toml names, but that of .venv. One that cannot be had is an error.
-NAMED := $(shell sed -n 's/.*Programming Language :: Python :: 3\.\([0-9]*\)".*/\1/p' pyproject.toml)
+# Those but that of .venv. One that cannot be had is an error.
 THIS := $(shell $(PYTHON) -c 'import sys; print(sys.version_info.minor)')
 OTHERS := $(filter-out $(THIS),$(NAMED))
 OTHER := $(foreach minor,$(OTHERS),$(ORACLES)/py3$(minor)/.ready)
