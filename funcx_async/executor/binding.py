@@ -11,6 +11,7 @@ from funcx_async.futures.awaiting import running_loop
 from funcx_async.interpreter import current_pid
 from funcx_async.session.observed import ObservedSession
 from funcx_async.session.session import Session
+from funcx_async.session.task_groups import TaskGroups
 from funcx_async.settings.settings import Settings
 
 
@@ -24,6 +25,7 @@ class Binding:
 
     def __init__(self, client: FuncXClient | None) -> None:
         self._client = client
+        self._groups = TaskGroups(None if client is None else client.task_group_id)
         self._closes_client = client is None
         self._session: Session | None = None
         self._forgotten: weakref.finalize[..., Binding] | None = None
@@ -84,10 +86,11 @@ class Binding:
                 "thread: use it in a coroutine first, or take funcx_async.blocking."
             )
         settings, client, closes = self._settings, self.funcx_client, self._closes_client
+        self._groups = groups = TaskGroups(self._groups.created_id)
         session = (
-            Session(settings, client, closes_client=closes)
+            Session(settings, client, groups, closes_client=closes)
             if settings.telemetry is None
-            else ObservedSession(settings, client, settings.telemetry, closes_client=closes)
+            else ObservedSession(settings, client, groups, settings.telemetry, closes_client=closes)
         )
         if self._forgotten is not None:
             self._forgotten.detach()

@@ -79,8 +79,6 @@ class FuncXExecutor(Configuration, Binding, Registering, Journaled, Submitting):
         super().__init__(
             endpoint_id, container_id, task_group_id, label, batch_size, options, dialect
         )
-        if funcx_client is not None:
-            self._settings.made_group = funcx_client.task_group_id
         Binding.__init__(self, funcx_client)
         self._registry = Registry()
 
@@ -95,6 +93,15 @@ class FuncXExecutor(Configuration, Binding, Registering, Journaled, Submitting):
 
         where = {"endpoint": self.endpoint_id, "task group": self.task_group_id}
         return executor_card(self.stats, closed=self._closed, rows={"label": self.label, **where})
+
+    @property
+    def task_group_id(self) -> str | None:
+        """The group of new tasks; None until it is given or the service has made one."""
+        return self._target.task_group_id or self._groups.created_id
+
+    @task_group_id.setter
+    def task_group_id(self, value: str | UUID | None) -> None:
+        self._target = self._target.changed(task_group_id=value)
 
     @property
     def stats(self) -> Stats:
@@ -248,7 +255,7 @@ class FuncXExecutor(Configuration, Binding, Registering, Journaled, Submitting):
     ) -> FuncXFuture[Any]:
         """Serialize and queue one task for ``target``; raises as :meth:`submit`."""
         session = self._bound()
-        route = target.route(self._settings.made_group)
+        route = target.route(self._groups.created_id)
         if isinstance(fn, Function):
             function = fn
         else:

@@ -31,6 +31,7 @@ from funcx_async.session.posting import AnyFuture, AnySubmission
 from funcx_async.session.presence import Presence
 from funcx_async.session.retrying import OnTerms
 from funcx_async.session.submitter import Submitter
+from funcx_async.session.task_groups import TaskGroups
 from funcx_async.settings.settings import Settings
 
 _MEANWHILE = "The executor was shut down meanwhile."
@@ -42,13 +43,17 @@ class Session(OpenTasks):
     Args:
         settings: how the executor works; read whenever they matter.
         client: asks the service.
+        groups: the task groups that are submitted to.
         closes_client: whether the client ends with the session.
     """
 
-    def __init__(self, settings: Settings, client: FuncXClient, *, closes_client: bool) -> None:
+    def __init__(
+        self, settings: Settings, client: FuncXClient, groups: TaskGroups, *, closes_client: bool
+    ) -> None:
         super().__init__(settings, asyncio.get_running_loop(), _opened(settings, client))
         self.pid = current_pid()
         self.client = client
+        self.groups = groups
         self._closes_client = closes_client
         self.events = Events()
         self.streams = JoinedStreams(self)
@@ -58,7 +63,6 @@ class Session(OpenTasks):
         self._presence = Presence(client, self.events, self.open_at)
         self._closing = False
         self._sealed = False
-        self._unled: set[str] = set()
         self._source = (
             None
             if settings.result_transport == "polling"
@@ -152,7 +156,7 @@ class Session(OpenTasks):
             submission.ticket.fail(ExecutorClosed(_MEANWHILE))
             return
         self.count("retried")
-        group = route.task_group_id or self.settings.made_group
+        group = route.task_group_id or self.groups.created_id
         self._submitter.enqueue(route._replace(task_group_id=group), submission)
 
     def reads_source(self, endpoint_id: str) -> bool:
@@ -224,17 +228,6 @@ class Session(OpenTasks):
         """Give the stream of a task group, joined."""
         return self.streams.join(task_group_id)
 
-    def led(self, task_group_id: str) -> None:
-        """Take note of the task group that the service made."""
-        self.settings.made_group = task_group_id
-
-    def unled(self, task_group_id: str) -> bool:
-        """Take note that the service forgot a group; True if it may simply make another."""
-        if self.settings.made_group == task_group_id:
-            self.settings.made_group = None
-            self._unled.add(task_group_id)
-        return task_group_id in self._unled
-
     def note(self, kind: EventKind, subject: str, reason: str = "") -> None:
         """Tell whoever reads events."""
         self.events.emit(kind, subject, reason)
@@ -298,6 +291,7 @@ class Session(OpenTasks):
                 watching.cancel()
                 self._submitter.abandon()
         finally:
+            self._submitter.leave_uncertain()
             self.fail_open()
             self._freed.set()  # who waits for room is to learn of the end
             await self._leave()

@@ -16,7 +16,7 @@ from funcx_async.settings.checks import checked_batch_size, checked_port, checke
 from funcx_async.settings.settings import ExecutorOptions, Settings, Target, TargetOptions
 
 _DEPRECATED = ("batch_interval", "batch_enabled")
-_SETTINGS = {field.name for field in fields(Settings)} - {"batch_size", "made_group"}
+_SETTINGS = {field.name for field in fields(Settings)} - {"batch_size"}
 _AIMS = set(TargetOptions.__annotations__) - {"endpoint_id", "task_group_id"}
 
 
@@ -66,15 +66,6 @@ class Configuration:
     @endpoint_id.setter
     def endpoint_id(self, value: str | UUID | None) -> None:
         self._target = self._target.changed(endpoint_id=value)
-
-    @property
-    def task_group_id(self) -> str | None:
-        """The group of new tasks; None until it is given or the service has made one."""
-        return self._target.task_group_id or self._settings.made_group
-
-    @task_group_id.setter
-    def task_group_id(self, value: str | UUID | None) -> None:
-        self._target = self._target.changed(task_group_id=value)
 
     @property
     def container_id(self) -> str | None:

@@ -111,7 +111,6 @@ class Settings:
             does. One executor at a time uses it.
         telemetry: is told of tasks and batches, such as a
             :class:`funcx_async.telemetry.Telemetry`; None: nobody is.
-        made_group: the task group that the client or the service made, once it has.
 
     Raises:
         TypeError: for a value of another type.
@@ -128,7 +127,6 @@ class Settings:
     result_transport: Literal["auto", "amqp", "polling"] = "auto"
     journal: str | os.PathLike[str] | None = None
     telemetry: Observer | None = None
-    made_group: str | None = None
 
     def __post_init__(self) -> None:
         self.batch_size = checked_batch_size(self.batch_size)
@@ -206,17 +204,18 @@ class Target:
             told["result_serializers"] = [import_path(each) for each in strategies]
         return replace(self, **told)
 
-    def route(self, made_group: str | None) -> Route:
+    def route(self, created_group_id: str | None) -> Route:
         """Give what submissions to this target share.
 
         Args:
-            made_group: the group that the service made, for a target that names none.
+            created_group_id: the group that was created for the executor, for a target that names
+                none.
 
         Raises:
             TypeError: if an option is not made of JSON's types.
             ValueError: if there is no endpoint.
         """
-        group = self.task_group_id or made_group
+        group = self.task_group_id or created_group_id
         route = self._routes.get(group)
         if route is None:
             route = self._routes[group] = self._route(group)
