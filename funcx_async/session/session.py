@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import math
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from funcx_async.results.amqp import AmqpSource
 from funcx_async.results.joined import JoinedStreams
 from funcx_async.results.source import ResultSource
 from funcx_async.results.stream import ResultStream
+from funcx_async.session.background import keep_running
 from funcx_async.session.endpoints import Endpoints
 from funcx_async.session.functions import Function
 from funcx_async.session.open_tasks import COUNTED, OpenTasks
@@ -277,16 +279,15 @@ class Session(OpenTasks):
             except (JournalUnusable, ValueError):  # raised where the executor was used, too
                 return
             async with asyncio.TaskGroup() as tasks:
+                send = partial(self._submitter.send_for_ever, tasks)
                 sending = tasks.create_task(
-                    self._submitter.send_for_ever(tasks), name="funcx:submit"
+                    keep_running(send, "Sending tasks"), name="funcx:submit"
                 )
-                watching = tasks.create_task(self._presence.watch_for_ever(), name="funcx:presence")
-                while not (self._closing and not self._open):
-                    for endpoint_id in await self.news():
-                        self._presence.heard(endpoint_id)
-                    if not self._open:
-                        self._presence.rest()
-                    await self.streams.leave_idle()
+                watching = tasks.create_task(
+                    keep_running(self._presence.watch_for_ever, "Monitoring endpoints"),
+                    name="funcx:presence",
+                )
+                await keep_running(self._until_over, "Following up on settled tasks")
                 sending.cancel()
                 watching.cancel()
                 self._submitter.abandon()
@@ -296,6 +297,15 @@ class Session(OpenTasks):
             self._freed.set()  # who waits for room is to learn of the end
             await self._leave()
             self.events.end()
+
+    async def _until_over(self) -> None:
+        """Follow up on settled tasks, until the session is to end and none is open."""
+        while not (self._closing and not self._open):
+            for endpoint_id in await self.news():
+                self._presence.heard(endpoint_id)
+            if not self._open:
+                self._presence.rest()
+            await self.streams.leave_idle()
 
     async def _leave(self) -> None:
         await self._endpoints.close()
