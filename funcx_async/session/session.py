@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import logging
 import math
+from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -37,6 +39,8 @@ from funcx_async.session.task_groups import TaskGroups
 from funcx_async.settings.settings import Settings
 
 _MEANWHILE = "The executor was shut down meanwhile."
+
+_log = logging.getLogger(__name__)
 
 
 class Session(OpenTasks):
@@ -73,6 +77,7 @@ class Session(OpenTasks):
         self._host = self.loop.create_task(
             self._run(), name="funcx:executor", context=contextvars.Context()
         )
+        self._host.add_done_callback(self._host_done)
         end_at_exit(self)
 
     def _new_submitter(self) -> Submitter:
@@ -292,11 +297,12 @@ class Session(OpenTasks):
                 watching.cancel()
                 self._submitter.abandon()
         finally:
-            self._submitter.leave_uncertain()
-            self.fail_open()
-            self._freed.set()  # who waits for room is to learn of the end
             await self._leave()
+
+    def _host_done(self, host: asyncio.Task[None]) -> None:
+        if not self._sealed:  # it was cancelled before its first turn, so it closed nothing
             self.events.end()
+            self.clear_away()
 
     async def _until_over(self) -> None:
         """Follow up on settled tasks, until the session is to end and none is open."""
@@ -308,12 +314,21 @@ class Session(OpenTasks):
             await self.streams.leave_idle()
 
     async def _leave(self) -> None:
-        await self._endpoints.close()
-        await self.streams.leave_all()
-        if self.journal is not None:
-            await self.journal.aclose()
-        if self._closes_client:
-            await self.client.aclose()
+        """Let go of everything; nothing of it is skipped because something else went wrong."""
+        try:
+            async with AsyncExitStack() as closing:  # the last one first
+                if self._closes_client:
+                    closing.push_async_callback(self.client.aclose)
+                if self.journal is not None:
+                    closing.push_async_callback(self.journal.aclose)
+                closing.push_async_callback(self.streams.leave_all)
+                closing.push_async_callback(self._endpoints.close)
+                closing.callback(self._freed.set)  # those who wait for capacity learn of the end
+                closing.callback(self.fail_open)
+                closing.callback(self._submitter.leave_uncertain)
+                closing.callback(self.events.end)
+        except Exception:
+            _log.exception("Closing the executor failed")
 
 
 def _opened(settings: Settings, client: FuncXClient) -> Journal | None:
