@@ -239,9 +239,9 @@ class PortalExecutor(AsyncFuncXExecutor):
         """Wait until one more task may be open; from any loop."""
         session = self._bound()
         if running_loop() is session.loop:
-            await session.room()
+            await session.tasks.wait_for_capacity()
         else:
-            await asyncio.wrap_future(portal().start(session.room))
+            await asyncio.wrap_future(portal().start(session.tasks.wait_for_capacity))
 
     def _bound(self, *, wait: bool = True) -> Session:
         session = self._session

@@ -277,7 +277,7 @@ class FuncXExecutor(Configuration, Binding, Registering, Journaled, Submitting):
 
     async def room(self) -> None:
         """Wait until one more task may be open."""
-        await self._bound().room()
+        await self._bound().tasks.wait_for_capacity()
 
     def _queue(
         self, fn: Callable[..., Any] | Function, args: tuple[Any, ...], kwargs: Mapping[str, Any]

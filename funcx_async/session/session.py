@@ -30,7 +30,7 @@ from funcx_async.results.stream import ResultStream
 from funcx_async.session.background import keep_running
 from funcx_async.session.endpoints import Endpoints
 from funcx_async.session.functions import Function
-from funcx_async.session.open_tasks import COUNTED, OpenTasks
+from funcx_async.session.open_tasks import OpenTasks
 from funcx_async.session.posting import AnyFuture, AnySubmission
 from funcx_async.session.presence import Presence
 from funcx_async.session.retrying import OnTerms
@@ -43,7 +43,7 @@ _MEANWHILE = "The executor was shut down meanwhile."
 _log = logging.getLogger(__name__)
 
 
-class Session(OpenTasks):
+class Session:
     """See the module; made on the loop's own thread.
 
     Args:
@@ -56,8 +56,11 @@ class Session(OpenTasks):
     def __init__(
         self, settings: Settings, client: FuncXClient, groups: TaskGroups, *, closes_client: bool
     ) -> None:
-        super().__init__(settings, asyncio.get_running_loop(), _opened(settings, client))
+        self.settings = settings
+        self.loop = asyncio.get_running_loop()
         self.pid = current_pid()
+        self.journal = _opened(settings, client)
+        self.tasks = OpenTasks(self.loop, self.journal, settings.max_in_flight)
         self.client = client
         self.groups = groups
         self._closes_client = closes_client
@@ -66,7 +69,7 @@ class Session(OpenTasks):
         self._submitter = self._new_submitter()
         self.on_terms = OnTerms(self)
         self._endpoints = Endpoints(client)
-        self._presence = Presence(client, self.events, self.open_at)
+        self._presence = Presence(client, self.events, self.tasks.at)
         self._closing = False
         self._sealed = False
         self._source = (
@@ -95,9 +98,9 @@ class Session(OpenTasks):
         return Stats(
             queued=self._submitter.queued,
             batches_in_flight=self._submitter.posts,
-            open=len(self._open),
+            open=len(self.tasks),
             held=self.streams.held,
-            **{name: self.counts[name] for name in COUNTED},
+            **self.tasks.counts(),
         )
 
     @property
@@ -142,17 +145,17 @@ class Session(OpenTasks):
             TooManyOpenTasks: if the limit is reached.
             ExecutorClosed: if the loop was closed meanwhile.
         """
-        self.refuse_too_many()
         if future is None:
             future = FuncXFuture()
-        if self.journal is not None:
-            self.journal.reserve(future, key, route.endpoint_id)
-        self.adopt(future, route.endpoint_id)
+        self.tasks.admit(future, route.endpoint_id)
         try:
+            if self.journal is not None:
+                self.journal.reserve(future, key, route.endpoint_id)
+            future.bind(self)
             self._submitter.enqueue(route, Submission(future, function, payload))
-        except RuntimeError:
-            self.remove(future)
-            raise ExecutorClosed("The executor's event loop is closed.") from None
+        except BaseException:
+            self.tasks.remove(future)
+            raise
         if self._sealed:  # the loop may have had its last turn before that
             future.fail(ExecutorClosed(_MEANWHILE))
         return future
@@ -191,7 +194,7 @@ class Session(OpenTasks):
 
     def adopt(self, future: AnyFuture, endpoint_id: str | None = None) -> None:
         """Count a future among those of the executor, which reads its result."""
-        self.add(future, endpoint_id)
+        self.tasks.add(future, endpoint_id)
         future.bind(self)
 
     # What futures, submitter and streams ask ----------------------------------------------------
@@ -235,6 +238,14 @@ class Session(OpenTasks):
         """Give the stream of a task group, joined."""
         return self.streams.join(task_group_id)
 
+    def count(self, what: str) -> None:
+        """Count a noteworthy thing."""
+        self.tasks.count(what)
+
+    def done(self, future: AnyFuture, here: asyncio.AbstractEventLoop | None) -> None:
+        """Follow up on a settled future; called once for each, in any thread."""
+        self.tasks.done(future, here)
+
     def note(self, kind: EventKind, subject: str, reason: str = "") -> None:
         """Tell whoever reads events."""
         self.events.emit(kind, subject, reason)
@@ -245,9 +256,9 @@ class Session(OpenTasks):
         """End once all open futures are settled; those not sent yet can be cancelled."""
         self._closing = True
         if cancel_futures:
-            for future in self.open_futures:
+            for future in self.tasks.futures:
                 future.cancel()
-        self.look()
+        self.tasks.look()
 
     def close_from_anywhere(self) -> None:
         """Close, called from any thread or by the garbage collector."""
@@ -268,7 +279,7 @@ class Session(OpenTasks):
     def fail_open(self) -> None:
         """Fail what is open: nobody will settle it any more."""
         self._sealed = True
-        self.fail_all(stream.task_group_id for stream in self.streams)
+        self.tasks.fail_all(stream.task_group_id for stream in self.streams)
         self._submitter.drop()
 
     def clear_away(self) -> None:
@@ -306,10 +317,10 @@ class Session(OpenTasks):
 
     async def _until_over(self) -> None:
         """Follow up on settled tasks, until the session is to end and none is open."""
-        while not (self._closing and not self._open):
-            for endpoint_id in await self.news():
+        while self.tasks or not self._closing:
+            for endpoint_id in await self.tasks.settled():
                 self._presence.heard(endpoint_id)
-            if not self._open:
+            if not self.tasks:
                 self._presence.rest()
             await self.streams.leave_idle()
 
@@ -323,7 +334,7 @@ class Session(OpenTasks):
                     closing.push_async_callback(self.journal.aclose)
                 closing.push_async_callback(self.streams.leave_all)
                 closing.push_async_callback(self._endpoints.close)
-                closing.callback(self._freed.set)  # those who wait for capacity learn of the end
+                closing.callback(self.tasks.end)
                 closing.callback(self.fail_open)
                 closing.callback(self._submitter.leave_uncertain)
                 closing.callback(self.events.end)

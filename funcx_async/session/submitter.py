@@ -19,6 +19,7 @@ from typing import TypeAlias
 from funcx_async.cancellation import is_cancelled
 from funcx_async.core.batcher import Batcher, Route
 from funcx_async.errors import (
+    ExecutorClosed,
     FuncXError,
     JournalUnusable,
     RequestRefused,
@@ -96,7 +97,7 @@ class Submitter:
         """Queue a submission; from any thread. The loop is called once for all that arrive.
 
         Raises:
-            RuntimeError: if the loop is closed.
+            ExecutorClosed: if the loop is closed.
         """
         self._arrived.append((route, submission))
         if not self._called:
@@ -105,7 +106,7 @@ class Submitter:
                 self._loop.call_soon_threadsafe(self._take_in)
             except RuntimeError:
                 self._called = False
-                raise
+                raise ExecutorClosed("The executor's event loop is closed.") from None
 
     def _take_in(self) -> None:
         """Have the batcher know of what has arrived."""
