@@ -284,6 +284,7 @@ class Session:
 
     def clear_away(self) -> None:
         """Do what is left to be done where nothing runs any more."""
+        self.events.end()
         self.fail_open()
         if self.journal is not None:
             self.journal.close()
@@ -308,11 +309,13 @@ class Session:
                 watching.cancel()
                 self._submitter.abandon()
         finally:
-            await self._leave()
+            if self.loop.is_closed():  # so this is garbage collection: nothing can be awaited
+                self.clear_away()
+            else:
+                await self._leave()
 
     def _host_done(self, host: asyncio.Task[None]) -> None:
         if not self._sealed:  # it was cancelled before its first turn, so it closed nothing
-            self.events.end()
             self.clear_away()
 
     async def _until_over(self) -> None:

@@ -78,7 +78,7 @@ class Submitter:
         self._batcher: Batcher[AnyFuture, Function] = Batcher()
         self._resending = Resending(session, loop, self._batcher)
         self._wake = asyncio.Event()
-        self._requests: set[asyncio.Task[None]] = set()
+        self._requests: dict[asyncio.Task[None], AnyBatch] = {}
         self._journal = session.journal
         self._groups = session.groups
         self._resolver = Resolver(session.client, self._resending.give_up, session.journal)
@@ -132,8 +132,8 @@ class Submitter:
             size = self._session.settings.batch_size
             while batch := self._batcher.next_batch(size, FuncXFuture.claim):
                 request = tasks.create_task(self._submit(batch), name="funcx:post")
-                self._requests.add(request)
-                request.add_done_callback(self._requests.discard)
+                self._requests[request] = batch
+                request.add_done_callback(self._requests.pop)
 
     def abandon(self) -> None:
         """End the requests that are still under way: nobody awaits what they bring."""
@@ -151,6 +151,11 @@ class Submitter:
         """Let go of what is not sent: garbage collection does not see what it refers to."""
         self._arrived = deque()
         self._batcher.clear()
+        if self._loop.is_closed():
+            for batch in self._requests.values():
+                for submission in batch.submissions:  # which nobody reads again
+                    submission.ticket = submission.function = None  # type: ignore[assignment]
+            self._requests = {}
 
     async def _submit(self, batch: AnyBatch) -> None:
         """Send a batch; then, off the wire, find out about what is uncertain."""
