@@ -15,7 +15,7 @@ from funcx_async.session.sender import Sender
 from funcx_async.session.session import Session
 from funcx_async.session.submitter import Submitter
 from funcx_async.session.task_groups import TaskGroups
-from funcx_async.settings.settings import Settings
+from funcx_async.settings.options import Options
 
 _log = logging.getLogger(__name__)
 
@@ -24,7 +24,7 @@ class ObservedSession(Session):
     """See the module; an observer that raises keeps no task from its end.
 
     Args:
-        settings: as for a session.
+        options: as for a session.
         client: likewise.
         groups: likewise.
         observer: is told.
@@ -33,7 +33,7 @@ class ObservedSession(Session):
 
     def __init__(
         self,
-        settings: Settings,
+        options: Options,
         client: FuncXClient,
         groups: TaskGroups,
         observer: Observer,
@@ -41,7 +41,7 @@ class ObservedSession(Session):
         closes_client: bool,
     ) -> None:
         self._observer = observer
-        super().__init__(settings, client, groups, closes_client=closes_client)
+        super().__init__(options, client, groups, closes_client=closes_client)
         observer.began(self)
 
     def _new_submitter(self) -> Submitter:

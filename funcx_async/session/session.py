@@ -36,6 +36,7 @@ from funcx_async.session.presence import Presence
 from funcx_async.session.retrying import OnTerms
 from funcx_async.session.submitter import Submitter
 from funcx_async.session.task_groups import TaskGroups
+from funcx_async.settings.options import Options
 from funcx_async.settings.settings import Settings
 
 _MEANWHILE = "The executor was shut down meanwhile."
@@ -47,16 +48,17 @@ class Session:
     """See the module; made on the loop's own thread.
 
     Args:
-        settings: how the executor works; read whenever they matter.
+        options: those of the executor; read whenever they matter.
         client: asks the service.
         groups: the task groups that are submitted to.
         closes_client: whether the client ends with the session.
     """
 
     def __init__(
-        self, settings: Settings, client: FuncXClient, groups: TaskGroups, *, closes_client: bool
+        self, options: Options, client: FuncXClient, groups: TaskGroups, *, closes_client: bool
     ) -> None:
-        self.settings = settings
+        self._options = options
+        settings = options.settings
         self.loop = asyncio.get_running_loop()
         self.pid = current_pid()
         self.journal = _opened(settings, client)
@@ -75,7 +77,9 @@ class Session:
         self._source = (
             None
             if settings.result_transport == "polling"
-            else AmqpSource(client.get_result_queue_address, port=lambda: settings.amqp_port)
+            else AmqpSource(
+                client.get_result_queue_address, port=lambda: options.settings.amqp_port
+            )
         )
         self._host = self.loop.create_task(
             self._run(), name="funcx:executor", context=contextvars.Context()
@@ -87,6 +91,11 @@ class Session:
         return Submitter(self, self.loop)
 
     # What the executor reads --------------------------------------------------------------------
+
+    @property
+    def settings(self) -> Settings:
+        """How the executor works now."""
+        return self._options.settings
 
     @property
     def ended(self) -> bool:

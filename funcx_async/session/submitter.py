@@ -171,7 +171,8 @@ class Submitter:
         for group in self._groups:
             while group.uncertain and not group.posts and not group.resolving:
                 await self._resolver.resolve(group, self._session.settings)
-            if not (group.uncertain or group.resolving):
+            if group.held_up and not group.unresolved:
+                group.held_up = False
                 self._batcher.release(group.id)
                 self._groups.forget_unused(group.id)
 
@@ -312,6 +313,7 @@ class Submitter:
         """Send nothing else to a task group until its uncertain submits are resolved."""
         group = self._groups.find(submit.stream.task_group_id)
         group.uncertain.append(submit)
+        group.held_up = True
         self._batcher.hold(group.id)
 
     def _withdraw(self, batch: AnyBatch) -> None:

@@ -45,6 +45,7 @@ class TaskGroup:
         uncertain: submits to it whose outcome is unknown. Nothing else is sent to the group
             until they are resolved.
         resolving: how many are being resolved.
+        held_up: whether nothing is sent to it meanwhile.
     """
 
     id: str
@@ -53,6 +54,7 @@ class TaskGroup:
     posts: int = 0
     uncertain: list[UncertainSubmit] = field(default_factory=list)
     resolving: int = 0
+    held_up: bool = False
 
     @property
     def unresolved(self) -> int:
@@ -62,7 +64,7 @@ class TaskGroup:
     @property
     def in_use(self) -> bool:
         """Whether anything about it has to be remembered."""
-        return bool(self.created or self.lost or self.posts or self.unresolved)
+        return bool(self.created or self.lost or self.posts or self.held_up)
 
 
 class TaskGroups:

@@ -35,25 +35,6 @@ NO_ENDPOINT = (
 """What is said where none is named."""
 
 
-class ExecutorOptions(TypedDict, total=False):
-    """The keyword options of an executor; see :class:`Settings` for what they mean."""
-
-    batch_interval: float
-    batch_enabled: bool
-    resource_specification: Mapping[str, Any] | None
-    user_endpoint_config: Mapping[str, Any] | None
-    result_serializers: Iterable[Strategylike] | None
-    serializer: FuncXSerializer
-    amqp_port: int | None
-    max_in_flight: int | None
-    retry_deadline: float
-    on_uncertain: Literal["raise", "resubmit"]
-    reconcile_interval: float
-    result_transport: Literal["auto", "amqp", "polling"]
-    journal: str | os.PathLike[str] | None
-    telemetry: Observer | None
-
-
 class TargetOptions(TypedDict, total=False):
     """What one call may want differently; see :class:`Target`."""
 
@@ -91,11 +72,12 @@ def known_options(told: TaskOptions) -> dict[str, Any]:
     return dict(told)
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Settings:
     """How an executor works.
 
     Attributes:
+        container_id: where functions run, a container of the classic service; None: in none.
         batch_size: how many tasks go in one request at most; below 1 counts as 1.
         serializer: writes functions and arguments, reads results; by default that of the client
             that is given. A client that the executor makes has the same.
@@ -117,6 +99,7 @@ class Settings:
         ValueError: for a value out of range.
     """
 
+    container_id: str | None = None
     batch_size: int = 128
     serializer: FuncXSerializer = field(default_factory=FuncXSerializer)
     amqp_port: int | None = None
@@ -129,7 +112,7 @@ class Settings:
     telemetry: Observer | None = None
 
     def __post_init__(self) -> None:
-        self.batch_size = checked_batch_size(self.batch_size)
+        object.__setattr__(self, "batch_size", checked_batch_size(self.batch_size))
         checked_serializer(self.serializer)
         checked_port(self.amqp_port)
         if self.max_in_flight is not None:
@@ -139,7 +122,7 @@ class Settings:
         check_choice("on_uncertain", self.on_uncertain, ("raise", "resubmit"))
         check_choice("result_transport", self.result_transport, ("auto", "amqp", "polling"))
         if self.journal is not None:
-            self.journal = checked_path(self.journal)
+            object.__setattr__(self, "journal", checked_path(self.journal))
         if self.telemetry is not None and not isinstance(self.telemetry, Observer):
             raise TypeError(
                 "telemetry must be a funcx_async.telemetry.Telemetry, or something else with its "

@@ -12,11 +12,12 @@ import httpx
 import pytest
 
 from funcx_async import ExecutorClosed, FuncXClient, FuncXFuture
+from funcx_async.dialects import DIALECTS
 from funcx_async.journal import Journal
 from funcx_async.local import LocalService
 from funcx_async.session.session import Session
 from funcx_async.session.task_groups import TaskGroups
-from funcx_async.settings.settings import Settings
+from funcx_async.settings.options import Options
 
 TIMEOUT = 20
 
@@ -53,7 +54,9 @@ async def used(service: LocalService, transport: Closing, journal: Path) -> Sess
     """A session that has a journal, a stream of results, and a client that was used."""
     client = FuncXClient(service.url, auth=service.token, transport=transport)
     await client.get_version()
-    session = Session(Settings(journal=journal), client, TaskGroups(), closes_client=True)
+    session = Session(
+        Options(DIALECTS["v3"], {"journal": journal}), client, TaskGroups(), closes_client=True
+    )
     session.stream(str(uuid4()))
     return session
 
@@ -93,6 +96,7 @@ async def test_one_that_is_cancelled_before_its_first_turn_leaves_nobody_waiting
         with pytest.raises(ExecutorClosed):
             await future
     await reopened(path, service)
+    await session.client.aclose()  # for that it had no turn
 
 
 async def test_readers_of_events_and_the_journal_end_before_a_client_that_fails_to_close(
