@@ -21,8 +21,8 @@ class FixtureExecutor(FuncXExecutor):
 
     def let_go(self) -> None:
         """Take no more tasks, and wait for none; what is not sent is cancelled."""
-        self._closed = True
-        session = self._session
+        self._binding.closed = True
+        session = self._binding.session
         if session is None:
             return
         if session.ended:

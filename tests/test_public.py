@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import ast
+import inspect
 import subprocess
 import sys
 import textwrap
+from collections.abc import Callable
 from graphlib import TopologicalSorter
 from importlib.metadata import version
 from pathlib import Path
@@ -13,6 +15,7 @@ from pathlib import Path
 import pytest
 
 import funcx_async
+import funcx_async.blocking
 
 PACKAGE = Path(funcx_async.__file__).parent
 
@@ -91,6 +94,80 @@ def test_the_public_names_are_these():
         assert getattr(funcx_async, name).__name__ == (
             "TaskExecutionFailed" if name == "FuncxTaskExecutionFailed" else name
         )
+
+
+EXECUTOR = {
+    "amap",
+    "amqp_port",
+    "batch_size",
+    "confirm",
+    "container_id",
+    "endpoint_id",
+    "events",
+    "funcx_client",
+    "get_worker_hardware_details",
+    "label",
+    "map",
+    "options",
+    "register_function",
+    "register_source_code",
+    "reload_tasks",
+    "resource_specification",
+    "result_serializers",
+    "resume",
+    "serializer",
+    "shutdown",
+    "stats",
+    "submit",
+    "submit_to_registered_function",
+    "task_group_id",
+    "user_endpoint_config",
+}
+VIEW = {"amap", "map", "options", "submit", "submit_to_registered_function"}
+
+
+def test_executors_show_only_what_users_are_to_call():
+    executor, blocking = funcx_async.FuncXExecutor(), funcx_async.blocking.FuncXExecutor()
+    assert shown(executor) == shown(blocking.asynchronous) == EXECUTOR
+    assert shown(blocking) == EXECUTOR - {"events"} | {"asynchronous"}
+    assert shown(executor.options()) == shown(blocking.options()) == VIEW
+
+
+def shown(obj: object) -> set[str]:
+    return {name for name in dir(obj) if not name.startswith("_")}
+
+
+OPTIONS = [
+    "batch_interval",
+    "batch_enabled",
+    "resource_specification",
+    "user_endpoint_config",
+    "result_serializers",
+    "serializer",
+    "amqp_port",
+    "max_in_flight",
+    "retry_deadline",
+    "on_uncertain",
+    "reconcile_interval",
+    "result_transport",
+    "journal",
+    "telemetry",
+]
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        pytest.param(funcx_async.FuncXExecutor, id="async"),
+        pytest.param(funcx_async.blocking.FuncXExecutor, id="blocking"),
+    ],
+)
+def test_the_signature_of_an_executor_shows_its_options(make: Callable[..., object]):
+    parameters = inspect.signature(make).parameters.values()
+    assert [each.name for each in parameters if each.kind is each.KEYWORD_ONLY] == OPTIONS
+    assert not [each for each in parameters if each.kind is each.VAR_KEYWORD]
+    with pytest.raises(TypeError, match="unexpected keyword argument 'max_inflight'"):
+        make(max_inflight=1)
 
 
 def test_the_version_is_that_of_the_distribution():

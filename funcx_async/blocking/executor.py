@@ -4,26 +4,31 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from types import TracebackType
-from typing import Any, Unpack
+from typing import Any, Literal, Unpack
 from uuid import UUID
 
 from funcx_async.blocking.client import FuncXClient
 from funcx_async.blocking.derived import Forwarded, blocking
 from funcx_async.blocking.portal import portal
+from funcx_async.dialects import DIALECTS
 from funcx_async.executor.executor import FuncXExecutor as AsyncFuncXExecutor
-from funcx_async.executor.submitting import Submitting, TargetedExecutor
+from funcx_async.executor.loop_binding import LoopBinding
+from funcx_async.executor.submitting import Submitting, TargetedExecutor, checked_function_id
 from funcx_async.futures.awaiting import running_loop
 from funcx_async.futures.future import FuncXFuture
 from funcx_async.hardware import hardware_report
 from funcx_async.interpreter import current_pid
 from funcx_async.models import Stats
+from funcx_async.observer import Observer
 from funcx_async.serialize import FuncXSerializer
 from funcx_async.serialize.facade import Strategylike
 from funcx_async.session.functions import Function
 from funcx_async.session.session import Session
-from funcx_async.settings.settings import ExecutorOptions, TaskOptions
+from funcx_async.settings.options import NOT_GIVEN, NotGiven, Options, warn_of_deprecated
+from funcx_async.settings.settings import TaskOptions
 
 
 class FuncXExecutor(Submitting, concurrent.futures.Executor):
@@ -46,14 +51,35 @@ class FuncXExecutor(Submitting, concurrent.futures.Executor):
         task_group_id: the group that tasks belong to; by default the service makes one.
         label: names the executor in logs.
         batch_size: how many tasks go in one request at most; below 1 counts as 1.
-        **options: as :class:`funcx_async.FuncXExecutor` takes them.
+        batch_interval: deprecated; does nothing.
+        batch_enabled: deprecated; does nothing.
+        resource_specification: what each task needs, as the endpoint defines it.
+        user_endpoint_config: the configuration of the user's endpoint.
+        result_serializers: the strategies for results, tried in order, as classes, instances or
+            import paths; by default the endpoint's choice, or what ``serializer`` may read if
+            that is not everything.
+        serializer: writes functions and arguments, reads results; by default that of the client
+            that is given. A client that the executor makes has the same.
+        amqp_port: the port of the result queue, instead of the service's choice.
+        max_in_flight: how many tasks may be open; None: any number.
+        retry_deadline: seconds for which a request that was certainly not taken is retried.
+        on_uncertain: ``"resubmit"`` submits a task again whose outcome of the submit is unknown, so
+            that tasks run at least once; ``"raise"`` fails its future with ``SubmitUncertain``.
+        reconcile_interval: seconds after which an open task is looked up over REST.
+        result_transport: where results come from: ``"auto"`` is the queue, and polling while that
+            cannot be reached; ``"amqp"`` the queue alone, but for looking up what is late
+            (``reconcile_interval``); ``"polling"`` is polling alone.
+        journal: the path of a file that keeps what is submitted, for the next process; None: none
+            does. One executor at a time uses it.
+        telemetry: observes tasks and batches, such as a
+            :class:`funcx_async.telemetry.Telemetry`.
 
     Attributes:
         asynchronous: the async executor that does the work.
 
     Raises:
         ValueError: for what is not an endpoint's id, for a container, for an option out of range.
-        TypeError: for an unknown option or one of another type.
+        TypeError: for an option of another type.
 
     Example:
         >>> from funcx_async.blocking import LocalService
@@ -71,22 +97,57 @@ class FuncXExecutor(Submitting, concurrent.futures.Executor):
         task_group_id: str | UUID | None = None,
         label: str = "",
         batch_size: int = 128,
-        **options: Unpack[ExecutorOptions],
+        *,
+        batch_interval: float | NotGiven | None = NOT_GIVEN,
+        batch_enabled: bool | NotGiven | None = NOT_GIVEN,
+        resource_specification: Mapping[str, Any] | None = None,
+        user_endpoint_config: Mapping[str, Any] | None = None,
+        result_serializers: Iterable[Strategylike] | None = None,
+        serializer: FuncXSerializer | None = None,
+        amqp_port: int | None = None,
+        max_in_flight: int | None = None,
+        retry_deadline: float = 300.0,
+        on_uncertain: Literal["raise", "resubmit"] = "raise",
+        reconcile_interval: float = 60.0,
+        result_transport: Literal["auto", "amqp", "polling"] = "auto",
+        journal: str | os.PathLike[str] | None = None,
+        telemetry: Observer | None = None,
     ) -> None:
         if funcx_client is not None and not isinstance(funcx_client, FuncXClient):
             raise TypeError(
                 f"funcx_client must be a funcx_async.blocking.FuncXClient, not {funcx_client!r}."
             )
         self._client = funcx_client
-        self.asynchronous = PortalExecutor(
-            endpoint_id,
-            container_id,
-            None if funcx_client is None else funcx_client.asynchronous,
-            task_group_id,
+        client = None if funcx_client is None else funcx_client.asynchronous
+        warn_of_deprecated(batch_interval=batch_interval, batch_enabled=batch_enabled)
+        if serializer is None and client is not None:
+            serializer = client.serializer
+        options = Options(
+            DIALECTS["v3"] if client is None else client.dialect,
+            {
+                "container_id": container_id,
+                "batch_size": batch_size,
+                "serializer": serializer,
+                "amqp_port": amqp_port,
+                "max_in_flight": max_in_flight,
+                "retry_deadline": retry_deadline,
+                "on_uncertain": on_uncertain,
+                "reconcile_interval": reconcile_interval,
+                "result_transport": result_transport,
+                "journal": journal,
+                "telemetry": telemetry,
+            },
+            {
+                "endpoint_id": endpoint_id,
+                "task_group_id": task_group_id,
+                "resource_specification": resource_specification,
+                "user_endpoint_config": user_endpoint_config,
+                "result_serializers": result_serializers,
+            },
             label,
-            batch_size,
-            **options,
         )
+        self._binding = PortalBinding(options, client)
+        self.asynchronous = PortalExecutor(self._binding)
 
     endpoint_id = Forwarded[str | None, str | UUID | None]()
     container_id = Forwarded[str | None, str | None]()
@@ -104,7 +165,7 @@ class FuncXExecutor(Submitting, concurrent.futures.Executor):
     confirm = blocking(AsyncFuncXExecutor.confirm)
 
     def __repr__(self) -> str:
-        return repr(self.asynchronous)
+        return repr(self._binding)
 
     def _repr_html_(self) -> str:
         return self.asynchronous._repr_html_()
@@ -119,7 +180,7 @@ class FuncXExecutor(Submitting, concurrent.futures.Executor):
     @property
     def stats(self) -> Stats:
         """What it has done and is doing."""
-        return self.asynchronous.stats
+        return self._binding.stats
 
     def register_function(
         self, fn: Callable[..., Any], function_id: str | UUID | None = None, **options: Any
@@ -140,7 +201,13 @@ class FuncXExecutor(Submitting, concurrent.futures.Executor):
             ExecutorClosed: after ``shutdown``.
             FuncXError: as every request; it can be registered anew then.
         """
-        return self.asynchronous.register(fn, function_id, options)
+        session, functions = self._binding.bound(), self._binding.functions()
+        known = None if function_id is None else checked_function_id(function_id)
+        # Serialized in this thread: the portal's could wait for the lock of a module that this one
+        # is importing.
+        function = functions.add(fn, known, options)
+        deadline = self._binding.options.settings.retry_deadline
+        return portal().wait(functions.register, function, session.client, deadline)
 
     def get_worker_hardware_details(self) -> str:
         """Run a task that tells of the machine it runs on: processors, memory, disks, GPUs.
@@ -180,7 +247,7 @@ class FuncXExecutor(Submitting, concurrent.futures.Executor):
         Raises:
             RuntimeError: if a done-callback is to wait: the futures would wait for it.
         """
-        session = self.asynchronous.close(cancel_futures=cancel_futures)
+        session = self._binding.close(cancel_futures=cancel_futures)
         if wait and session is not None:
             portal().wait(session.closed)
 
@@ -198,58 +265,56 @@ class FuncXExecutor(Submitting, concurrent.futures.Executor):
     def _queue(
         self, fn: Callable[..., Any] | Function, args: tuple[Any, ...], kwargs: Mapping[str, Any]
     ) -> FuncXFuture[Any]:
-        return self.asynchronous.queue(fn, args, kwargs)
+        return self._binding.queue(self._binding.options.target, fn, args, kwargs)
 
-    async def _room(self) -> None:
-        await self.asynchronous.room()
+    async def _wait_for_capacity(self) -> None:
+        await self._binding.wait_for_capacity()
 
 
-class PortalExecutor(AsyncFuncXExecutor):
-    """The async executor on the portal's loop, submitted to from any thread.
+class PortalBinding(LoopBinding):
+    """Queues tasks on the portal's loop, from any thread.
 
     Also from one with an event loop of its own, such as that of a notebook.
     """
 
-    def queue(
-        self, fn: Callable[..., Any] | Function, args: tuple[Any, ...], kwargs: Mapping[str, Any]
-    ) -> FuncXFuture[Any]:
-        """Serialize and queue one task."""
-        return self._queue(fn, args, kwargs)
+    def bound(self, *, wait: bool = True) -> Session:
+        """Return the session of the portal's loop, which is made at first use.
 
-    def register(
-        self, fn: Callable[..., Any], function_id: str | UUID | None, options: dict[str, Any]
-    ) -> str:
-        """Register a function, serialized in the caller's thread.
+        Args:
+            wait: whether this thread waits until the journal of the session is open.
 
-        On the portal's it could wait for the lock of a module that this thread is importing.
+        Raises:
+            ExecutorClosed: after ``close``.
         """
-        session, function = self._bound(), self._noted(fn, function_id, options)
-        deadline = self._settings.retry_deadline
-        return portal().wait(self._functions().register, function, session.client, deadline)
-
-    def close(self, *, cancel_futures: bool) -> Session | None:
-        """Take no more tasks; gives the session that is still to end, if there is one."""
-        self._closed = True
-        session = self._session
-        if session is None or session.pid != current_pid():
-            return None  # nothing runs that would have to end
-        return portal().do(self._close, cancel_futures=cancel_futures)
-
-    async def room(self) -> None:
-        """Wait until one more task may be open; from any loop."""
-        session = self._bound()
-        if running_loop() is session.loop:
-            await session.room()
-        else:
-            await asyncio.wrap_future(portal().start(session.room))
-
-    def _bound(self, *, wait: bool = True) -> Session:
-        session = self._session
-        if session is None or session.ended or self._closed or session.pid != current_pid():
+        session = self.session
+        if session is None or session.ended or self.closed or session.pid != current_pid():
             # This raises, or binds: there, one at a time. The journal is waited for here.
-            session = portal().do(super()._bound, wait=False)
-            if self._closed:  # by another thread, which saw nothing to close
+            session = portal().do(super().bound, wait=False)
+            if self.closed:  # by another thread, which saw nothing to close
                 portal().do(session.close)
             if wait:
                 session.wait_until_open()
         return session
+
+    def close(self, *, cancel_futures: bool) -> Session | None:
+        """Take no more tasks; returns the session that is still to end, if there is one."""
+        self.closed = True
+        session = self.session
+        if session is None or session.pid != current_pid():
+            return None  # nothing runs that would have to end
+        return portal().do(super().close, cancel_futures=cancel_futures)
+
+    async def wait_for_capacity(self) -> None:
+        """Wait until one more task may be open; from any loop."""
+        session = self.bound()
+        if running_loop() is session.loop:
+            await session.tasks.wait_for_capacity()
+        else:
+            await asyncio.wrap_future(portal().start(session.tasks.wait_for_capacity))
+
+
+class PortalExecutor(AsyncFuncXExecutor):
+    """The async executor on the portal's loop."""
+
+    def __init__(self, binding: PortalBinding) -> None:
+        self._binding = binding

@@ -3,33 +3,35 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+import os
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from types import TracebackType
-from typing import Any, Self, Unpack
+from typing import Any, Literal, Self, Unpack
 from uuid import UUID
 
 from funcx_async.client import FuncXClient
 from funcx_async.dialects import DIALECTS
 from funcx_async.events import EventReader
-from funcx_async.executor.binding import Binding
-from funcx_async.executor.journaled import Journaled
-from funcx_async.executor.registering import Registering
-from funcx_async.executor.submitting import Submitting, TargetedExecutor
+from funcx_async.executor.loop_binding import LoopBinding
+from funcx_async.executor.submitting import Submitting, TargetedExecutor, checked_function_id
 from funcx_async.futures.awaiting import running_loop
 from funcx_async.futures.future import FuncXFuture
 from funcx_async.hardware import hardware_report
 from funcx_async.models import Stats
+from funcx_async.observer import Observer
+from funcx_async.registration import registration_of_source
 from funcx_async.serialize import FuncXSerializer
-from funcx_async.session.functions import Function, Functions, Registry
+from funcx_async.serialize.facade import Strategylike
+from funcx_async.session.functions import Function
 from funcx_async.session.reloading import reloaded
-from funcx_async.settings.configuration import Configuration
-from funcx_async.settings.settings import ExecutorOptions, Target, TaskOptions
-from funcx_async.settings.terms import Terms
+from funcx_async.session.resuming import resumed
+from funcx_async.settings.options import NOT_GIVEN, NotGiven, Options, warn_of_deprecated
+from funcx_async.settings.settings import TaskOptions
 
 _log = logging.getLogger(__name__)
 
 
-class FuncXExecutor(Configuration, Binding, Registering, Journaled, Submitting):
+class FuncXExecutor(Submitting):
     """Runs functions on an endpoint; ``await`` the futures.
 
     Construct it anywhere, without network or credentials; it binds to the event loop that first
@@ -43,13 +45,32 @@ class FuncXExecutor(Configuration, Binding, Registering, Journaled, Submitting):
             the classic service the client, whose executors share it.
         label: names the executor in logs.
         batch_size: how many tasks go in one request at most; below 1 counts as 1.
-        **options: see :class:`funcx_async.settings.settings.Settings` and
-            :class:`funcx_async.settings.settings.Target`. ``batch_interval`` and
-            ``batch_enabled`` are deprecated and do nothing.
+        batch_interval: deprecated; does nothing.
+        batch_enabled: deprecated; does nothing.
+        resource_specification: what each task needs, as the endpoint defines it.
+        user_endpoint_config: the configuration of the user's endpoint.
+        result_serializers: the strategies for results, tried in order, as classes, instances or
+            import paths; by default the endpoint's choice, or what ``serializer`` may read if
+            that is not everything.
+        serializer: writes functions and arguments, reads results; by default that of the client
+            that is given. A client that the executor makes has the same.
+        amqp_port: the port of the result queue, instead of the service's choice.
+        max_in_flight: how many tasks may be open; None: any number.
+        retry_deadline: seconds for which a request that was certainly not taken is retried.
+        on_uncertain: ``"resubmit"`` submits a task again whose outcome of the submit is unknown, so
+            that tasks run at least once; ``"raise"`` fails its future with ``SubmitUncertain``.
+        reconcile_interval: seconds after which an open task is looked up over REST.
+        result_transport: where results come from: ``"auto"`` is the queue, and polling while that
+            cannot be reached; ``"amqp"`` the queue alone, but for looking up what is late
+            (``reconcile_interval``); ``"polling"`` is polling alone.
+        journal: the path of a file that keeps what is submitted, for the next process; None: none
+            does. One executor at a time uses it.
+        telemetry: observes tasks and batches, such as a
+            :class:`funcx_async.telemetry.Telemetry`.
 
     Raises:
         ValueError: for what is not an endpoint's id, for a container, for an option out of range.
-        TypeError: for an unknown option or one of another type.
+        TypeError: for an option of another type.
 
     Example:
         >>> import asyncio
@@ -71,38 +92,66 @@ class FuncXExecutor(Configuration, Binding, Registering, Journaled, Submitting):
         task_group_id: str | UUID | None = None,
         label: str = "",
         batch_size: int = 128,
-        **options: Unpack[ExecutorOptions],
+        *,
+        batch_interval: float | NotGiven | None = NOT_GIVEN,
+        batch_enabled: bool | NotGiven | None = NOT_GIVEN,
+        resource_specification: Mapping[str, Any] | None = None,
+        user_endpoint_config: Mapping[str, Any] | None = None,
+        result_serializers: Iterable[Strategylike] | None = None,
+        serializer: FuncXSerializer | None = None,
+        amqp_port: int | None = None,
+        max_in_flight: int | None = None,
+        retry_deadline: float = 300.0,
+        on_uncertain: Literal["raise", "resubmit"] = "raise",
+        reconcile_interval: float = 60.0,
+        result_transport: Literal["auto", "amqp", "polling"] = "auto",
+        journal: str | os.PathLike[str] | None = None,
+        telemetry: Observer | None = None,
     ) -> None:
-        if funcx_client is not None:
-            options.setdefault("serializer", funcx_client.serializer)
-        dialect = DIALECTS["v3"] if funcx_client is None else funcx_client.dialect
-        super().__init__(
-            endpoint_id, container_id, task_group_id, label, batch_size, options, dialect
+        warn_of_deprecated(batch_interval=batch_interval, batch_enabled=batch_enabled)
+        if serializer is None and funcx_client is not None:
+            serializer = funcx_client.serializer
+        options = Options(
+            DIALECTS["v3"] if funcx_client is None else funcx_client.dialect,
+            {
+                "container_id": container_id,
+                "batch_size": batch_size,
+                "serializer": serializer,
+                "amqp_port": amqp_port,
+                "max_in_flight": max_in_flight,
+                "retry_deadline": retry_deadline,
+                "on_uncertain": on_uncertain,
+                "reconcile_interval": reconcile_interval,
+                "result_transport": result_transport,
+                "journal": journal,
+                "telemetry": telemetry,
+            },
+            {
+                "endpoint_id": endpoint_id,
+                "task_group_id": task_group_id,
+                "resource_specification": resource_specification,
+                "user_endpoint_config": user_endpoint_config,
+                "result_serializers": result_serializers,
+            },
+            label,
         )
-        if funcx_client is not None:
-            self._settings.made_group = funcx_client.task_group_id
-        Binding.__init__(self, funcx_client)
-        self._registry = Registry()
+        self._binding = LoopBinding(options, funcx_client)
 
     def __repr__(self) -> str:
-        stats = self.stats
-        name = f"FuncXExecutor {self.label!r}" if self.label else "FuncXExecutor"
-        posts = f"{stats.batches_in_flight} batch" + ("" if stats.batches_in_flight == 1 else "es")
-        return f"<{name} {stats.queued} queued, {posts} in flight, {stats.open} open>"
+        return repr(self._binding)
 
     def _repr_html_(self) -> str:
         from funcx_async.html import executor_card
 
         where = {"endpoint": self.endpoint_id, "task group": self.task_group_id}
-        return executor_card(self.stats, closed=self._closed, rows={"label": self.label, **where})
+        return executor_card(
+            self.stats, closed=self._binding.closed, rows={"label": self.label, **where}
+        )
 
     @property
     def stats(self) -> Stats:
         """What it has done and is doing."""
-        session = self._session
-        if session is None:
-            return Stats()
-        return session.stats()
+        return self._binding.stats
 
     def events(self) -> EventReader:
         """Give what happens to the executor's connections from now on, to watch it.
@@ -121,7 +170,191 @@ class FuncXExecutor(Configuration, Binding, Registering, Journaled, Submitting):
                 if event.kind is EventKind.ENDPOINT_OFFLINE:
                     alert(f"{event.subject} is offline: {event.reason}")
         """
-        return self._bound().events.reader()
+        return self._binding.bound().events.reader()
+
+    # Options ------------------------------------------------------------------------------------
+
+    @property
+    def endpoint_id(self) -> str | None:
+        """Where new tasks run; a UUID as text. ValueError for anything else."""
+        return self._binding.options.target.endpoint_id
+
+    @endpoint_id.setter
+    def endpoint_id(self, value: str | UUID | None) -> None:
+        self._binding.options.aim(endpoint_id=value)
+
+    @property
+    def task_group_id(self) -> str | None:
+        """The group of new tasks; None until it is given or the service has made one."""
+        return self._binding.task_group_id
+
+    @task_group_id.setter
+    def task_group_id(self, value: str | UUID | None) -> None:
+        self._binding.options.aim(task_group_id=value)
+
+    @property
+    def label(self) -> str:
+        """Names the executor in logs."""
+        return self._binding.options.label
+
+    @label.setter
+    def label(self, value: str) -> None:
+        self._binding.options.label = value
+
+    @property
+    def funcx_client(self) -> FuncXClient:
+        """The client that asks the service: one of its own unless one was given."""
+        return self._binding.client
+
+    @property
+    def container_id(self) -> str | None:
+        """Where new tasks run; ValueError for today's service (``v3``), which has none."""
+        return self._binding.options.settings.container_id
+
+    @container_id.setter
+    def container_id(self, value: str | None) -> None:
+        self._binding.options.change(container_id=value)
+
+    @property
+    def batch_size(self) -> int:
+        """How many tasks go in one request at most."""
+        return self._binding.options.settings.batch_size
+
+    @batch_size.setter
+    def batch_size(self, value: int) -> None:
+        self._binding.options.change(batch_size=value)
+
+    @property
+    def resource_specification(self) -> Mapping[str, Any] | None:
+        """What new tasks need, as the endpoint defines it."""
+        return self._binding.options.target.resource_specification
+
+    @resource_specification.setter
+    def resource_specification(self, value: Mapping[str, Any] | None) -> None:
+        self._binding.options.aim(resource_specification=value)
+
+    @property
+    def user_endpoint_config(self) -> Mapping[str, Any] | None:
+        """The configuration of the user's endpoint for new tasks."""
+        return self._binding.options.target.user_endpoint_config
+
+    @user_endpoint_config.setter
+    def user_endpoint_config(self, value: Mapping[str, Any] | None) -> None:
+        self._binding.options.aim(user_endpoint_config=value)
+
+    @property
+    def result_serializers(self) -> Sequence[str] | None:
+        """Import paths of the strategies for results, tried in order; given also as classes.
+
+        None: the endpoint's choice, or what ``serializer`` may read if that is not everything.
+        """
+        return self._binding.options.target.result_serializers
+
+    @result_serializers.setter
+    def result_serializers(self, value: Iterable[Strategylike] | None) -> None:
+        self._binding.options.aim(result_serializers=value)
+
+    @property
+    def serializer(self) -> FuncXSerializer:
+        """Writes functions and arguments of new tasks, reads the results that come.
+
+        With another one functions are registered again, as that writes them. The client that the
+        executor made for itself reads and writes by it, too; one that was given keeps its own.
+        """
+        return self._binding.options.settings.serializer
+
+    @serializer.setter
+    def serializer(self, value: FuncXSerializer) -> None:
+        self._binding.use_serializer(value)
+
+    @property
+    def amqp_port(self) -> int | None:
+        """The port of result queues that are connected to from now on; None: the service's."""
+        return self._binding.options.settings.amqp_port
+
+    @amqp_port.setter
+    def amqp_port(self, value: int | None) -> None:
+        self._binding.options.change(amqp_port=value)
+
+    # Functions ----------------------------------------------------------------------------------
+
+    async def register_function(
+        self, fn: Callable[..., Any], function_id: str | UUID | None = None, **options: Any
+    ) -> str:
+        """Register ``fn`` now; ``submit`` does it by itself, so this is for setting options.
+
+        Args:
+            fn: the function.
+            function_id: its id, if it is registered already: nothing is asked then.
+            **options: ``function_name``, ``description``, ``public``, ``group``,
+                ``ha_endpoint_id``, ``container_uuid`` of the registration.
+
+        Returns:
+            The function id, which ``submit`` uses for ``fn`` from now on.
+
+        Raises:
+            ValueError: if ``fn`` is in the executor's cache already.
+            SerializationError: if it cannot travel.
+            ExecutorClosed: after ``shutdown``.
+            FuncXError: as every request; it can be registered anew then.
+        """
+        session, functions = self._binding.bound(), self._binding.functions()
+        known = None if function_id is None else checked_function_id(function_id)
+        function = functions.add(fn, known, options)
+        deadline = self._binding.options.settings.retry_deadline
+        return await functions.register(function, session.client, deadline)
+
+    async def register_source_code(
+        self,
+        source: str,
+        function_name: str,
+        description: str | None = None,
+        metadata: Mapping[str, str] | None = None,
+        public: bool = False,
+        group: str | UUID | None = None,
+        ha_endpoint_id: str | UUID | None = None,
+    ) -> str:
+        r"""Register a function by its source, which may be that of a whole module.
+
+        Args:
+            source: the source; the workers execute it, and call the function then.
+            function_name: the function in it to call.
+            description: for people.
+            metadata: ``python_version`` and ``sdk_version``, where they are not those here.
+            public: let everybody run it.
+            group: let this Globus group run it.
+            ha_endpoint_id: register it for this high-assurance endpoint alone.
+
+        Returns:
+            The function id, for :meth:`submit_to_registered_function`.
+
+        Raises:
+            ValueError: if it is in the executor's cache already, options exclude each other, the
+                name can be none of a function, or the service is the classic one.
+            TypeError: if the source is no text.
+            SerializationError: if it is too large.
+            ExecutorClosed: after ``shutdown``.
+            FuncXError: as every request; it can be registered anew then.
+
+        Example::
+
+            source = "def double(x):\n    return 2 * x\n"
+            function_id = await fxe.register_source_code(source, "double")
+            assert await fxe.submit_to_registered_function(function_id, (21,)) == 42
+        """
+        session, functions = self._binding.bound(), self._binding.functions()
+        registration = registration_of_source(
+            source,
+            function_name,
+            description=description,
+            metadata=metadata,
+            public=public,
+            group=None if group is None else str(group),
+            ha_endpoint_id=None if ha_endpoint_id is None else str(ha_endpoint_id),
+        )
+        function = functions.add_source(registration)
+        deadline = self._binding.options.settings.retry_deadline
+        return await functions.register(function, session.client, deadline)
 
     # Tasks of before, and elsewhere -------------------------------------------------------------
 
@@ -159,7 +392,7 @@ class FuncXExecutor(Configuration, Binding, Registering, Journaled, Submitting):
             for future in await fxe.reload_tasks(task_group_id):
                 print(future.task_id, await future)
         """
-        session = self._bound()
+        session = self._binding.bound()
         group = str(task_group_id) if task_group_id else self.task_group_id
         if group is None:
             raise ValueError("There is no task group to reload: name one, or assign task_group_id.")
@@ -189,8 +422,50 @@ class FuncXExecutor(Configuration, Binding, Registering, Journaled, Submitting):
             print(await careful.submit(simulate, seed=7))
             print(await careful.options(timeout=60).submit(simulate, seed=8))
         """
-        journaled = self._settings.journal is not None
-        return TargetedExecutor(self, self._target, journaled=journaled).options(**changes)
+        return TargetedExecutor(self._binding, self._binding.options.target).options(**changes)
+
+    # The journal --------------------------------------------------------------------------------
+
+    def resume(self) -> AsyncGenerator[tuple[str, FuncXFuture[Any]], None]:
+        """Give back everything that the journal holds, above all from earlier processes.
+
+        Iterate over it: each step gives a key and a future, first of what is done, then of what
+        is open. The future of a task that was done is
+        done; that of an open one is awaited again, by queue and over REST; that of a task whose
+        submit was under way when its process ended fails with SubmitUncertain. What has failed
+        for good is given back as well. Tasks stay in the journal until they are confirmed.
+
+        Raises:
+            ValueError: if there is no journal, or it keeps tasks of another service.
+            JournalUnusable: if it cannot be used.
+            ExecutorClosed: after ``shutdown``.
+
+        Example::
+
+            async for key, future in executor.resume():
+                keep(key, await future)
+                await executor.confirm(key)
+        """
+        session = self._binding.bound()
+        return resumed(session, session.kept_journal)
+
+    async def confirm(self, *keys: str) -> None:
+        """Have the journal forget tasks: the application has dealt with them, whatever came of it.
+
+        When it returns they are gone for good, and their keys are free. A task that is still open
+        runs on, but no later process will hear of it.
+
+        Args:
+            *keys: their keys, as ``options(key=...)`` or ``future.key`` has them.
+
+        Raises:
+            KeyError: if the journal holds no such task; none is forgotten then.
+            ValueError: if there is no journal.
+            JournalUnusable: if it cannot be written.
+        """
+        session = self._binding.bound(wait=False)
+        await session.until_open()
+        await session.kept_journal.confirm(keys)
 
     # The end ------------------------------------------------------------------------------------
 
@@ -202,18 +477,18 @@ class FuncXExecutor(Configuration, Binding, Registering, Journaled, Submitting):
                 they still settle while the loop runs.
             cancel_futures: cancel the tasks that are not sent yet.
         """
-        session = self._session
+        session = self._binding.session
         if session is not None and not session.ended and session.loop is not running_loop():
             raise RuntimeError(
                 "This executor belongs to another event loop that is still open: shut it down "
                 "there."
             )
-        session = self._close(cancel_futures=cancel_futures)
+        session = self._binding.close(cancel_futures=cancel_futures)
         if wait and session is not None:
             await session.closed()
 
     async def __aenter__(self) -> Self:
-        await self._bound(wait=False).until_open()
+        await self._binding.bound(wait=False).until_open()
         return self
 
     async def __aexit__(
@@ -237,45 +512,10 @@ class FuncXExecutor(Configuration, Binding, Registering, Journaled, Submitting):
 
     # How it is done -----------------------------------------------------------------------------
 
-    def queue_to(
-        self,
-        target: Target,
-        fn: Callable[..., Any] | Function,
-        args: tuple[Any, ...],
-        kwargs: Mapping[str, Any],
-        key: str | None = None,
-        terms: Terms | None = None,
-    ) -> FuncXFuture[Any]:
-        """Serialize and queue one task for ``target``; raises as :meth:`submit`."""
-        session = self._bound()
-        route = target.route(self._settings.made_group)
-        if isinstance(fn, Function):
-            function = fn
-        else:
-            source = session.reads_source(route.endpoint_id)
-            function = self._functions(source=source).find(fn)
-        payload = self._settings.serializer.serialize_arguments(args, kwargs)
-        if terms is not None:
-            return session.on_terms.submit(terms, route, function, payload, key)
-        return session.submit(route, function, payload, key)
-
-    def _use_serializer(self, serializer: FuncXSerializer) -> None:
-        super()._use_serializer(serializer)
-        if self._client is not None and self._closes_client:
-            self._client.serializer = serializer
-
-    def _functions(self, *, source: bool = True) -> Functions:
-        serializer = self._settings.serializer
-        return self._registry.functions(serializer, self.container_id, source=source)
-
-    async def room(self) -> None:
-        """Wait until one more task may be open."""
-        await self._bound().room()
-
     def _queue(
         self, fn: Callable[..., Any] | Function, args: tuple[Any, ...], kwargs: Mapping[str, Any]
     ) -> FuncXFuture[Any]:
-        return self.queue_to(self._target, fn, args, kwargs)
+        return self._binding.queue(self._binding.options.target, fn, args, kwargs)
 
-    async def _room(self) -> None:
-        await self.room()
+    async def _wait_for_capacity(self) -> None:
+        await self._binding.wait_for_capacity()

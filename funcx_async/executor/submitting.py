@@ -7,11 +7,12 @@ from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import replace
-from typing import Any, NoReturn, ParamSpec, Protocol, TypeVar, Unpack, overload
+from typing import Any, NoReturn, ParamSpec, TypeVar, Unpack, overload
 from uuid import UUID
 
 from funcx_async.confined import CONNECTIONS, confined
 from funcx_async.errors import TooManyOpenTasks
+from funcx_async.executor.loop_binding import LoopBinding
 from funcx_async.futures.future import FuncXFuture
 from funcx_async.futures.waiting import Finished
 from funcx_async.session.functions import Function
@@ -40,7 +41,7 @@ class Submitting(ABC):
         """Serialize and queue one task."""
 
     @abstractmethod
-    async def _room(self) -> None:
+    async def _wait_for_capacity(self) -> None:
         """Wait until one more task may be open."""
 
     @overload
@@ -192,26 +193,7 @@ class Submitting(ABC):
             try:
                 return self._queue(fn, args, {})
             except TooManyOpenTasks:
-                await self._room()
-
-
-class Queueing(Protocol):
-    """An executor, as a view of it sees it."""
-
-    def queue_to(
-        self,
-        target: Target,
-        fn: Callable[..., Any] | Function,
-        args: tuple[Any, ...],
-        kwargs: Mapping[str, Any],
-        key: str | None = None,
-        terms: Terms | None = None,
-    ) -> FuncXFuture[Any]:
-        """Serialize and queue one task for ``target``, by this name in the journal."""
-        ...
-
-    async def room(self) -> None:
-        """Wait until one more task may be open."""
+                await self._wait_for_capacity()
 
 
 class TargetedExecutor(Submitting):
@@ -219,22 +201,19 @@ class TargetedExecutor(Submitting):
 
     def __init__(
         self,
-        executor: Queueing,
+        binding: LoopBinding,
         target: Target,
         key: str | None = None,
         terms: Terms | None = None,
-        *,
-        journaled: bool = False,
     ) -> None:
-        self._executor = executor
+        self._binding = binding
         self._target = target
         self._key = key
         self._terms = terms
-        self._journaled = journaled
 
     def __repr__(self) -> str:
         terms = "" if self._terms is None else f", {self._terms}"
-        return f"<{self._target}{terms} of {self._executor!r}>"
+        return f"<{self._target}{terms} of {self._binding!r}>"
 
     def options(self, **changes: Unpack[TaskOptions]) -> TargetedExecutor:
         """Give a view of the same executor, with these changes on top of the options of this one.
@@ -255,26 +234,27 @@ class TargetedExecutor(Submitting):
         key = checked_key(told.pop("key")) if "key" in told else self._key
         new_terms = {name: told.pop(name) for name in TERMS if name in told}
         terms = replace(self._terms or Terms(), **new_terms)
-        if key is not None and not self._journaled:
+        journaled = self._binding.options.settings.journal is not None
+        if key is not None and not journaled:
             raise ValueError(
                 f"There is no journal to keep the task {key!r} in: FuncXExecutor(journal=...)."
             )
-        if terms.retries and self._journaled:
+        if terms.retries and journaled:
             raise ValueError(
                 "An executor with a journal does not retry: `resume()` gives back what failed, to "
                 "be submitted again. Retries are for executors without one."
             )
         target = self._target.changed(**told)
         kept = terms if terms.any else None
-        return TargetedExecutor(self._executor, target, key, kept, journaled=self._journaled)
+        return TargetedExecutor(self._binding, target, key, kept)
 
     def _queue(
         self, fn: Callable[..., Any] | Function, args: tuple[Any, ...], kwargs: Mapping[str, Any]
     ) -> FuncXFuture[Any]:
-        return self._executor.queue_to(self._target, fn, args, kwargs, self._key, self._terms)
+        return self._binding.queue(self._target, fn, args, kwargs, self._key, self._terms)
 
-    async def _room(self) -> None:
-        await self._executor.room()
+    async def _wait_for_capacity(self) -> None:
+        await self._binding.wait_for_capacity()
 
 
 def checked_function_id(function_id: str | UUID) -> str:

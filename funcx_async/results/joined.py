@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import AsyncExitStack
 
 from funcx_async.futures.future import FuncXFuture
 from funcx_async.results.member import Member
@@ -62,7 +63,8 @@ class JoinedStreams:
             await self._streams.pop(idle).leave(self._member)
 
     async def leave_all(self) -> None:
-        """Leave every stream."""
-        for stream in self:
-            await stream.leave(self._member)
-        self._streams.clear()
+        """Leave every stream, also where leaving another one fails."""
+        async with AsyncExitStack() as leaving:
+            leaving.callback(self._streams.clear)
+            for stream in self:
+                leaving.push_async_callback(stream.leave, self._member)

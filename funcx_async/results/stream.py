@@ -9,7 +9,7 @@ import asyncio
 import logging
 from collections.abc import Collection, Iterable, Sequence
 from typing import NoReturn
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, WeakValueDictionary
 
 from funcx_async.client import FuncXClient
 from funcx_async.core.acks import AckLedger
@@ -26,20 +26,23 @@ from funcx_async.results.settler import AnyFuture, Settler
 AFTER_A_SLIP = 1.0
 """Seconds until it goes on, should something in here have failed."""
 
-_shared: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[tuple[str, str], ResultStream]] = (
-    WeakKeyDictionary()
-)
+# A stream refers to its loop, so it must not be held by what the loop is the key of: those who
+# have joined it hold it.
+_shared: WeakKeyDictionary[
+    asyncio.AbstractEventLoop, WeakValueDictionary[tuple[str, str], ResultStream]
+] = WeakKeyDictionary()
 
 _log = logging.getLogger(__name__)
 
 
 def shared_stream(service_url: str, task_group_id: str) -> ResultStream:
     """Give the running loop's stream of a task group: a second would take results from it."""
-    streams = _shared.setdefault(asyncio.get_running_loop(), {})
+    streams = _shared.setdefault(asyncio.get_running_loop(), WeakValueDictionary())
     key = (service_url, task_group_id)
-    if key not in streams:
-        streams[key] = ResultStream(service_url, task_group_id)
-    return streams[key]
+    stream = streams.get(key)
+    if stream is None:
+        stream = streams[key] = ResultStream(service_url, task_group_id)
+    return stream
 
 
 class ResultStream:

@@ -105,8 +105,12 @@ class Endpoints:
         await asyncio.gather(*self._asking.values(), return_exceptions=True)
 
     async def _look(self, endpoint_id: str) -> None:
-        await self._ask(endpoint_id)
-        await self._client.warn_if_outdated(SHARE)
+        try:
+            await self._ask(endpoint_id)
+            await self._client.warn_if_outdated(SHARE)
+        except Exception:  # a mistake in here concerns no task
+            ids = {"endpoint_id": endpoint_id}
+            _log.exception("asking about the endpoint %s", endpoint_id, extra=ids)
 
     async def _ask(self, endpoint_id: str) -> None:
         try:

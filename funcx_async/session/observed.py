@@ -14,7 +14,8 @@ from funcx_async.session.posting import AnyBatch, AnyFuture, FunctionIds
 from funcx_async.session.sender import Sender
 from funcx_async.session.session import Session
 from funcx_async.session.submitter import Submitter
-from funcx_async.settings.settings import Settings
+from funcx_async.session.task_groups import TaskGroups
+from funcx_async.settings.options import Options
 
 _log = logging.getLogger(__name__)
 
@@ -23,17 +24,24 @@ class ObservedSession(Session):
     """See the module; an observer that raises keeps no task from its end.
 
     Args:
-        settings: as for a session.
+        options: as for a session.
         client: likewise.
+        groups: likewise.
         observer: is told.
         closes_client: as for a session.
     """
 
     def __init__(
-        self, settings: Settings, client: FuncXClient, observer: Observer, *, closes_client: bool
+        self,
+        options: Options,
+        client: FuncXClient,
+        groups: TaskGroups,
+        observer: Observer,
+        *,
+        closes_client: bool,
     ) -> None:
         self._observer = observer
-        super().__init__(settings, client, closes_client=closes_client)
+        super().__init__(options, client, groups, closes_client=closes_client)
         observer.began(self)
 
     def _new_submitter(self) -> Submitter:

@@ -1,125 +1,137 @@
-"""The tasks of a session that are open, and word of those that are settled.
+"""The tasks of a session that are open, and what is counted of them.
 
-Futures are settled by the thousand, and in any thread. So the loop is called once for all that are
-settled until it comes by, and concludes then what is to be concluded: whether there is room for
-more tasks, which endpoints are alive, whether the session may end.
+Futures are added and settled in any thread, so a lock makes each change one piece. They are settled
+by the thousand: the loop is called once for all that are settled until it comes by, and follows up
+on them then.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections import Counter
+import threading
 from collections.abc import Iterable
+from contextlib import suppress
 
 from funcx_async.confined import CONNECTIONS, confined
 from funcx_async.errors import ExecutorClosed, TooManyOpenTasks
+from funcx_async.futures.awaiting import running_loop
 from funcx_async.journal import Journal
 from funcx_async.session.posting import AnyFuture
-from funcx_async.settings.settings import Settings
 
 COUNTED = (
     *("done", "failed", "retried", "batches"),
     *("reconnects", "orphans", "duplicates", "malformed"),
 )
-"""What is counted, by the names that ``Stats`` has for it."""
+"""What ``Stats`` has of the counts, by its names."""
 
 _log = logging.getLogger(__name__)
 
 
 @confined(CONNECTIONS)
 class OpenTasks:
-    """See the module.
+    """The open futures of a session; iterate over it for a copy of them.
 
     Args:
-        settings: say how many tasks may be open; read whenever that matters.
         loop: is called when tasks are settled.
-        journal: is told of each; None for an executor without one.
-
-    Attributes:
-        counts: how often each of ``COUNTED`` happened.
+        journal: records each outcome; None for an executor without one.
+        max_in_flight: how many tasks may be open; None: any number.
     """
 
     def __init__(
-        self, settings: Settings, loop: asyncio.AbstractEventLoop, journal: Journal | None
+        self, loop: asyncio.AbstractEventLoop, journal: Journal | None, max_in_flight: int | None
     ) -> None:
-        self.settings = settings
-        self.loop = loop
-        self.journal = journal
-        self.counts: Counter[str] = Counter()
+        self._loop = loop
+        self._journal = journal
+        self._limit = max_in_flight
+        # Reentrant: what garbage collection frees while it is held may settle a future.
+        self._lock = threading.RLock()
         self._open: dict[AnyFuture, str | None] = {}
-        self._news: set[str | None] = set()
+        self._counts: dict[str, int] = dict.fromkeys(COUNTED, 0)
+        self._settled_at: set[str | None] = set()
         self._changed = asyncio.Event()
         self._freed = asyncio.Event()
 
+    def __len__(self) -> int:
+        return len(self._open)
+
     @property
-    def open_futures(self) -> list[AnyFuture]:
+    def futures(self) -> list[AnyFuture]:
         """All futures that are not settled."""
         return list(self._open)
 
-    def open_at(self, endpoint_id: str) -> int:
-        """How many tasks are open at an endpoint."""
+    def at(self, endpoint_id: str) -> int:
+        """Return how many tasks are open at an endpoint."""
         return list(self._open.values()).count(endpoint_id)  # other threads may be adding some
 
+    # Opening ------------------------------------------------------------------------------------
+
+    def admit(self, future: AnyFuture, endpoint_id: str | None) -> None:
+        """Add a future if one more task may be open, until it is ``done``.
+
+        Raises:
+            TooManyOpenTasks: if no more tasks may be open.
+        """
+        with self._lock:
+            if self._limit is not None and len(self._open) >= self._limit:
+                raise TooManyOpenTasks(
+                    f"{len(self._open)} tasks are open, and max_in_flight is {self._limit}: await "
+                    "some of them first, or use amap, which waits by itself."
+                )
+            self._open[future] = endpoint_id
+
     def add(self, future: AnyFuture, endpoint_id: str | None) -> None:
-        """Count a task among the open ones, until its future is ``done``."""
-        self._open[future] = endpoint_id
+        """Add the future of a task that the service has already, until it is ``done``."""
+        with self._lock:
+            self._open[future] = endpoint_id
 
     def remove(self, future: AnyFuture) -> None:
-        """Count it no more: there is nothing that could come of it."""
-        self._open.pop(future, None)
+        """Forget a future that was added for a task which cannot be submitted."""
+        with self._lock:
+            self._open.pop(future, None)
+        self._wake()
 
-    def refuse_too_many(self) -> None:
-        """Raise TooManyOpenTasks if no more tasks may be open."""
-        limit = self.settings.max_in_flight
-        if limit is not None and len(self._open) >= limit:
-            raise TooManyOpenTasks(
-                f"{len(self._open)} tasks are open, and max_in_flight is {limit}: await some of "
-                "them first, or use amap, which waits by itself."
-            )
-
-    async def room(self) -> None:
+    async def wait_for_capacity(self) -> None:
         """Wait until one more task may be open."""
-        limit = self.settings.max_in_flight
-        while limit is not None and len(self._open) >= limit:
+        while self._limit is not None and len(self._open) >= self._limit:
             self._freed.clear()
             await self._freed.wait()
 
-    def count(self, what: str) -> None:
-        """Count a noteworthy thing."""
-        self.counts[what] += 1
+    # Settling -----------------------------------------------------------------------------------
 
     def done(self, future: AnyFuture, here: asyncio.AbstractEventLoop | None) -> None:
-        """Take note that a future is settled; called once for each, in any thread.
+        """Follow up on a settled future; called once for each, in any thread.
 
         Args:
             future: the future.
             here: the loop that runs in this thread.
         """
-        endpoint_id = self._open.pop(future, None)
-        if self.journal is not None:
-            self.journal.done(future)
-        self.counts["failed" if future.failed else "done"] += 1
-        if endpoint_id in self._news:
-            return  # the loop is called already, and has not come by yet
-        self._news.add(endpoint_id)
-        if here is self.loop:
-            self._changed.set()
-        elif not self.loop.is_closed():
-            self.loop.call_soon_threadsafe(self._changed.set)
+        if self._journal is not None:
+            self._journal.done(future)
+        with self._lock:
+            endpoint_id = self._open.pop(future, None)
+            self._counts["failed" if future.failed else "done"] += 1
+            if endpoint_id in self._settled_at:
+                return  # the loop is called already, and has not come by yet
+            self._settled_at.add(endpoint_id)
+        self._wake(here)
 
     def look(self) -> None:
-        """Have ``news`` return, although nothing may be settled."""
+        """Have ``settled`` return, although nothing may be settled."""
         self._changed.set()
 
-    async def news(self) -> list[str]:
-        """Wait until tasks are settled, and give the endpoints that they were for."""
+    async def settled(self) -> list[str]:
+        """Wait until tasks are settled, and return the endpoints that they were for."""
         await self._changed.wait()
         self._changed.clear()
-        news, self._news = self._news, set()
+        with self._lock:
+            settled_at, self._settled_at = self._settled_at, set()
         self._freed.set()
-        # Another thread may be adding to it still, so it is not walked through.
-        return [endpoint_id for endpoint_id in tuple(news) if endpoint_id is not None]
+        return [endpoint_id for endpoint_id in settled_at if endpoint_id is not None]
+
+    def end(self) -> None:
+        """Let those who wait for capacity learn that the session has ended."""
+        self._freed.set()
 
     def fail_all(self, task_groups: Iterable[str]) -> None:
         """Fail what is open: nobody will settle it any more.
@@ -135,7 +147,7 @@ class OpenTasks:
                 groups,
                 extra={"task_group_id": groups},
             )
-        for future in self.open_futures:
+        for future in self.futures:
             future.fail(
                 ExecutorClosed(
                     "The executor's event loop ended before the task did. If it was sent, it goes "
@@ -143,3 +155,22 @@ class OpenTasks:
                     task_id=future.task_id,
                 )
             )
+
+    def _wake(self, here: asyncio.AbstractEventLoop | None = None) -> None:
+        if (here or running_loop()) is self._loop:
+            self._changed.set()
+        else:
+            with suppress(RuntimeError):  # the loop is closed
+                self._loop.call_soon_threadsafe(self._changed.set)
+
+    # Counting -----------------------------------------------------------------------------------
+
+    def count(self, what: str) -> None:
+        """Count an event, in any thread."""
+        with self._lock:
+            self._counts[what] = self._counts.get(what, 0) + 1
+
+    def counts(self) -> dict[str, int]:
+        """Return how often each of ``COUNTED`` happened."""
+        with self._lock:
+            return {name: self._counts[name] for name in COUNTED}

@@ -9,6 +9,7 @@ from funcx_async.client import FuncXClient
 from funcx_async.futures.future import FuncXFuture
 from funcx_async.results.joined import JoinedStreams
 from funcx_async.results.stream import ResultStream
+from funcx_async.session.open_tasks import OpenTasks
 from funcx_async.session.posting import AnyFuture
 
 
@@ -17,11 +18,7 @@ class Reloader(Protocol):
 
     client: FuncXClient
     streams: JoinedStreams
-
-    @property
-    def open_futures(self) -> list[AnyFuture]:
-        """All futures that are not settled."""
-        ...
+    tasks: OpenTasks
 
     def refuse_if_sealed(self) -> None:
         """Raise ExecutorClosed if nothing runs any more."""
@@ -43,7 +40,7 @@ async def reloaded(session: Reloader, task_group_id: str) -> list[AnyFuture]:
     """
     task_ids = await session.client.get_task_group(task_group_id)
     session.refuse_if_sealed()
-    before = session.open_futures
+    before = session.tasks.futures
     joined_before = task_group_id in session.streams
     stream = session.streams.join(task_group_id)
     futures: list[AnyFuture] = []

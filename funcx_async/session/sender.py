@@ -8,6 +8,7 @@ from funcx_async.client import FuncXClient
 from funcx_async.events import EventKind
 from funcx_async.journal import Journal
 from funcx_async.results.stream import ResultStream
+from funcx_async.session.task_groups import TaskGroups
 from funcx_async.settings.settings import Settings
 
 
@@ -29,20 +30,17 @@ class Sender(Protocol):
         """Where submissions are written down; None for an executor without a journal."""
         ...
 
+    @property
+    def groups(self) -> TaskGroups:
+        """The task groups that are submitted to."""
+        ...
+
     def opened(self, endpoint_id: str) -> None:
         """Take note that tasks are about to be sent to an endpoint."""
         ...
 
     def stream(self, task_group_id: str) -> ResultStream:
         """Give the stream of a task group, joined."""
-        ...
-
-    def led(self, task_group_id: str) -> None:
-        """Take note of the task group that the service made."""
-        ...
-
-    def unled(self, task_group_id: str) -> bool:
-        """Take note that the service forgot a group; True if it may simply make another."""
         ...
 
     def count(self, what: str) -> None:

@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import logging
 import math
+from contextlib import AsyncExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,55 +27,75 @@ from funcx_async.results.amqp import AmqpSource
 from funcx_async.results.joined import JoinedStreams
 from funcx_async.results.source import ResultSource
 from funcx_async.results.stream import ResultStream
+from funcx_async.session.background import keep_running
 from funcx_async.session.endpoints import Endpoints
 from funcx_async.session.functions import Function
-from funcx_async.session.open_tasks import COUNTED, OpenTasks
+from funcx_async.session.open_tasks import OpenTasks
 from funcx_async.session.posting import AnyFuture, AnySubmission
 from funcx_async.session.presence import Presence
 from funcx_async.session.retrying import OnTerms
 from funcx_async.session.submitter import Submitter
+from funcx_async.session.task_groups import TaskGroups
+from funcx_async.settings.options import Options
 from funcx_async.settings.settings import Settings
 
 _MEANWHILE = "The executor was shut down meanwhile."
 
+_log = logging.getLogger(__name__)
 
-class Session(OpenTasks):
+
+class Session:
     """See the module; made on the loop's own thread.
 
     Args:
-        settings: how the executor works; read whenever they matter.
+        options: those of the executor; read whenever they matter.
         client: asks the service.
+        groups: the task groups that are submitted to.
         closes_client: whether the client ends with the session.
     """
 
-    def __init__(self, settings: Settings, client: FuncXClient, *, closes_client: bool) -> None:
-        super().__init__(settings, asyncio.get_running_loop(), _opened(settings, client))
+    def __init__(
+        self, options: Options, client: FuncXClient, groups: TaskGroups, *, closes_client: bool
+    ) -> None:
+        self._options = options
+        settings = options.settings
+        self.loop = asyncio.get_running_loop()
         self.pid = current_pid()
+        self.journal = _opened(settings, client)
+        self.tasks = OpenTasks(self.loop, self.journal, settings.max_in_flight)
         self.client = client
+        self.groups = groups
         self._closes_client = closes_client
         self.events = Events()
         self.streams = JoinedStreams(self)
         self._submitter = self._new_submitter()
         self.on_terms = OnTerms(self)
         self._endpoints = Endpoints(client)
-        self._presence = Presence(client, self.events, self.open_at)
+        self._presence = Presence(client, self.events, self.tasks.at)
         self._closing = False
         self._sealed = False
-        self._unled: set[str] = set()
         self._source = (
             None
             if settings.result_transport == "polling"
-            else AmqpSource(client.get_result_queue_address, port=lambda: settings.amqp_port)
+            else AmqpSource(
+                client.get_result_queue_address, port=lambda: options.settings.amqp_port
+            )
         )
         self._host = self.loop.create_task(
             self._run(), name="funcx:executor", context=contextvars.Context()
         )
+        self._host.add_done_callback(self._host_done)
         end_at_exit(self)
 
     def _new_submitter(self) -> Submitter:
         return Submitter(self, self.loop)
 
     # What the executor reads --------------------------------------------------------------------
+
+    @property
+    def settings(self) -> Settings:
+        """How the executor works now."""
+        return self._options.settings
 
     @property
     def ended(self) -> bool:
@@ -84,9 +107,9 @@ class Session(OpenTasks):
         return Stats(
             queued=self._submitter.queued,
             batches_in_flight=self._submitter.posts,
-            open=len(self._open),
+            open=len(self.tasks),
             held=self.streams.held,
-            **{name: self.counts[name] for name in COUNTED},
+            **self.tasks.counts(),
         )
 
     @property
@@ -131,17 +154,17 @@ class Session(OpenTasks):
             TooManyOpenTasks: if the limit is reached.
             ExecutorClosed: if the loop was closed meanwhile.
         """
-        self.refuse_too_many()
         if future is None:
             future = FuncXFuture()
-        if self.journal is not None:
-            self.journal.reserve(future, key, route.endpoint_id)
-        self.adopt(future, route.endpoint_id)
+        self.tasks.admit(future, route.endpoint_id)
         try:
+            if self.journal is not None:
+                self.journal.reserve(future, key, route.endpoint_id)
+            future.bind(self)
             self._submitter.enqueue(route, Submission(future, function, payload))
-        except RuntimeError:
-            self.remove(future)
-            raise ExecutorClosed("The executor's event loop is closed.") from None
+        except BaseException:
+            self.tasks.remove(future)
+            raise
         if self._sealed:  # the loop may have had its last turn before that
             future.fail(ExecutorClosed(_MEANWHILE))
         return future
@@ -152,7 +175,7 @@ class Session(OpenTasks):
             submission.ticket.fail(ExecutorClosed(_MEANWHILE))
             return
         self.count("retried")
-        group = route.task_group_id or self.settings.made_group
+        group = route.task_group_id or self.groups.created_id
         self._submitter.enqueue(route._replace(task_group_id=group), submission)
 
     def reads_source(self, endpoint_id: str) -> bool:
@@ -180,7 +203,7 @@ class Session(OpenTasks):
 
     def adopt(self, future: AnyFuture, endpoint_id: str | None = None) -> None:
         """Count a future among those of the executor, which reads its result."""
-        self.add(future, endpoint_id)
+        self.tasks.add(future, endpoint_id)
         future.bind(self)
 
     # What futures, submitter and streams ask ----------------------------------------------------
@@ -224,16 +247,13 @@ class Session(OpenTasks):
         """Give the stream of a task group, joined."""
         return self.streams.join(task_group_id)
 
-    def led(self, task_group_id: str) -> None:
-        """Take note of the task group that the service made."""
-        self.settings.made_group = task_group_id
+    def count(self, what: str) -> None:
+        """Count a noteworthy thing."""
+        self.tasks.count(what)
 
-    def unled(self, task_group_id: str) -> bool:
-        """Take note that the service forgot a group; True if it may simply make another."""
-        if self.settings.made_group == task_group_id:
-            self.settings.made_group = None
-            self._unled.add(task_group_id)
-        return task_group_id in self._unled
+    def done(self, future: AnyFuture, here: asyncio.AbstractEventLoop | None) -> None:
+        """Follow up on a settled future; called once for each, in any thread."""
+        self.tasks.done(future, here)
 
     def note(self, kind: EventKind, subject: str, reason: str = "") -> None:
         """Tell whoever reads events."""
@@ -245,9 +265,9 @@ class Session(OpenTasks):
         """End once all open futures are settled; those not sent yet can be cancelled."""
         self._closing = True
         if cancel_futures:
-            for future in self.open_futures:
+            for future in self.tasks.futures:
                 future.cancel()
-        self.look()
+        self.tasks.look()
 
     def close_from_anywhere(self) -> None:
         """Close, called from any thread or by the garbage collector."""
@@ -268,11 +288,12 @@ class Session(OpenTasks):
     def fail_open(self) -> None:
         """Fail what is open: nobody will settle it any more."""
         self._sealed = True
-        self.fail_all(stream.task_group_id for stream in self.streams)
+        self.tasks.fail_all(stream.task_group_id for stream in self.streams)
         self._submitter.drop()
 
     def clear_away(self) -> None:
         """Do what is left to be done where nothing runs any more."""
+        self.events.end()
         self.fail_open()
         if self.journal is not None:
             self.journal.close()
@@ -284,32 +305,53 @@ class Session(OpenTasks):
             except (JournalUnusable, ValueError):  # raised where the executor was used, too
                 return
             async with asyncio.TaskGroup() as tasks:
+                send = partial(self._submitter.send_for_ever, tasks)
                 sending = tasks.create_task(
-                    self._submitter.send_for_ever(tasks), name="funcx:submit"
+                    keep_running(send, "Sending tasks"), name="funcx:submit"
                 )
-                watching = tasks.create_task(self._presence.watch_for_ever(), name="funcx:presence")
-                while not (self._closing and not self._open):
-                    for endpoint_id in await self.news():
-                        self._presence.heard(endpoint_id)
-                    if not self._open:
-                        self._presence.rest()
-                    await self.streams.leave_idle()
+                watching = tasks.create_task(
+                    keep_running(self._presence.watch_for_ever, "Monitoring endpoints"),
+                    name="funcx:presence",
+                )
+                await keep_running(self._until_over, "Following up on settled tasks")
                 sending.cancel()
                 watching.cancel()
                 self._submitter.abandon()
         finally:
-            self.fail_open()
-            self._freed.set()  # who waits for room is to learn of the end
-            await self._leave()
-            self.events.end()
+            if self.loop.is_closed():  # so this is garbage collection: nothing can be awaited
+                self.clear_away()
+            else:
+                await self._leave()
+
+    def _host_done(self, host: asyncio.Task[None]) -> None:
+        if not self._sealed:  # it was cancelled before its first turn, so it closed nothing
+            self.clear_away()
+
+    async def _until_over(self) -> None:
+        """Follow up on settled tasks, until the session is to end and none is open."""
+        while self.tasks or not self._closing:
+            for endpoint_id in await self.tasks.settled():
+                self._presence.heard(endpoint_id)
+            if not self.tasks:
+                self._presence.rest()
+            await self.streams.leave_idle()
 
     async def _leave(self) -> None:
-        await self._endpoints.close()
-        await self.streams.leave_all()
-        if self.journal is not None:
-            await self.journal.aclose()
-        if self._closes_client:
-            await self.client.aclose()
+        """Let go of everything; nothing of it is skipped because something else went wrong."""
+        try:
+            async with AsyncExitStack() as closing:  # the last one first
+                if self._closes_client:
+                    closing.push_async_callback(self.client.aclose)
+                if self.journal is not None:
+                    closing.push_async_callback(self.journal.aclose)
+                closing.push_async_callback(self.streams.leave_all)
+                closing.push_async_callback(self._endpoints.close)
+                closing.callback(self.tasks.end)
+                closing.callback(self.fail_open)
+                closing.callback(self._submitter.leave_uncertain)
+                closing.callback(self.events.end)
+        except Exception:
+            _log.exception("Closing the executor failed")
 
 
 def _opened(settings: Settings, client: FuncXClient) -> Journal | None:

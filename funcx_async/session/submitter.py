@@ -2,7 +2,8 @@
 
 What the service certainly did not take is sent again, until each submission's deadline. Where
 nobody can know, the futures say so. Where one submission may be what is refused, the batch is cut
-to find it. Whatever happens to a batch happens to that batch alone.
+to find it. Whatever happens to a batch happens to that batch alone, except that nothing else is
+sent to its task group while its outcome is uncertain and may be resolved.
 """
 
 from __future__ import annotations
@@ -13,10 +14,12 @@ from collections import deque
 from dataclasses import replace
 from itertools import groupby
 from operator import itemgetter
+from typing import TypeAlias
 
 from funcx_async.cancellation import is_cancelled
 from funcx_async.core.batcher import Batcher, Route
 from funcx_async.errors import (
+    ExecutorClosed,
     FuncXError,
     JournalUnusable,
     RequestRefused,
@@ -25,7 +28,7 @@ from funcx_async.errors import (
 )
 from funcx_async.futures.future import FuncXFuture
 from funcx_async.models import Receipt
-from funcx_async.session.doubts import Doubt, Doubts, can_be_cleared, name_candidates
+from funcx_async.results.stream import ResultStream
 from funcx_async.session.functions import Function
 from funcx_async.session.posting import (
     AnyBatch,
@@ -44,12 +47,17 @@ from funcx_async.session.posting import (
 )
 from funcx_async.session.resending import Resending
 from funcx_async.session.sender import Sender
+from funcx_async.session.task_groups import UncertainSubmit
+from funcx_async.session.uncertain import Resolver, can_be_resolved
 
 MAX_CUTS = 16
 """So often a refused batch is cut to find the culprit: enough for one among thousands."""
 
 AT_ONCE = 2_000
 """So many submissions are taken in at most before other callbacks get their turn."""
+
+Unresolvable: TypeAlias = tuple[AnyBatch, ResultStream, SubmitUncertain]
+"""A batch whose outcome is uncertain and stays so, the stream of its group, and what happened."""
 
 _log = logging.getLogger(__name__)
 
@@ -70,9 +78,10 @@ class Submitter:
         self._batcher: Batcher[AnyFuture, Function] = Batcher()
         self._resending = Resending(session, loop, self._batcher)
         self._wake = asyncio.Event()
-        self._requests: set[asyncio.Task[None]] = set()
+        self._requests: dict[asyncio.Task[None], AnyBatch] = {}
         self._journal = session.journal
-        self._doubts = Doubts(self._resending.give_up, session.journal)
+        self._groups = session.groups
+        self._resolver = Resolver(session.client, self._resending.give_up, session.journal)
 
     @property
     def queued(self) -> int:
@@ -81,14 +90,14 @@ class Submitter:
 
     @property
     def posts(self) -> int:
-        """How many batches are on the wire."""
-        return self._batcher.posts
+        """How many batches are on the wire, or uncertain."""
+        return self._batcher.posts + sum(group.unresolved for group in self._groups)
 
     def enqueue(self, route: Route, submission: AnySubmission) -> None:
         """Queue a submission; from any thread. The loop is called once for all that arrive.
 
         Raises:
-            RuntimeError: if the loop is closed.
+            ExecutorClosed: if the loop is closed.
         """
         self._arrived.append((route, submission))
         if not self._called:
@@ -97,7 +106,7 @@ class Submitter:
                 self._loop.call_soon_threadsafe(self._take_in)
             except RuntimeError:
                 self._called = False
-                raise
+                raise ExecutorClosed("The executor's event loop is closed.") from None
 
     def _take_in(self) -> None:
         """Have the batcher know of what has arrived."""
@@ -116,56 +125,72 @@ class Submitter:
 
     async def send_for_ever(self, tasks: asyncio.TaskGroup) -> None:
         """Send whatever is queued, as soon as it may go; ``tasks`` owns the requests."""
-        try:
-            while True:
-                await self._wake.wait()
-                self._wake.clear()
-                await self._clear_doubts()
-                await self._resending.until_allowed()
-                while batch := self._next_batch():
-                    request = tasks.create_task(self._post(batch), name="funcx:post")
-                    self._requests.add(request)
-                    request.add_done_callback(self._requests.discard)
-        finally:
-            self._doubts.drop()
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            await self._resending.until_allowed()
+            size = self._session.settings.batch_size
+            while batch := self._batcher.next_batch(size, FuncXFuture.claim):
+                request = tasks.create_task(self._submit(batch), name="funcx:post")
+                self._requests[request] = batch
+                request.add_done_callback(self._requests.pop)
 
     def abandon(self) -> None:
         """End the requests that are still under way: nobody awaits what they bring."""
         for request in self._requests:
             request.cancel()
 
+    def leave_uncertain(self) -> None:
+        """Resolve nothing any more, once all requests have ended: the futures fail otherwise."""
+        for group in self._groups:
+            submits, group.uncertain = group.uncertain, []
+            for submit in submits:
+                submit.leave()
+
     def drop(self) -> None:
         """Let go of what is not sent: garbage collection does not see what it refers to."""
         self._arrived = deque()
         self._batcher.clear()
+        if self._loop.is_closed():
+            for batch in self._requests.values():
+                for submission in batch.submissions:  # which nobody reads again
+                    submission.ticket = submission.function = None  # type: ignore[assignment]
+            self._requests = {}
 
-    def _next_batch(self) -> AnyBatch | None:
-        """Give what may go now; nothing may while there are doubts that can be cleared."""
-        if self._doubts:
-            return None
-        return self._batcher.next_batch(self._session.settings.batch_size, FuncXFuture.claim)
+    async def _submit(self, batch: AnyBatch) -> None:
+        """Send a batch; then, off the wire, find out about what is uncertain."""
+        unresolvable: list[Unresolvable] = []
+        await self._post(batch, unresolvable)
+        await self._resolve()
+        for piece, stream, error in unresolvable:
+            await self._resolver.give_up_naming_candidates(piece, stream, error)
+        self._wake.set()  # something may be sent again
 
-    async def _clear_doubts(self) -> None:
-        """Look into what is in doubt as soon as nothing else is on the wire."""
-        if self._doubts and len(self._doubts) == self._batcher.posts:
-            session = self._session
-            for batch, group in await self._doubts.clear(session.client, session.settings):
-                self._batcher.answered(batch, group)
+    async def _resolve(self) -> None:
+        """Resolve what is uncertain in groups for which nothing else is on the wire."""
+        for group in self._groups:
+            while group.uncertain and not group.posts and not group.resolving:
+                await self._resolver.resolve(group, self._session.settings)
+            if group.held_up and not group.unresolved:
+                group.held_up = False
+                self._batcher.release(group.id)
+                self._groups.forget_unused(group.id)
 
-    async def _post(self, batch: AnyBatch) -> None:
+    async def _post(self, batch: AnyBatch, unresolvable: list[Unresolvable]) -> None:
         """Send a batch, cut where that is needed, and settle what comes of it."""
-        group = batch.route.task_group_id
+        target = group = batch.route.task_group_id
+        if target is not None:
+            self._groups.posting(target)
         piece, pieces = batch, [batch]
-        doubts: list[Doubt] = []
         cuts = 0
         try:
             while pieces:
                 piece = pieces.pop(0)
                 try:
-                    group = await self._post_once(piece, group, doubts)
+                    group = await self._post_once(piece, group, unresolvable)
                 except RequestRefused as error:
                     if self._group_is_gone(piece, group, error):
-                        group = self._session.settings.made_group
+                        group = self._groups.created_id
                         continue
                     parts = cut(piece, error) if cuts < MAX_CUTS else []
                     cuts += 1
@@ -180,21 +205,21 @@ class Submitter:
             failure.__cause__ = error
             fail_all([entry for piece in (piece, *pieces) for entry in piece.submissions], failure)
         finally:
-            if doubts:
-                self._doubts.add(batch, doubts)
-            else:
-                self._batcher.answered(batch, group)
+            if target is not None:
+                self._groups.posted(target)
+            self._batcher.answered(batch, group)
             self._wake.set()
 
     async def _post_once(
-        self, batch: AnyBatch, group: str | None, doubts: list[Doubt]
+        self, batch: AnyBatch, group: str | None, unresolvable: list[Unresolvable]
     ) -> str | None:
         """Make one request; gives the task group, if it is known now.
 
         Args:
             batch: what to send.
             group: where to; None has the service make one.
-            doubts: takes what is to be looked into later.
+            unresolvable: takes the batch if its outcome is uncertain and cannot be resolved; what
+                can be is added to its task group.
 
         Raises:
             RequestRefused: if the service refuses the batch.
@@ -220,13 +245,11 @@ class Submitter:
         except SubmitUncertain as error:
             if stream is None or submit is None:
                 self._resending.give_up(batch, error)
-            elif not can_be_cleared(stream, self._session.settings):
+            elif not can_be_resolved(self._groups.find(stream.task_group_id), stream):
                 taken.complete = False
-                self._resending.give_up(
-                    batch, await name_candidates(error, batch, stream, self._session.client)
-                )
+                unresolvable.append((batch, stream, error))
             else:
-                doubts.append(Doubt(batch, stream, submit, error))
+                self._hold_up(UncertainSubmit(batch, stream, submit, error))
                 submit = None
         except RequestRefused:
             raise
@@ -264,7 +287,7 @@ class Submitter:
         )
         self._resending.succeeded()
         if group is None:
-            self._session.led(receipt.task_group_id)
+            self._groups.group_created(receipt.task_group_id)
         if self._journal is not None:
             await write_receipt(self._journal, batch, function_ids, receipt)
         return receipt
@@ -286,6 +309,13 @@ class Submitter:
         kept = [entry for entry in batch.submissions if entry.function in function_ids]
         return replace(batch, submissions=kept), function_ids
 
+    def _hold_up(self, submit: UncertainSubmit) -> None:
+        """Send nothing else to a task group until its uncertain submits are resolved."""
+        group = self._groups.find(submit.stream.task_group_id)
+        group.uncertain.append(submit)
+        group.held_up = True
+        self._batcher.hold(group.id)
+
     def _withdraw(self, batch: AnyBatch) -> None:
         """Take back that a batch was to be sent: the service certainly did not take it."""
         if self._journal is not None:
@@ -294,11 +324,11 @@ class Submitter:
     def _group_is_gone(self, batch: AnyBatch, group: str | None, error: RequestRefused) -> bool:
         """Whether the service forgot the group that it made: the batch then goes to a new one."""
         forgotten = error.code == "TASK_GROUP_NOT_FOUND" and group is not None
-        if not (forgotten and self._session.unled(str(group))):
+        if not (forgotten and self._groups.group_lost(str(group))):
             return False
         self._withdraw(batch)
         for submission in batch.submissions:
             submission.ticket.release()
-        route = batch.route._replace(task_group_id=self._session.settings.made_group)
+        route = batch.route._replace(task_group_id=self._groups.created_id)
         self._batcher.put_back(route, batch.submissions)
         return True

@@ -35,25 +35,6 @@ NO_ENDPOINT = (
 """What is said where none is named."""
 
 
-class ExecutorOptions(TypedDict, total=False):
-    """The keyword options of an executor; see :class:`Settings` for what they mean."""
-
-    batch_interval: float
-    batch_enabled: bool
-    resource_specification: Mapping[str, Any] | None
-    user_endpoint_config: Mapping[str, Any] | None
-    result_serializers: Iterable[Strategylike] | None
-    serializer: FuncXSerializer
-    amqp_port: int | None
-    max_in_flight: int | None
-    retry_deadline: float
-    on_uncertain: Literal["raise", "resubmit"]
-    reconcile_interval: float
-    result_transport: Literal["auto", "amqp", "polling"]
-    journal: str | os.PathLike[str] | None
-    telemetry: Observer | None
-
-
 class TargetOptions(TypedDict, total=False):
     """What one call may want differently; see :class:`Target`."""
 
@@ -91,11 +72,12 @@ def known_options(told: TaskOptions) -> dict[str, Any]:
     return dict(told)
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Settings:
     """How an executor works.
 
     Attributes:
+        container_id: where functions run, a container of the classic service; None: in none.
         batch_size: how many tasks go in one request at most; below 1 counts as 1.
         serializer: writes functions and arguments, reads results; by default that of the client
             that is given. A client that the executor makes has the same.
@@ -111,13 +93,13 @@ class Settings:
             does. One executor at a time uses it.
         telemetry: is told of tasks and batches, such as a
             :class:`funcx_async.telemetry.Telemetry`; None: nobody is.
-        made_group: the task group that the client or the service made, once it has.
 
     Raises:
         TypeError: for a value of another type.
         ValueError: for a value out of range.
     """
 
+    container_id: str | None = None
     batch_size: int = 128
     serializer: FuncXSerializer = field(default_factory=FuncXSerializer)
     amqp_port: int | None = None
@@ -128,10 +110,9 @@ class Settings:
     result_transport: Literal["auto", "amqp", "polling"] = "auto"
     journal: str | os.PathLike[str] | None = None
     telemetry: Observer | None = None
-    made_group: str | None = None
 
     def __post_init__(self) -> None:
-        self.batch_size = checked_batch_size(self.batch_size)
+        object.__setattr__(self, "batch_size", checked_batch_size(self.batch_size))
         checked_serializer(self.serializer)
         checked_port(self.amqp_port)
         if self.max_in_flight is not None:
@@ -141,7 +122,7 @@ class Settings:
         check_choice("on_uncertain", self.on_uncertain, ("raise", "resubmit"))
         check_choice("result_transport", self.result_transport, ("auto", "amqp", "polling"))
         if self.journal is not None:
-            self.journal = checked_path(self.journal)
+            object.__setattr__(self, "journal", checked_path(self.journal))
         if self.telemetry is not None and not isinstance(self.telemetry, Observer):
             raise TypeError(
                 "telemetry must be a funcx_async.telemetry.Telemetry, or something else with its "
@@ -206,17 +187,18 @@ class Target:
             told["result_serializers"] = [import_path(each) for each in strategies]
         return replace(self, **told)
 
-    def route(self, made_group: str | None) -> Route:
+    def route(self, created_group_id: str | None) -> Route:
         """Give what submissions to this target share.
 
         Args:
-            made_group: the group that the service made, for a target that names none.
+            created_group_id: the group that was created for the executor, for a target that names
+                none.
 
         Raises:
             TypeError: if an option is not made of JSON's types.
             ValueError: if there is no endpoint.
         """
-        group = self.task_group_id or made_group
+        group = self.task_group_id or created_group_id
         route = self._routes.get(group)
         if route is None:
             route = self._routes[group] = self._route(group)

@@ -130,8 +130,7 @@ def test_what_was_given_can_be_read_and_set(service: LocalService):
 def test_everything_public_of_the_async_executor_is_here():
     ours, theirs = set(dir(FuncXExecutor)), set(dir(funcx_async.FuncXExecutor))
     missing = {name for name in theirs - ours if not name.startswith("_")}
-    own_parts, needs_a_loop = {"queue_to", "room"}, {"events"}
-    assert missing == own_parts | needs_a_loop
+    assert missing == {"events"}, "these need a loop"
     assert "label" in ours
 
 

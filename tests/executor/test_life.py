@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import os
 import subprocess
@@ -283,6 +284,82 @@ def test_so_does_one_whose_loop_is_closed_over_them(environment: dict[str, str])
         print(gone())
     """
     ended = run(program, environment)
+    assert ended.stdout == "None\n", ended.stderr
+
+
+LEFT_OPEN = {
+    "idle": """
+        async def use():
+            assert await executor.submit(pow, 2, 3) == 8
+            await requests_over()
+    """,
+    "open": """
+        async def use():
+            events = executor.events()
+            future = executor.submit(pow, 2, 3)
+            future.add_done_callback(lambda future: None)
+            await future.submitted()
+            while (await anext(events)).kind is not EventKind.CONNECTED:
+                pass
+            await requests_over()
+    """,
+    "queued": """
+        async def use():
+            executor.submit(pow, 2, 3)
+    """,
+    "being sent": """
+        sending = asyncio.Event()
+
+        async def never_answer(request):
+            sending.set()
+            await asyncio.Event().wait()
+
+        transport = httpx.MockTransport(never_answer)
+        client = FuncXClient("http://127.0.0.1:9", auth="token", transport=transport)
+        executor = FuncXExecutor(funcx_client=client)
+
+        async def use():
+            future = executor.submit(pow, 2, 3)
+            await sending.wait()
+    """,
+}
+
+
+@pytest.mark.parametrize("use", [pytest.param(use, id=name) for name, use in LEFT_OPEN.items()])
+async def test_a_loop_that_was_closed_over_an_executor_is_garbage_collected(
+    service, environment, use
+):
+    """With the streams, futures and connections of it: nobody has to shut the executor down."""
+    program = f"""
+        import asyncio, gc, warnings, weakref
+        import httpx
+        from funcx_async import EventKind, FuncXClient, FuncXExecutor
+
+        warnings.simplefilter("ignore")  # a loop that is closed like this leaves things open
+
+        class Loop(asyncio.SelectorEventLoop):
+            "One that weak references can be made to."
+
+        async def requests_over():
+            "A library underneath holds requests that are on the wire as their loop is closed."
+            asking = [each for each in asyncio.all_tasks() if each.get_name() == "funcx:endpoint"]
+            await asyncio.gather(*asking)
+
+        loop = Loop()
+        gone = weakref.ref(loop)
+        executor = FuncXExecutor()
+        {textwrap.indent(textwrap.dedent(use), " " * 8).strip()}
+
+        loop.run_until_complete(use())
+        loop.close()
+        del executor, loop, use
+        client = transport = never_answer = sending = None
+        for _ in range(3):  # coroutines that await once more as they are closed live on until then
+            gc.collect()
+        print(gone())
+    """
+    with service.faults.hold_results() if "CONNECTED" in use else contextlib.nullcontext():
+        ended = await asyncio.to_thread(run, program, environment)
     assert ended.stdout == "None\n", ended.stderr
 
 

@@ -30,7 +30,7 @@ from funcx_async import (
 )
 from funcx_async.core.backoff import Backoff
 from funcx_async.local import Hold, LocalService
-from funcx_async.session import doubts, retrying
+from funcx_async.session import retrying, uncertain
 
 pytestmark = [pytest.mark.proof, pytest.mark.timeout(280)]
 
@@ -88,7 +88,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     World.runs = tmp_path_factory.mktemp("runs") / "runs"
     World.runs.touch()
     with pytest.MonkeyPatch.context() as patch, asyncio.Runner() as World.runner:
-        patch.setattr(doubts, "LOOKS", (0.0, 0.1))
+        patch.setattr(uncertain, "LOOK_DELAYS", (0.0, 0.1))
         patch.setattr(retrying, "Backoff", lambda: Backoff(first=0.2))
         yield
 

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from functools import partial
+from threading import Barrier, BrokenBarrierError
 
 import pytest
 
 from funcx_async.errors import TooManyOpenTasks
 from funcx_async.futures.future import FuncXFuture
 from funcx_async.session.open_tasks import OpenTasks
-from funcx_async.settings.settings import Settings
 
 TIMEOUT = 30.0
 
 
 def opened(limit: int | None = None) -> OpenTasks:
-    return OpenTasks(Settings(max_in_flight=limit), asyncio.get_running_loop(), None)
+    return OpenTasks(asyncio.get_running_loop(), None, limit)
 
 
 def added(tasks: OpenTasks, endpoint_id: str | None = "ep") -> FuncXFuture[int]:
@@ -27,21 +31,21 @@ def added(tasks: OpenTasks, endpoint_id: str | None = "ep") -> FuncXFuture[int]:
 async def test_word_of_what_is_settled_comes_once_for_all_of_it():
     tasks = opened()
     for endpoint_id in ("a", "b", "a", None):
-        tasks.done(added(tasks, endpoint_id), tasks.loop)
-    assert sorted(await asyncio.wait_for(tasks.news(), TIMEOUT)) == ["a", "b"]
-    assert tasks.open_futures == []
+        tasks.done(added(tasks, endpoint_id), asyncio.get_running_loop())
+    assert sorted(await asyncio.wait_for(tasks.settled(), TIMEOUT)) == ["a", "b"]
+    assert tasks.futures == []
 
 
 async def test_word_that_comes_while_nobody_listens_is_not_lost():
     tasks = opened()
     for _ in range(3):
-        tasks.done(added(tasks), tasks.loop)
-        assert await asyncio.wait_for(tasks.news(), TIMEOUT) == ["ep"]
+        tasks.done(added(tasks), asyncio.get_running_loop())
+        assert await asyncio.wait_for(tasks.settled(), TIMEOUT) == ["ep"]
 
 
 async def test_word_comes_from_other_threads():
     tasks = opened()
-    news = asyncio.create_task(tasks.news())
+    news = asyncio.create_task(tasks.settled())
     await asyncio.to_thread(tasks.done, added(tasks), None)
     assert await asyncio.wait_for(news, TIMEOUT) == ["ep"]
 
@@ -49,21 +53,21 @@ async def test_word_comes_from_other_threads():
 async def test_a_look_is_word_of_nothing():
     tasks = opened()
     tasks.look()
-    assert await asyncio.wait_for(tasks.news(), TIMEOUT) == []
+    assert await asyncio.wait_for(tasks.settled(), TIMEOUT) == []
 
 
 async def test_there_is_room_again_once_word_is_taken_of_what_is_settled():
     tasks = opened(limit=2)
     first, _ = added(tasks), added(tasks)
     with pytest.raises(TooManyOpenTasks, match="2 tasks are open, and max_in_flight is 2"):
-        tasks.refuse_too_many()
-    room = asyncio.create_task(tasks.room())
+        tasks.admit(FuncXFuture(), "ep")
+    room = asyncio.create_task(tasks.wait_for_capacity())
     tasks.look()
-    await tasks.news()  # there is none yet: the one who waits has to go on waiting
-    tasks.done(first, tasks.loop)
-    await tasks.news()
+    await tasks.settled()  # there is none yet: the one who waits has to go on waiting
+    tasks.done(first, asyncio.get_running_loop())
+    await tasks.settled()
     await asyncio.wait_for(room, TIMEOUT)
-    tasks.refuse_too_many()
+    tasks.admit(FuncXFuture(), "ep")
 
 
 async def test_tasks_are_counted_by_endpoint():
@@ -71,6 +75,74 @@ async def test_tasks_are_counted_by_endpoint():
     future = added(tasks, "a")
     added(tasks, "b")
     added(tasks, "a")
-    assert (tasks.open_at("a"), tasks.open_at("b"), tasks.open_at("c")) == (2, 1, 0)
+    assert (tasks.at("a"), tasks.at("b"), tasks.at("c")) == (2, 1, 0)
     tasks.remove(future)
-    assert tasks.open_at("a") == 1
+    assert tasks.at("a") == 1
+
+
+async def test_there_is_room_again_where_a_task_could_not_be_submitted():
+    tasks = opened(limit=1)
+    future = added(tasks)
+    room = asyncio.create_task(tasks.wait_for_capacity())
+    await asyncio.to_thread(tasks.remove, future)
+    await asyncio.wait_for(tasks.settled(), TIMEOUT)
+    await asyncio.wait_for(room, TIMEOUT)
+
+
+def at_once(*calls: Callable[[], object]) -> list[object]:
+    """What these calls return, each made in a thread of its own."""
+    with ThreadPoolExecutor(len(calls)) as threads:
+        return [each.result() for each in [threads.submit(call) for call in calls]]
+
+
+class Meeting:
+    """A place where two threads meet, unless something keeps one of them out for good."""
+
+    def __init__(self) -> None:
+        self._barrier = Barrier(2)
+
+    def __call__(self) -> None:
+        with suppress(BrokenBarrierError):
+            self._barrier.wait(timeout=0.5)
+
+
+async def test_two_threads_never_take_the_same_last_place():
+    meeting = Meeting()
+
+    class Limit(int):
+        """A limit that both threads compare with at the same time, if they can."""
+
+        def __le__(self, other: int) -> bool:
+            meeting()
+            return int(self) <= other
+
+    tasks = opened(limit=Limit(1))
+
+    def admit() -> bool:
+        try:
+            tasks.admit(FuncXFuture(), "ep")
+        except TooManyOpenTasks:
+            return False
+        return True
+
+    admitted = await asyncio.to_thread(at_once, admit, admit)
+    assert sorted(admitted) == [False, True]
+    assert len(tasks) == 1
+
+
+async def test_what_two_threads_count_at_once_is_counted_twice():
+    meeting = Meeting()
+
+    class Word(str):
+        """A name that both threads look up at the same time, if they can."""
+
+        __slots__ = ()
+
+        def __hash__(self) -> int:
+            meeting()
+            return hash(str(self))
+
+    tasks = opened()
+    word = Word("retried")
+    await asyncio.to_thread(at_once, partial(tasks.count, word), partial(tasks.count, word))
+    assert tasks.counts()["retried"] == 2

@@ -8,8 +8,9 @@ from collections.abc import AsyncIterator
 import pytest
 
 from funcx_async import FuncXClient, FuncXExecutor, SubmitUncertain, gather
+from funcx_async.executor.submitting import TargetedExecutor
 from funcx_async.local import LocalService
-from funcx_async.session import doubts
+from funcx_async.session import uncertain
 from tests.executor.tasks import add
 
 TIMEOUT = 30
@@ -31,8 +32,8 @@ async def leading(executor: FuncXExecutor) -> FuncXExecutor:
 
 @pytest.fixture
 def quick_looks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(doubts, "LOOKS", (0.0, 0.1))
-    monkeypatch.setattr(doubts, "BETWEEN_TRIES", 0.1)
+    monkeypatch.setattr(uncertain, "LOOK_DELAYS", (0.0, 0.1))
+    monkeypatch.setattr(uncertain, "RETRY_DELAY", 0.1)
 
 
 async def outcomes(*futures) -> list[object]:
@@ -132,6 +133,38 @@ async def test_while_one_batch_is_looked_into_others_wait(service, leading):
         queued = leading.submit(add, 2)
         assert leading.stats.queued == 1
     assert await outcomes(lost, queued) == [2, 3]
+
+
+@pytest.fixture
+async def elsewhere(service: LocalService, leading: FuncXExecutor) -> TargetedExecutor:
+    """The same executor, for another task group."""
+    async with service.executor() as other:
+        await other.submit(add, 0)
+        return leading.options(task_group_id=other.task_group_id)
+
+
+async def test_while_one_batch_is_looked_into_other_task_groups_go_on(service, leading, elsewhere):
+    service.faults.truncate_replies("submit")
+    with service.faults.hold_replies("taskgroup") as hold:
+        lost = leading.submit(add, 1)
+        await asyncio.wait_for(hold.seen(), TIMEOUT)
+        assert await outcomes(elsewhere.submit(add, 2)) == [3]
+        assert not lost.done()
+    assert await outcomes(lost) == [2]
+
+
+async def test_while_candidates_are_looked_for_other_batches_go(
+    service, leading, elsewhere, quick_looks
+):
+    service.faults.lose_replies("submit")
+    with service.faults.hold_replies("taskgroup") as hold:
+        lost = elsewhere.submit(add, 1)
+        await asyncio.wait_for(hold.seen(), TIMEOUT)
+        assert await outcomes(leading.submit(add, 2), elsewhere.submit(add, 3)) == [3, 4]
+        assert not lost.done()
+    (error,) = await outcomes(lost)
+    assert isinstance(error, SubmitUncertain)
+    assert len(error.candidate_task_ids) == 2, "nobody here knows the task of the other executor"
 
 
 async def test_batches_that_were_lost_together_are_looked_into_together(service):
