@@ -142,6 +142,7 @@ class ByValuePickler(_Pickler):  # type: ignore[misc]  # for the same reason
         self._is_version = False
         self._is_trial = False
         self._by_kind = dict(self._writers)
+        self._ours: dict[type, bool] = {}
         self._namespaces: dict[int, Namespace] = {}
         self._filled: set[int] = set()
         self._incomplete: set[type] = set()
@@ -543,7 +544,9 @@ class ByValuePickler(_Pickler):  # type: ignore[misc]  # for the same reason
     def save_reduce(self, func: Any, args: Any, *more: Any, obj: Any = None, **named: Any) -> None:
         """Write an object by its reduction; pickle calls this where there is no writer."""
         kind = type(obj)
-        if func is _NEW_OBJECT and is_ours(kind) and not any(more[1:]):
+        if kind not in self._ours:
+            self._ours[kind] = is_ours(kind)
+        if func is _NEW_OBJECT and self._ours[kind] and not any(more[1:]):
             state = next(iter(more), named.get("state"))
             # A __new__ of the user's may ask for what the class does not have yet.
             without_new = kind in self._incomplete or not _takes(kind.__new__, args)

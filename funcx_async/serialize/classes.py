@@ -118,17 +118,17 @@ def find(key: str) -> Any:
     Raises:
         LookupError: there is none.
     """
-    original: object = rebuild.originals.get(key) or rebuild.task().classes.get(key)
-    if original is not None:
-        return original
+    for known in (rebuild.originals, rebuild.task().classes):
+        if (original := known.get(key)) is not None:
+            return original
     name = key.partition(_RANDOM)[0]
     try:
         importlib.import_module(name.partition(":")[0])
     except ImportError as error:
         raise LookupError(f"its class {name} is not here: {error}") from error
-    if (original := _by_name(name)) is None:
+    if (found := _by_name(name)) is None:
         raise LookupError(f"its class {name} is not here; define or import it before you read it")
-    return original
+    return found
 
 
 def _by_name(key: str) -> object:
@@ -340,7 +340,7 @@ def is_portable(annotation: object) -> bool:
     if annotation is None or annotation is Ellipsis or type(annotation) in (str, int, bool):
         return True
     origin = get_origin(annotation)
-    if origin is not None:
+    if origin is not None and origin is not annotation:  # that of typing.Generic is itself
         return is_portable(origin) and all(map(is_portable, get_args(annotation)))
     if isinstance(annotation, list):  # the parameters of a Callable
         return all(map(is_portable, annotation))

@@ -13,7 +13,7 @@ import io
 import json
 import sys
 import threading
-from typing import Any, Self
+from typing import Any, Generic, Self
 
 import globus_sdk
 import pytest
@@ -256,6 +256,19 @@ def test_attributes_that_only_a_class_statement_can_set_arrive(worker: BareWorke
     here_and_there(worker, lambda it: it.size, Proxy(3))
     here_and_there(worker, vars, Mapped())
     here_and_there(worker, lambda: (Labelled().label, Labelled.label))
+
+
+class Countable(type):
+    def __bool__(cls) -> bool:
+        raise AssertionError("nobody asks")
+
+
+class Nothing(metaclass=Countable):
+    base: Generic  # type: ignore[type-arg]
+
+
+def test_a_class_is_not_asked_whether_it_is_true(worker: BareWorker) -> None:
+    assert type(sent_home(worker, Nothing())) is Nothing
 
 
 class Alike(type):
