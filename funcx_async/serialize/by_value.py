@@ -639,10 +639,9 @@ class ByValuePickler(_Pickler):  # type: ignore[misc]  # for the same reason
             super(_Pickler, self).save_global(variable, name)
             return
         make = (self._by("made_in"), home, _maker_of(variable))
-        if found is variable or (self._refer and home not in sys.modules):
-            self._make(variable, self._by("once"), f"{home}:{name}", *make)
-        else:
-            self._make(variable, *make)
+        is_named = found is variable or (self._refer and home not in sys.modules)
+        key = f"{home}:{name}" if is_named else classes.key_of_variable(variable)
+        self._make(variable, self._by("once"), key, *make)
 
     _writers: ClassVar[dict[type, Callable[[ByValuePickler, Any], None] | None]] = {
         Referable: _save_referable,

@@ -28,7 +28,7 @@ from weakref import WeakSet
 
 from funcx_async.serialize import rebuild
 from funcx_async.serialize.diagnosis import CannotTravel
-from funcx_async.serialize.origin import found_by_name
+from funcx_async.serialize.origin import found_by_name, worker_has
 
 _MADE_WITH_THE_CLASS = frozenset(
     {
@@ -98,11 +98,34 @@ def key_of(kind: type) -> str:
     with _lock:
         key = _keys.get(kind)
         if key is None:
-            key = f"{kind.__module__}:{kind.__qualname__}"
+            key = f"{_home_of(kind)}:{kind.__qualname__}"
             if rebuild.originals.get(key) is not None or _by_name(key) is not kind:
                 key += f"{_RANDOM}{uuid.uuid4().hex[:12]}"
             _keys.set(kind, key)
             rebuild.originals[key] = kind
+    return key
+
+
+def _home_of(kind: type) -> str:
+    """Return the module of a class; ``make_dataclass`` of Python 3.11 names another one."""
+    if worker_has(kind.__module__):
+        for name, module in list(sys.modules.items()):
+            found = getattr(module, "__dict__", {}).get(kind.__name__)
+            if found is kind and not worker_has(name):
+                return name
+    return kind.__module__
+
+
+def key_of_variable(variable: Any) -> str:
+    """Return the identity under which a type variable of a function is sent."""
+    if (came_as := rebuild.key_of(variable)) is not None:
+        return str(came_as)
+    with _lock:
+        key = _keys.get(variable)
+        if key is None:
+            key = f"{variable.__module__}:{variable.__name__}{_RANDOM}{uuid.uuid4().hex[:12]}"
+            _keys.set(variable, key)
+            rebuild.originals[key] = variable
     return key
 
 

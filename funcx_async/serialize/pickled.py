@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import cache
+from types import FunctionType
 from typing import Any, NoReturn
 
 import dill
@@ -183,7 +184,10 @@ def _exception_with_attributes(
 ) -> Any:
     """Return an exception whose class has an ``__init__`` of its own; see :func:`_exception`."""
     context, suppressed, notes, *args = more
-    made = kind.__new__(kind, *(args[0] if args else ()))
+    if isinstance(kind.__init__, FunctionType):
+        made = kind.__new__(kind, *(args[0] if args else ()))
+    else:  # of the interpreter, which takes what it says from its arguments alone
+        made = kind(*attributes["args"])
     for name, value in attributes.items():
         setattr(made, name, value)
     return _with_context(made, cause, context, suppressed, notes)

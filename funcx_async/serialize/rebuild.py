@@ -53,8 +53,8 @@ KEPT = 256
 COLLECT_AFTER = 64
 """Rebuilt classes after which garbage is collected: classes are cycles, and may hold much."""
 
-originals: weakref.WeakValueDictionary[str, type] = weakref.WeakValueDictionary()
-"""The classes of this process by their keys."""
+originals: weakref.WeakValueDictionary[str, Any] = weakref.WeakValueDictionary()
+"""The classes and type variables of this process by their keys."""
 
 _HEAP_TYPE = 1 << 9
 """The flag of classes that a class statement makes, in their ``__flags__``."""
@@ -439,17 +439,27 @@ def refill(made: Any, contents: tuple[Any, Any, list[Any], list[tuple[Any, Any]]
 def once(key: str, make: Callable[..., Any], *arguments: Any) -> Any:
     """Return the object of a key, which exists once in a task.
 
-    Where the name that the key is made of leads to such an object, it is that.
+    Where it is from, or where the name that the key is made of leads to such an object, it is that.
     """
+    original = originals.get(key)
+    if original is not None:
+        return original
     if not IN_WORKER and not OWN_WORKER:
         home, _, name = key.partition(":")
         found = getattr(sys.modules.get(home), "__dict__", {}).get(name)
         made = make(*arguments)
-        return found if type(found) is type(made) else made
+        return found if type(found) is type(made) else _under_key(key, made)
     objects = task().objects
     if key not in objects or task().name is None:
-        objects[key] = make(*arguments)
+        objects[key] = _under_key(key, make(*arguments))
     return objects[key]
+
+
+def _under_key(key: str, made: Any) -> Any:
+    """Remember under which key something came; it goes home under the same one."""
+    with contextlib.suppress(TypeError):  # a bare object has no weak references
+        _keys.set(made, key)
+    return made
 
 
 def made_in(home: str, make: Callable[[], Any]) -> Any:
@@ -468,7 +478,7 @@ def instance(kind: type, *arguments: Any) -> Any:
 
 def _begin(key: str, version: str) -> type | None:
     """Return the class if it is known, and note whether its state is to be set."""
-    original = originals.get(key)
+    original: type | None = originals.get(key)
     if original is not None:
         return original
     current = task()
