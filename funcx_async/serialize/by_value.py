@@ -641,7 +641,10 @@ class ByValuePickler(_Pickler):  # type: ignore[misc]  # for the same reason
         make = (self._by("made_in"), home, _maker_of(variable))
         is_named = found is variable or (self._refer and home not in sys.modules)
         key = f"{home}:{name}" if is_named else classes.key_of_variable(variable)
-        self._make(variable, self._by("once"), key, *make)
+        if key is None:
+            self._make(variable, *make)
+        else:
+            self._make(variable, self._by("once"), key, *make)
 
     _writers: ClassVar[dict[type, Callable[[ByValuePickler, Any], None] | None]] = {
         Referable: _save_referable,

@@ -116,17 +116,18 @@ def _home_of(kind: type) -> str:
     return kind.__module__
 
 
-def key_of_variable(variable: Any) -> str:
-    """Return the identity under which a type variable of a function is sent."""
+def key_of_variable(variable: Any) -> str | None:
+    """Return the identity under which a type variable of a function is sent; some have none."""
     if (came_as := rebuild.key_of(variable)) is not None:
         return str(came_as)
-    with _lock:
+    with _lock, suppress(TypeError):  # a type alias cannot be referred to weakly
         key = _keys.get(variable)
         if key is None:
             key = f"{variable.__module__}:{variable.__name__}{_RANDOM}{uuid.uuid4().hex[:12]}"
             _keys.set(variable, key)
             rebuild.originals[key] = variable
-    return key
+        return key
+    return None
 
 
 def find(key: str) -> Any:

@@ -441,18 +441,19 @@ def once(key: str, make: Callable[..., Any], *arguments: Any) -> Any:
 
     Where it is from, or where the name that the key is made of leads to such an object, it is that.
     """
-    original = originals.get(key)
-    if original is not None:
-        return original
-    if not IN_WORKER and not OWN_WORKER:
+    current = task()
+    if key in current.objects:
+        return current.objects[key]
+    made = make(*arguments)
+    known = originals.get(key)
+    if known is None and not IN_WORKER and not OWN_WORKER:
         home, _, name = key.partition(":")
-        found = getattr(sys.modules.get(home), "__dict__", {}).get(name)
-        made = make(*arguments)
-        return found if type(found) is type(made) else _under_key(key, made)
-    objects = task().objects
-    if key not in objects or task().name is None:
-        objects[key] = _under_key(key, make(*arguments))
-    return objects[key]
+        known = getattr(sys.modules.get(home), "__dict__", {}).get(name)
+    if type(known) is type(made):  # the name may be of something else by now
+        return known
+    if current.name is not None:
+        current.objects[key] = made
+    return _under_key(key, made)
 
 
 def _under_key(key: str, made: Any) -> Any:

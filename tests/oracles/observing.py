@@ -12,6 +12,7 @@ import inspect
 import io
 import itertools
 import logging
+import pathlib
 import re
 import types
 import weakref
@@ -67,6 +68,8 @@ def of_the_interpreter(value: Any, path: Any) -> str | None:
         told = f"method {value.__func__.__qualname__} of {observed(value.__self__, path)}"
     elif isinstance(value, weakref.ReferenceType):
         told = f"{name} to {observed(value(), path)}"
+    elif isinstance(value, pathlib.PurePath):  # what it keeps besides is another on each Python
+        told = repr(value)
     elif isinstance(value, types.ModuleType | logging.Logger):
         told = f"{name} {getattr(value, '__name__', None) or value.name}"
     elif isinstance(value, types.BuiltinFunctionType | types.CodeType | types.CellType):
