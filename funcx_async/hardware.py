@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from funcx_async.serialize import send_by_value
+
+send_by_value(__name__)  # official workers do not have this package
+
 
 def hardware_report() -> str:
     """Describe this machine for people: processors, memory, disks, graphics.

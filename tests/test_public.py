@@ -69,9 +69,9 @@ PUBLIC = [
 
 LEVELS = [
     "confined tracebacks",
-    "cancellation codes environments errors events hardware interpreter lazy logins models",
+    "cancellation codes environments errors events interpreter lazy logins models",
     "answers core documents html outcomes proxies refusals serialize versions",
-    "batch futures messages registration transports",
+    "batch futures hardware messages registration transports",
     "auth dialects journal observer runtime threads",
     "rest settings telemetry",
     "routes",
