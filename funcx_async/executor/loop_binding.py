@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from funcx_async.client import FuncXClient
-from funcx_async.confined import CONNECTIONS, confined
 from funcx_async.errors import ExecutorClosed
 from funcx_async.futures.awaiting import running_loop
 from funcx_async.futures.future import FuncXFuture
@@ -23,7 +22,6 @@ from funcx_async.settings.settings import Target
 from funcx_async.settings.terms import Terms
 
 
-@confined(CONNECTIONS)
 class LoopBinding:
     """Queues the tasks of an executor on the event loop that first uses it.
 

@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 from funcx_async.client import FuncXClient
-from funcx_async.confined import CONNECTIONS, confined
 from funcx_async.core.batcher import Route, Submission
 from funcx_async.errors import ExecutorClosed, JournalUnusable
 from funcx_async.events import EventKind, Events
@@ -45,7 +44,6 @@ _MEANWHILE = "The executor was shut down meanwhile."
 _log = logging.getLogger(__name__)
 
 
-@confined(CONNECTIONS)
 class Session:
     """See the module; made on the loop's own thread.
 
