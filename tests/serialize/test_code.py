@@ -166,7 +166,7 @@ def test_02_can_be_read_and_not_written() -> None:
 @pytest.mark.parametrize("strategy", SOURCE_STRATEGIES.values(), ids=SOURCE_STRATEGIES.keys())
 def test_without_source_the_error_says_what_to_use(strategy: SerializationStrategy) -> None:
     namespace: dict[str, Any] = {}
-    exec("def function(): return 5", namespace)
+    exec(compile("def function(): return 5", "<not to be had>", "exec"), namespace)
     for function in (namespace["function"], len, application.Adder(1)):
         with pytest.raises(SerializationError, match="use DillCode"):
             strategy.serialize(function)
