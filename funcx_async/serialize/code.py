@@ -188,7 +188,8 @@ def _dill_source(function: Any) -> str:
 def _name_and_source(function: Any, find: Callable[[Any], str]) -> tuple[str, str]:
     """Find the source of a function, and make sure that it is this function's.
 
-    In the asyncio REPL, for one, what is found is a piece of another module's text.
+    In the asyncio REPL, for one, what is found is a piece of another module's text; and since
+    Python 3.13 the program of ``python -c`` is found for all that ``exec`` has compiled.
     """
     name = getattr(function, "__name__", None)
     if not isinstance(name, str):
@@ -202,7 +203,7 @@ def _name_and_source(function: Any, find: Callable[[Any], str]) -> tuple[str, st
     code = getattr(function, "__code__", None)
     if (
         isinstance(code, CodeType)
-        and not linecache.getlines(code.co_filename)
+        and (code.co_filename.startswith("<") or not linecache.getlines(code.co_filename))
         and not any(code.co_code == other.co_code for other in _codes_in(source))
     ):
         raise SerializationError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import linecache
 import sys
 from collections.abc import Callable, Iterator
 from types import ModuleType
@@ -166,10 +167,22 @@ def test_02_can_be_read_and_not_written() -> None:
 @pytest.mark.parametrize("strategy", SOURCE_STRATEGIES.values(), ids=SOURCE_STRATEGIES.keys())
 def test_without_source_the_error_says_what_to_use(strategy: SerializationStrategy) -> None:
     namespace: dict[str, Any] = {}
-    exec(compile("def function(): return 5", "<not to be had>", "exec"), namespace)
+    exec("def function(): return 5", namespace)
     for function in (namespace["function"], len, application.Adder(1)):
         with pytest.raises(SerializationError, match="use DillCode"):
             strategy.serialize(function)
+
+
+@pytest.mark.parametrize("strategy", SOURCE_STRATEGIES.values(), ids=SOURCE_STRATEGIES.keys())
+def test_the_text_of_another_program_is_not_taken_for_the_source(
+    strategy: SerializationStrategy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines = ["import sys\n"]  # as Python 3.13 keeps what `python -c` runs
+    monkeypatch.setitem(linecache.cache, "<string>", (11, None, lines, "<string>"))
+    namespace: dict[str, Any] = {}
+    exec("def function(): return 5", namespace)
+    with pytest.raises(SerializationError, match="use DillCode"):
+        strategy.serialize(namespace["function"])
 
 
 def test_a_payload_of_another_strategy_is_refused_by_name() -> None:
