@@ -51,7 +51,7 @@ nitpicky = True
 nitpick_ignore_regex = [
     ("py:.*", r"(?!funcx_async).*"),
     ("py:.*", r"funcx_async\.fastapi\.lifespan\.get_\w+|funcx_async\.executor\.Annotated"),
-    ("py:.*", r"funcx_async\..*\.(T|Dialect|Observer|Origin|Queueing|TokenFile|Watcher)"),
+    ("py:.*", r"funcx_async\..*\.(T|Dialect|LoopBinding|NotGiven|Observer|Origin|Queueing|TokenFile|Watcher)"),
 ]
 
 FOR_THE_PACKAGE = {
