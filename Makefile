@@ -20,7 +20,7 @@ quickstart: $(VENV)/.quickstart
 # Four at a time, though there may be fewer cores: most tests wait for something.
 test: $(VENV)/.dev
 	$(BIN)/python $(FAST) --ignore=tests/core
-	$(BIN)/python -m coverage run --source=funcx_async/core -m pytest --quiet -m "not proof" tests/core
+	$(BIN)/python -m coverage run --source=funcx_async/_core -m pytest --quiet -m "not proof" tests/core
 	$(BIN)/python -m coverage report --fail-under=100
 
 # The whole package; the core is held at 100 % by its own tests, in `make test`.

@@ -12,8 +12,8 @@ from uuid import UUID
 import aio_pika
 
 from benchmarks.rabbitmq import Node
+from funcx_async._service.messages import encode_result
 from funcx_async.local import LocalService
-from funcx_async.messages import encode_result
 from funcx_async.models import Result
 from tests.proxy import Proxy
 

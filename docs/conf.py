@@ -47,11 +47,15 @@ toc_object_entries_show_parents = "hide"
 
 # Only names of this package can be linked to: other packages' inventories would be downloads.
 # The type variables and what the package keeps to itself have no pages.
+WITHOUT_PAGE = "T|Dialect|LoopBinding|NotGiven|Observer|Origin|Queueing|TokenFile|Watcher"
 nitpicky = True
 nitpick_ignore_regex = [
     ("py:.*", r"(?!funcx_async).*"),
     ("py:.*", r"funcx_async\.fastapi\.lifespan\.get_\w+|funcx_async\.executor\.Annotated"),
-    ("py:.*", r"funcx_async\..*\.(T|Dialect|LoopBinding|NotGiven|Observer|Origin|Queueing|TokenFile|Watcher)"),
+    (
+        "py:.*",
+        r"funcx_async\..*\.(T|Dialect|LoopBinding|NotGiven|Observer|Origin|Queueing|TokenFile|Watcher)",
+    ),
 ]
 
 FOR_THE_PACKAGE = {

@@ -13,23 +13,26 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from funcx_async.lazy import attach
+from funcx_async._lazy import attach
 
 if TYPE_CHECKING:
+    from funcx_async._futures.future import FuncXFuture
+    from funcx_async._futures.waiting import as_completed, gather
+    from funcx_async._versions import __version__ as __version__
     from funcx_async.client import FuncXClient
     from funcx_async.errors import (
-        AnswerIncomplete,
-        AnswerLost,
-        AnswerNotUnderstood,
         AuthenticationFailed,
         DeserializationError,
         ExecutorClosed,
         Forbidden,
         FuncXError,
         FuncxTaskExecutionFailed,
-        JournalUnusable,
+        JournalError,
         NotFound,
         RequestRefused,
+        ResponseIncomplete,
+        ResponseLost,
+        ResponseNotUnderstood,
         ResultExpired,
         SerializationError,
         ServiceUnavailable,
@@ -43,8 +46,6 @@ if TYPE_CHECKING:
     )
     from funcx_async.events import EventKind, ExecutorEvent
     from funcx_async.executor.executor import FuncXExecutor
-    from funcx_async.futures.future import FuncXFuture
-    from funcx_async.futures.waiting import as_completed, gather
     from funcx_async.serialize import (
         AllCodeStrategies,
         AllDataStrategies,
@@ -63,14 +64,10 @@ if TYPE_CHECKING:
         send_by_reference,
         send_by_value,
     )
-    from funcx_async.versions import __version__ as __version__
 
 __all__ = [
     "AllCodeStrategies",
     "AllDataStrategies",
-    "AnswerIncomplete",
-    "AnswerLost",
-    "AnswerNotUnderstood",
     "AuthenticationFailed",
     "CombinedCode",
     "DeserializationError",
@@ -90,12 +87,15 @@ __all__ = [
     "FuncXSerializer",
     "FuncxTaskExecutionFailed",
     "JSONData",
-    "JournalUnusable",
+    "JournalError",
     "NotFound",
     "PickleCode",
     "PureSourceDill",
     "PureSourceTextInspect",
     "RequestRefused",
+    "ResponseIncomplete",
+    "ResponseLost",
+    "ResponseNotUnderstood",
     "ResultExpired",
     "SerializationError",
     "ServiceUnavailable",
@@ -114,12 +114,8 @@ __all__ = [
 ]
 
 _HOMES = {
-    "__version__": "versions",
     "AllCodeStrategies": "serialize",
     "AllDataStrategies": "serialize",
-    "AnswerIncomplete": "errors",
-    "AnswerLost": "errors",
-    "AnswerNotUnderstood": "errors",
     "AuthenticationFailed": "errors",
     "CombinedCode": "serialize",
     "DeserializationError": "errors",
@@ -135,16 +131,19 @@ _HOMES = {
     "FuncXClient": "client",
     "FuncXError": "errors",
     "FuncXExecutor": "executor.executor",
-    "FuncXFuture": "futures.future",
+    "FuncXFuture": "_futures.future",
     "FuncXSerializer": "serialize",
     "FuncxTaskExecutionFailed": "errors",
     "JSONData": "serialize",
-    "JournalUnusable": "errors",
+    "JournalError": "errors",
     "NotFound": "errors",
     "PickleCode": "serialize",
     "PureSourceDill": "serialize",
     "PureSourceTextInspect": "serialize",
     "RequestRefused": "errors",
+    "ResponseIncomplete": "errors",
+    "ResponseLost": "errors",
+    "ResponseNotUnderstood": "errors",
     "ResultExpired": "errors",
     "SerializationError": "errors",
     "ServiceUnavailable": "errors",
@@ -155,9 +154,10 @@ _HOMES = {
     "TooLarge": "errors",
     "TooManyOpenTasks": "errors",
     "VersionMismatch": "errors",
-    "as_completed": "futures.waiting",
+    "__version__": "_versions",
+    "as_completed": "_futures.waiting",
     "explain": "serialize",
-    "gather": "futures.waiting",
+    "gather": "_futures.waiting",
     "send_by_reference": "serialize",
     "send_by_value": "serialize",
 }

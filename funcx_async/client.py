@@ -9,18 +9,18 @@ from typing import Any, Literal, Self
 
 import httpx
 
+from funcx_async._net.environments import certificates, request_timeout, service_url
+from funcx_async._net.transports import web_proxy
+from funcx_async._service.dialects import DIALECTS
+from funcx_async._service.rest import Rest
+from funcx_async._service.routes.calls import CallRoutes
+from funcx_async._service.routes.classic import ClassicRoutes
+from funcx_async._service.routes.endpoints import EndpointRoutes
+from funcx_async._service.routes.service import ServiceRoutes
 from funcx_async.auth import Auth, resolve_auth
-from funcx_async.confined import CONNECTIONS, confined
-from funcx_async.dialects import DIALECTS
-from funcx_async.environments import certificates, request_timeout, service_url
+from funcx_async.errors.confined import CONNECTIONS, confined
 from funcx_async.models import TaskStatus
-from funcx_async.rest import Rest
-from funcx_async.routes.calls import CallRoutes
-from funcx_async.routes.classic import ClassicRoutes
-from funcx_async.routes.endpoints import EndpointRoutes
-from funcx_async.routes.service import ServiceRoutes
 from funcx_async.serialize import FuncXSerializer
-from funcx_async.transports import web_proxy
 
 
 @confined(CONNECTIONS)
@@ -110,7 +110,7 @@ class FuncXClient(CallRoutes, EndpointRoutes, ServiceRoutes, ClassicRoutes):
         return f"<FuncXClient {self.base_url}>"
 
     def _repr_html_(self) -> str:
-        from funcx_async.html import Tone, card
+        from funcx_async._html import Tone, card
 
         rows = {"service": self.base_url, "task group": self.task_group_id}
         return card("FuncXClient", f"API {self.api}", Tone.RESTING, rows)

@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from funcx_async.confined import CREDENTIALS, confined
+from funcx_async.errors.confined import CREDENTIALS, confined
 
 
 class Result(msgspec.Struct, frozen=True, gc=False):
@@ -38,7 +38,7 @@ class Delivery(msgspec.Struct, frozen=True, gc=False):
 
     Attributes:
         tag: the channel's number for it, to acknowledge it by.
-        body: the message, see :mod:`funcx_async.messages`.
+        body: the message, see :mod:`funcx_async._service.messages`.
         timestamp: when the service sent it, in Unix seconds, or None.
         high_assurance: the body carries no result; it is to be fetched over REST.
         redelivered: the broker delivered it before, perhaps to us.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 from typing import Any
 
-from funcx_async.futures.future import FuncXFuture
+from funcx_async._futures.future import FuncXFuture
 
 
 def callbacks_of(future: FuncXFuture[Any]) -> int:

@@ -24,9 +24,9 @@ import httpx
 import pytest
 
 from funcx_async import FuncXClient, FuncXError
+from funcx_async._net.proxies import Proxy
 from funcx_async.local import LocalService
 from funcx_async.local.broker import EmbeddedBroker
-from funcx_async.proxies import Proxy
 from tests import brokers
 from tests.vault import Vault
 

@@ -14,17 +14,17 @@ import httpx
 import pytest
 
 from funcx_async import FuncXClient
+from funcx_async._service.registration import Registration
 from funcx_async.errors import (
-    AnswerLost,
-    AnswerNotUnderstood,
     AuthenticationFailed,
     NotFound,
     RequestRefused,
+    ResponseLost,
+    ResponseNotUnderstood,
     ServiceUnavailable,
     SubmitUncertain,
 )
 from funcx_async.models import EndpointStatus, Receipt, Result, TaskStatus
-from funcx_async.registration import Registration
 
 VECTORS = Path(__file__).parent / "vectors"
 ROOT = "https://service.test"
@@ -220,7 +220,7 @@ UNWRITTEN = [
 @pytest.mark.parametrize(("answer", "status"), LOST)
 async def test_after_a_lost_answer_a_read_may_be_repeated(answer: Any, status: int):
     client, _ = answering(answer, status)
-    with pytest.raises(AnswerLost):
+    with pytest.raises(ResponseLost):
         await client.get_task("t")
 
 
@@ -245,7 +245,7 @@ async def test_what_was_certainly_not_taken_says_so(answer: Any, status: int):
     for call in (client.submit("e", {"f": ["p"]}), client.get_task("t")):
         with pytest.raises(ServiceUnavailable) as caught:
             await call
-        assert not isinstance(caught.value, AnswerLost)
+        assert not isinstance(caught.value, ResponseLost)
 
 
 async def test_refusals_are_raised_as_they_are():
@@ -253,7 +253,7 @@ async def test_refusals_are_raised_as_they_are():
     with pytest.raises(NotFound, match="gone"):
         await client.submit("e", {"f": ["p"]})
     client, _ = answering(b"nonsense")
-    with pytest.raises(AnswerNotUnderstood):
+    with pytest.raises(ResponseNotUnderstood):
         await client.get_task("t")
 
 

@@ -17,20 +17,20 @@ import globus_sdk
 import pytest
 
 from funcx_async import FuncXClient, FuncXExecutor, FuncXFuture, SerializationError, blocking
+from funcx_async._net.proxies import proxy_for
 from funcx_async.auth import ClientCredentials
 from funcx_async.auth.bearer import GivenToken
 from funcx_async.auth.globus import GlobusAppAuth
 from funcx_async.auth.login import SharedLogin, SharedLoginAuth
 from funcx_async.auth.storage import StoredToken
 from funcx_async.auth.tokens import Issued, Token
-from funcx_async.confined import CannotTravel
+from funcx_async.errors.confined import CannotTravel
 from funcx_async.events import Events
-from funcx_async.fixtures import FixtureExecutor
 from funcx_async.local import LocalService
 from funcx_async.models import ResultQueueAddress
-from funcx_async.proxies import proxy_for
 from funcx_async.serialize import FuncXSerializer
 from funcx_async.telemetry import Telemetry
+from funcx_async.testing.fixtures import FixtureExecutor
 
 SECRET = "tr0ub4dor-and-3-horses-on-a-staple"
 ENDPOINT = str(uuid4())

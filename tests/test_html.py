@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from funcx_async import FuncXClient, FuncXExecutor, FuncXFuture, TaskExecutionFailed, blocking
-from funcx_async.html import LONGEST, Tone, card
+from funcx_async._html import LONGEST, Tone, card
 from funcx_async.local import LocalService
 from funcx_async.models import Stats
 
@@ -170,5 +170,5 @@ def test_a_service_that_does_not_run_says_so():
 
 def test_nobody_pays_for_cards_who_looks_at_none():
     program = "import sys, funcx_async; funcx_async.FuncXFuture(), funcx_async.FuncXExecutor()\n"
-    program += "assert 'funcx_async.html' not in sys.modules"
+    program += "assert 'funcx_async._html' not in sys.modules"
     subprocess.run([sys.executable, "-c", program], check=True, timeout=30)

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import ast
 import inspect
 import subprocess
 import sys
 import textwrap
 from collections.abc import Callable
-from graphlib import TopologicalSorter
 from importlib.metadata import version
 from pathlib import Path
 
@@ -22,9 +20,6 @@ PACKAGE = Path(funcx_async.__file__).parent
 PUBLIC = [
     "AllCodeStrategies",
     "AllDataStrategies",
-    "AnswerIncomplete",
-    "AnswerLost",
-    "AnswerNotUnderstood",
     "AuthenticationFailed",
     "CombinedCode",
     "DeserializationError",
@@ -44,12 +39,15 @@ PUBLIC = [
     "FuncXSerializer",
     "FuncxTaskExecutionFailed",
     "JSONData",
-    "JournalUnusable",
+    "JournalError",
     "NotFound",
     "PickleCode",
     "PureSourceDill",
     "PureSourceTextInspect",
     "RequestRefused",
+    "ResponseIncomplete",
+    "ResponseLost",
+    "ResponseNotUnderstood",
     "ResultExpired",
     "SerializationError",
     "ServiceUnavailable",
@@ -66,25 +64,6 @@ PUBLIC = [
     "send_by_reference",
     "send_by_value",
 ]
-
-LEVELS = [
-    "confined tracebacks",
-    "cancellation codes environments errors events interpreter lazy logins models",
-    "answers core documents html outcomes proxies refusals serialize versions",
-    "batch futures hardware messages registration transports",
-    "auth dialects journal observer runtime threads",
-    "rest settings telemetry",
-    "routes",
-    "client",
-    "results",
-    "contract session",
-    "doctor executor",
-    "__init__ fastapi local",
-    "blocking cli repl",
-    "__main__ fixtures",
-    "_pyinstaller pytest_plugin",
-]
-LEVEL_OF = {module: level for level, modules in enumerate(LEVELS) for module in modules.split()}
 
 
 def test_the_public_names_are_these():
@@ -177,69 +156,6 @@ def test_the_version_is_that_of_the_distribution():
 def test_a_name_that_is_not_public_is_an_attribute_error():
     with pytest.raises(AttributeError, match="no attribute 'Manager'"):
         funcx_async.Manager  # noqa: B018
-
-
-def top_level(path: Path) -> str:
-    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
-
-
-def named(path: Path) -> set[str]:
-    """The modules that a file imports, whatever of it runs when."""
-    names: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.ImportFrom):
-            base = node.module or ""
-            names |= {base, *(f"{base}.{alias.name}" for alias in node.names)}
-        elif isinstance(node, ast.Import):
-            names.update(alias.name for alias in node.names)
-    return names
-
-
-def imported(path: Path) -> set[str]:
-    """The modules of this package, by their names at its top level, that a file imports."""
-    parts = [name.split(".") for name in named(path)]
-    modules = {name[1] for name in parts if name[0] == "funcx_async" and len(name) > 1}
-    return {module if module in LEVEL_OF else "__init__" for module in modules}
-
-
-@pytest.mark.parametrize(
-    "path",
-    [pytest.param(path, id=str(path.relative_to(PACKAGE))) for path in PACKAGE.rglob("*.py")],
-)
-def test_a_module_imports_from_lower_levels_only(path: Path):
-    own = top_level(path)
-    for other in imported(path) - {own}:
-        assert LEVEL_OF[other] < LEVEL_OF[own], f"{own} must not import {other}"
-
-
-def test_no_module_of_a_package_imports_itself_by_way_of_others():
-    homes = {
-        ".".join(("funcx_async", *path.relative_to(PACKAGE).with_suffix("").parts)): path
-        for path in PACKAGE.rglob("*.py")
-        if path.name != "__init__.py"
-    }
-    graph = {home: (named(path) & homes.keys()) - {home} for home, path in homes.items()}
-    assert set(TopologicalSorter(graph).static_order()) == set(homes)
-
-
-def test_every_module_has_a_level():
-    modules = {top_level(path) for path in PACKAGE.rglob("*.py")}
-    assert modules == set(LEVEL_OF)
-
-
-def test_the_core_knows_nothing_of_loops_threads_clocks_and_sockets():
-    forbidden = {"asyncio", "threading", "time", "socket", "concurrent", "httpx", "random", "anyio"}
-    for path in (PACKAGE / "core").glob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text())):
-            names = (
-                [alias.name for alias in node.names]
-                if isinstance(node, ast.Import)
-                else [node.module or ""]
-                if isinstance(node, ast.ImportFrom)
-                else []
-            )
-            assert not {name.split(".")[0] for name in names} & forbidden, path
-            assert not isinstance(node, ast.Await | ast.AsyncFunctionDef), path
 
 
 def test_importing_starts_nothing_and_needs_no_extra():

@@ -9,7 +9,7 @@ from typing import NoReturn
 import pytest
 
 from funcx_async import TaskExecutionFailed
-from funcx_async.tracebacks import LONGEST, error_told_by, exception_told_by
+from funcx_async.errors.tracebacks import LONGEST, error_told_by, exception_told_by
 
 
 def divided() -> None:

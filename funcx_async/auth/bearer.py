@@ -9,9 +9,9 @@ from typing import TypeAlias
 
 import httpx
 
-from funcx_async.cancellation import cancel_requests, is_cancelled
-from funcx_async.confined import CREDENTIALS, confined
+from funcx_async._net.cancellation import cancel_requests, is_cancelled
 from funcx_async.errors import AuthenticationFailed, FuncXError, ServiceUnavailable
+from funcx_async.errors.confined import CREDENTIALS, confined
 
 TokenSource: TypeAlias = Callable[[], str | Awaitable[str]]
 

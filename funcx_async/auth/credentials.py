@@ -15,14 +15,14 @@ import httpx
 import msgspec
 from anyio import to_thread
 
+from funcx_async._net.environments import AUTH_URL_VARIABLE, checked_auth_url
+from funcx_async._net.proxies import Proxy
+from funcx_async._net.refusals import retry_after
+from funcx_async._net.transports import proxy_refusal, web_proxy, web_transport
 from funcx_async.auth.renewing import RenewingAuth
 from funcx_async.auth.storage import StoredToken, TokenFile, TokenKey
 from funcx_async.auth.tokens import SCOPE, Token, issued_token
-from funcx_async.environments import AUTH_URL_VARIABLE, checked_auth_url
 from funcx_async.errors import AuthenticationFailed, FuncXError, ServiceUnavailable
-from funcx_async.proxies import Proxy
-from funcx_async.refusals import retry_after
-from funcx_async.transports import proxy_refusal, web_proxy, web_transport
 
 TIMEOUT = 30.0
 """Seconds that a request for a token may take."""

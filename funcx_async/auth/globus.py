@@ -14,7 +14,7 @@ from anyio import to_thread
 from funcx_async.auth.renewing import RenewingAuth
 from funcx_async.auth.tokens import RESOURCE_SERVER, SCOPE, Token
 from funcx_async.errors import AuthenticationFailed, FuncXError, ServiceUnavailable
-from funcx_async.logins import LOGIN_COMMAND
+from funcx_async.errors.logins import LOGIN_COMMAND
 
 if TYPE_CHECKING:
     import globus_sdk

@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, Any
 
 from anyio import to_thread
 
+from funcx_async._net.environments import AUTH_URL_VARIABLE, checked_auth_url
 from funcx_async.auth.globus import errors_of_globus, renewed_token, token_of_app
 from funcx_async.auth.renewing import RenewingAuth
 from funcx_async.auth.tokens import RESOURCE_SERVER, SCOPE, Token
-from funcx_async.environments import AUTH_URL_VARIABLE, checked_auth_url
 from funcx_async.errors import AuthenticationFailed
-from funcx_async.logins import LOGIN_COMMAND
+from funcx_async.errors.logins import LOGIN_COMMAND
 
 if TYPE_CHECKING:
     import globus_sdk

@@ -14,7 +14,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from funcx_async.confined import CREDENTIALS, confined
+from funcx_async.errors.confined import CREDENTIALS, confined
 
 _log = logging.getLogger(__name__)
 

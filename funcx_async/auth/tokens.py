@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import msgspec
 
 from funcx_async.auth.bearer import is_token
-from funcx_async.confined import CREDENTIALS, confined
+from funcx_async.errors.confined import CREDENTIALS, confined
 
 RESOURCE_SERVER = "funcx_service"
 """The name under which Globus Auth issues this service's tokens, in both generations."""

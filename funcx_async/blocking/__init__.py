@@ -13,10 +13,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from funcx_async._futures.future import FuncXFuture
+from funcx_async._lazy import attach
 from funcx_async.blocking.client import FuncXClient
 from funcx_async.blocking.executor import FuncXExecutor
-from funcx_async.futures.future import FuncXFuture
-from funcx_async.lazy import attach
 
 if TYPE_CHECKING:
     from funcx_async.blocking.service import LocalService

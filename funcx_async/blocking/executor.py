@@ -10,25 +10,25 @@ from types import TracebackType
 from typing import Any, Literal, Unpack
 from uuid import UUID
 
+from funcx_async._futures.awaiting import running_loop
+from funcx_async._futures.future import FuncXFuture
+from funcx_async._futures.observer import Observer
+from funcx_async._interpreter import current_pid
+from funcx_async._service.dialects import DIALECTS
+from funcx_async._service.hardware import hardware_report
+from funcx_async._session.functions import Function
+from funcx_async._session.session import Session
+from funcx_async._settings.options import NOT_GIVEN, NotGiven, Options, warn_of_deprecated
+from funcx_async._settings.settings import TaskOptions
 from funcx_async.blocking.client import FuncXClient
 from funcx_async.blocking.derived import Forwarded, blocking
 from funcx_async.blocking.portal import portal
-from funcx_async.dialects import DIALECTS
 from funcx_async.executor.executor import FuncXExecutor as AsyncFuncXExecutor
 from funcx_async.executor.loop_binding import LoopBinding
 from funcx_async.executor.submitting import Submitting, TargetedExecutor, checked_function_id
-from funcx_async.futures.awaiting import running_loop
-from funcx_async.futures.future import FuncXFuture
-from funcx_async.hardware import hardware_report
-from funcx_async.interpreter import current_pid
 from funcx_async.models import Stats
-from funcx_async.observer import Observer
 from funcx_async.serialize import FuncXSerializer
 from funcx_async.serialize.facade import Strategylike
-from funcx_async.session.functions import Function
-from funcx_async.session.session import Session
-from funcx_async.settings.options import NOT_GIVEN, NotGiven, Options, warn_of_deprecated
-from funcx_async.settings.settings import TaskOptions
 
 
 class FuncXExecutor(Submitting, concurrent.futures.Executor):
@@ -231,7 +231,7 @@ class FuncXExecutor(Submitting, concurrent.futures.Executor):
 
         Raises:
             ValueError: if there is no journal, or it keeps tasks of another service.
-            JournalUnusable: if it cannot be used.
+            JournalError: if it cannot be used.
             ExecutorClosed: after ``shutdown``.
         """
         return portal().iterate(self.asynchronous.resume())

@@ -7,10 +7,10 @@ from collections.abc import Callable, Coroutine
 from types import TracebackType
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
+from funcx_async._futures.awaiting import AwaitableFuture
 from funcx_async.blocking.derived import Around
 from funcx_async.blocking.portal import portal
-from funcx_async.confined import CONNECTIONS, confined
-from funcx_async.futures.awaiting import AwaitableFuture
+from funcx_async.errors.confined import CONNECTIONS, confined
 from funcx_async.local import Faults as AsyncFaults
 from funcx_async.local import Hold as AsyncHold
 

@@ -17,8 +17,8 @@ from typing import Any, ParamSpec, TypeVar
 
 from anyio.from_thread import BlockingPortal
 
-from funcx_async.confined import CONNECTIONS, confined
-from funcx_async.futures.awaiting import running_loop
+from funcx_async._futures.awaiting import running_loop
+from funcx_async.errors.confined import CONNECTIONS, confined
 
 P = ParamSpec("P")
 T = TypeVar("T")

@@ -10,7 +10,7 @@ from funcx_async.blocking.derived import blocking, constructed_as
 from funcx_async.blocking.executor import FuncXExecutor
 from funcx_async.blocking.faults import Faults
 from funcx_async.blocking.portal import portal
-from funcx_async.confined import CONNECTIONS, confined
+from funcx_async.errors.confined import CONNECTIONS, confined
 from funcx_async.local import LocalService as AsyncLocalService
 
 

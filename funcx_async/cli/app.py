@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from funcx_async._versions import __version__
 from funcx_async.cli.account import login, logout, whoami
 from funcx_async.cli.doctor import doctor
 from funcx_async.cli.endpoints import endpoints
@@ -13,7 +14,6 @@ from funcx_async.cli.local import local
 from funcx_async.cli.run import run
 from funcx_async.cli.tasks import results, status
 from funcx_async.cli.watch import watch
-from funcx_async.versions import __version__
 
 app = typer.Typer(
     pretty_exceptions_enable=False,

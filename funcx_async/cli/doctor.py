@@ -129,7 +129,7 @@ def show_sum(report: Report, out: Console) -> None:
 
 async def _contract(endpoint: str | None, file: Path | None, *, as_json: bool) -> int:
     """Print what a service does; 1 if a fact differs, 2 if nothing could be looked at."""
-    from funcx_async.contract import look_from_here
+    from funcx_async.doctor.contract import look_from_here
 
     try:
         findings = await look_from_here(endpoint, os.environ)

@@ -8,10 +8,10 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
+from funcx_async._service.documents import EndpointSummary
 from funcx_async.cli.options import AsJson, Service, client_of
 from funcx_async.cli.printing import console, ids_first, print_json
 from funcx_async.client import FuncXClient
-from funcx_async.documents import EndpointSummary
 from funcx_async.errors import Forbidden, NotFound
 
 COLOURS = {"online": "green", "offline": "red"}

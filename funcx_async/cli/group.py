@@ -8,8 +8,8 @@ from datetime import datetime
 from itertools import islice, pairwise
 
 from funcx_async.cli.printing import harmless
+from funcx_async.errors.tracebacks import error_told_by
 from funcx_async.models import ListedTask, TaskStatus
-from funcx_async.tracebacks import error_told_by
 
 WINDOW = 15.0
 """Seconds over which the throughput is measured."""

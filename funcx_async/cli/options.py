@@ -9,14 +9,14 @@ from typing import Annotated
 
 import typer
 
-from funcx_async.client import FuncXClient
-from funcx_async.doctor.credentials import credentials_here
-from funcx_async.environments import (
+from funcx_async._net.environments import (
     ENDPOINT_VARIABLE,
     SERVICE_URL_VARIABLE,
     is_globus,
     service_url,
 )
+from funcx_async.client import FuncXClient
+from funcx_async.doctor.credentials import credentials_here
 from funcx_async.errors import AuthenticationFailed
 
 Service = Annotated[

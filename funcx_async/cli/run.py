@@ -13,10 +13,10 @@ from typing import Annotated, Any
 
 import typer
 
+from funcx_async._net.environments import ENDPOINT_VARIABLE
 from funcx_async.cli import Interrupted
 from funcx_async.cli.options import AmqpPort, AsJson, Endpoint, Service, client_of
 from funcx_async.cli.printing import console, print_json, printable, shown
-from funcx_async.environments import ENDPOINT_VARIABLE
 from funcx_async.errors import FuncXError
 from funcx_async.executor.executor import FuncXExecutor
 

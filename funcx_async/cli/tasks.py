@@ -9,12 +9,12 @@ from typing import Annotated, Any
 import typer
 from rich.text import Text
 
+from funcx_async._service.routes.calls import TaskBlock
 from funcx_async.cli.options import AsJson, Service, client_of
 from funcx_async.cli.printing import console, harmless, ids_first, print_json, printable, shown
 from funcx_async.client import FuncXClient
 from funcx_async.errors import NotFound, ResultExpired
 from funcx_async.models import TaskStatus
-from funcx_async.routes.calls import TaskBlock
 
 COLOURS = {"success": "green", "failed": "red", "unknown": "red"}
 """Of the states that are final; others are yellow."""

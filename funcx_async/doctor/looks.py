@@ -15,12 +15,7 @@ from urllib.parse import urlsplit
 
 from yarl import URL
 
-from funcx_async.client import FuncXClient
-from funcx_async.doctor import permissions, probes, verdicts
-from funcx_async.doctor.credentials import credentials_here
-from funcx_async.doctor.report import Verdict
-from funcx_async.doctor.troubles import trouble_of
-from funcx_async.environments import (
+from funcx_async._net.environments import (
     SERVICE_URL_VARIABLE,
     certificates,
     is_globus,
@@ -28,12 +23,17 @@ from funcx_async.environments import (
     request_timeout,
     service_url,
 )
+from funcx_async._net.proxies import Proxy, proxy_for, refusal_of_status
+from funcx_async._net.transports import certificate_check, web_proxy
+from funcx_async._service.outcomes import outcome_of
+from funcx_async._settings.checks import checked_endpoint
+from funcx_async.client import FuncXClient
+from funcx_async.doctor import permissions, probes, verdicts
+from funcx_async.doctor.credentials import credentials_here
+from funcx_async.doctor.report import Verdict
+from funcx_async.doctor.troubles import trouble_of
 from funcx_async.errors import FuncXError
 from funcx_async.models import TaskStatus
-from funcx_async.outcomes import outcome_of
-from funcx_async.proxies import Proxy, proxy_for, refusal_of_status
-from funcx_async.settings.checks import checked_endpoint
-from funcx_async.transports import certificate_check, web_proxy
 
 ONE_TRY = 3.6
 """Seconds to connect, where a check does so once: nearly all that it may take."""

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from funcx_async._net.environments import ENDPOINT_VARIABLE
+from funcx_async._net.proxies import Proxy
+from funcx_async._session.endpoints import EndpointVersions
 from funcx_async.doctor.credentials import Credentials
 from funcx_async.doctor.report import Verdict
 from funcx_async.doctor.troubles import Trouble
 from funcx_async.doctor.verdicts import sentence
-from funcx_async.environments import ENDPOINT_VARIABLE
 from funcx_async.errors import (
     AuthenticationFailed,
     Forbidden,
@@ -17,11 +19,9 @@ from funcx_async.errors import (
     NotFound,
     TaskExecutionFailed,
 )
-from funcx_async.logins import login_command
+from funcx_async.errors.logins import login_command
+from funcx_async.errors.tracebacks import error_told_by
 from funcx_async.models import EndpointStatus
-from funcx_async.proxies import Proxy
-from funcx_async.session.endpoints import EndpointVersions
-from funcx_async.tracebacks import error_told_by
 
 SCOPE_CODE = "INSUFFICIENT_AUTH_SCOPE"
 

@@ -15,11 +15,11 @@ import httpx
 from aiormq.exceptions import AuthenticationError, ProbableAuthenticationError
 from yarl import URL
 
+from funcx_async._net.proxies import Proxy, refusal
+from funcx_async._net.transports import web_transport
+from funcx_async._results.bulk import SiftingTransport, can_sift
+from funcx_async._results.dialling import connect
 from funcx_async.doctor.troubles import Trouble, trouble_of
-from funcx_async.proxies import Proxy, refusal
-from funcx_async.results.bulk import SiftingTransport, can_sift
-from funcx_async.results.dialling import connect
-from funcx_async.transports import web_transport
 
 LEAVING = 0.2
 """Seconds to say good-bye to a broker."""

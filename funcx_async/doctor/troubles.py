@@ -9,8 +9,8 @@ import ssl
 from dataclasses import dataclass
 from typing import Literal
 
-from funcx_async.proxies import Refusal
-from funcx_async.results.dialling import Unreached
+from funcx_async._net.proxies import Refusal
+from funcx_async._results.dialling import Unreached
 
 Kind = Literal[
     "name",

@@ -9,11 +9,11 @@ from typing import Any
 
 import msgspec
 
+from funcx_async._net.environments import SERVICE_URL_VARIABLE, VERIFY_VARIABLE
+from funcx_async._net.proxies import Proxy, Refusal
+from funcx_async._versions import is_older
 from funcx_async.doctor.report import Verdict
 from funcx_async.doctor.troubles import Trouble
-from funcx_async.environments import SERVICE_URL_VARIABLE, VERIFY_VARIABLE
-from funcx_async.proxies import Proxy, Refusal
-from funcx_async.versions import is_older
 
 SOON = 14 * 86_400.0
 """Seconds: a certificate that ends sooner is warned about."""

@@ -16,14 +16,14 @@
     ├── VersionMismatch         the service takes newer versions only: install one
     │   unanswered: the service gave no answer, or none to be understood
     ├── ServiceUnavailable      it could not be reached, or has no time: try again later
-    │   └── AnswerLost              it may have done its work, but the answer did not arrive
-    ├── AnswerNotUnderstood     is this a funcX service? (also a ValueError)
-    │   └── AnswerIncomplete        something is missing in it (also a KeyError)
+    │   └── ResponseLost              it may have done its work, but the answer did not arrive
+    ├── ResponseNotUnderstood     is this a funcX service? (also a ValueError)
+    │   └── ResponseIncomplete        something is missing in it (also a KeyError)
     ├── SubmitUncertain         nobody can know whether the tasks run: look, then decide
     │   here: the obstacle is in this process
     ├── SerializationError      this object cannot travel: send something else
     ├── DeserializationError    what arrived cannot be read here: the payload is attached
-    ├── JournalUnusable         its file cannot be used: mend that, or name another file
+    ├── JournalError         its file cannot be used: mend that, or name another file
     ├── TooManyOpenTasks        wait for some of them (also a RuntimeError)
     └── ExecutorClosed          the executor no longer works: open a new one (also a RuntimeError)
 
@@ -40,7 +40,7 @@ from funcx_async.errors.base import FuncXError
 from funcx_async.errors.here import (
     DeserializationError,
     ExecutorClosed,
-    JournalUnusable,
+    JournalError,
     SerializationError,
     TooManyOpenTasks,
 )
@@ -60,26 +60,26 @@ from funcx_async.errors.tasks import (
     TaskTimedOut,
 )
 from funcx_async.errors.unanswered import (
-    AnswerIncomplete,
-    AnswerLost,
-    AnswerNotUnderstood,
+    ResponseIncomplete,
+    ResponseLost,
+    ResponseNotUnderstood,
     ServiceUnavailable,
     SubmitUncertain,
 )
 
 __all__ = [
-    "AnswerIncomplete",
-    "AnswerLost",
-    "AnswerNotUnderstood",
     "AuthenticationFailed",
     "DeserializationError",
     "ExecutorClosed",
     "Forbidden",
     "FuncXError",
     "FuncxTaskExecutionFailed",
-    "JournalUnusable",
+    "JournalError",
     "NotFound",
     "RequestRefused",
+    "ResponseIncomplete",
+    "ResponseLost",
+    "ResponseNotUnderstood",
     "ResultExpired",
     "SerializationError",
     "ServiceUnavailable",

@@ -39,11 +39,11 @@ class DeserializationError(FuncXError):
         self.payload = payload
 
 
-class JournalUnusable(FuncXError):
+class JournalError(FuncXError):
     """The journal cannot be opened, read or written; nothing that it should keep is sent.
 
     Example:
-        >>> isinstance(JournalUnusable("squares.journal is on a full disk"), FuncXError)
+        >>> isinstance(JournalError("squares.journal is on a full disk"), FuncXError)
         True
     """
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from funcx_async.errors.base import FuncXError
-from funcx_async.tracebacks import exception_told_by
+from funcx_async.errors.tracebacks import exception_told_by
 
 _LOST = re.compile(r"^(?:\w+\.)*(?:Worker|Manager)Lost: ", re.MULTILINE)
 

@@ -8,7 +8,7 @@ from funcx_async.errors.base import FuncXError
 
 
 class ServiceUnavailable(FuncXError):
-    """The service could not be reached, or had no time. It did nothing, unless AnswerLost says so.
+    """The service could not be reached, or was busy. It did nothing, unless ResponseLost says so.
 
     Attributes:
         retry_after: how many seconds the service asked to be left alone, or None.
@@ -31,29 +31,29 @@ class ServiceUnavailable(FuncXError):
         self.retry_after = retry_after
 
 
-class AnswerLost(ServiceUnavailable):
+class ResponseLost(ServiceUnavailable):
     """The request was written, but no answer came that tells what became of it.
 
     Example:
-        >>> isinstance(AnswerLost("the connection was cut"), ServiceUnavailable)
+        >>> isinstance(ResponseLost("the connection was cut"), ServiceUnavailable)
         True
     """
 
 
-class AnswerNotUnderstood(FuncXError, ValueError):
+class ResponseNotUnderstood(FuncXError, ValueError):
     """The service answered something else than the protocol says.
 
     Example:
-        >>> isinstance(AnswerNotUnderstood("the answer is a web page"), ValueError)
+        >>> isinstance(ResponseNotUnderstood("the answer is a web page"), ValueError)
         True
     """
 
 
-class AnswerIncomplete(AnswerNotUnderstood, KeyError):
+class ResponseIncomplete(ResponseNotUnderstood, KeyError):
     """The service's answer lacks something that the protocol says is there.
 
     Example:
-        >>> isinstance(AnswerIncomplete("tasks is missing in the answer"), KeyError)
+        >>> isinstance(ResponseIncomplete("tasks is missing in the answer"), KeyError)
         True
     """
 

@@ -9,24 +9,24 @@ from types import TracebackType
 from typing import Any, Literal, Self, Unpack
 from uuid import UUID
 
+from funcx_async._futures.awaiting import running_loop
+from funcx_async._futures.future import FuncXFuture
+from funcx_async._futures.observer import Observer
+from funcx_async._service.dialects import DIALECTS
+from funcx_async._service.hardware import hardware_report
+from funcx_async._service.registration import registration_of_source
+from funcx_async._session.functions import Function
+from funcx_async._session.reloading import reloaded
+from funcx_async._session.resuming import resumed
+from funcx_async._settings.options import NOT_GIVEN, NotGiven, Options, warn_of_deprecated
+from funcx_async._settings.settings import TaskOptions
 from funcx_async.client import FuncXClient
-from funcx_async.dialects import DIALECTS
 from funcx_async.events import EventReader
 from funcx_async.executor.loop_binding import LoopBinding
 from funcx_async.executor.submitting import Submitting, TargetedExecutor, checked_function_id
-from funcx_async.futures.awaiting import running_loop
-from funcx_async.futures.future import FuncXFuture
-from funcx_async.hardware import hardware_report
 from funcx_async.models import Stats
-from funcx_async.observer import Observer
-from funcx_async.registration import registration_of_source
 from funcx_async.serialize import FuncXSerializer
 from funcx_async.serialize.facade import Strategylike
-from funcx_async.session.functions import Function
-from funcx_async.session.reloading import reloaded
-from funcx_async.session.resuming import resumed
-from funcx_async.settings.options import NOT_GIVEN, NotGiven, Options, warn_of_deprecated
-from funcx_async.settings.settings import TaskOptions
 
 _log = logging.getLogger(__name__)
 
@@ -141,7 +141,7 @@ class FuncXExecutor(Submitting):
         return repr(self._binding)
 
     def _repr_html_(self) -> str:
-        from funcx_async.html import executor_card
+        from funcx_async._html import executor_card
 
         where = {"endpoint": self.endpoint_id, "task group": self.task_group_id}
         return executor_card(
@@ -407,7 +407,7 @@ class FuncXExecutor(Submitting):
             **changes: ``endpoint_id``, ``task_group_id``, ``resource_specification``,
                 ``user_endpoint_config``, ``result_serializers``: where tasks go, and what they are
                 told. ``timeout``, ``retries``, ``retry_on``: see
-                :class:`funcx_async.settings.terms.Terms`. ``key``: the name in the journal of the
+                :class:`funcx_async._settings.terms.Terms`. ``key``: the name in the journal of the
                 one task that is submitted by the view, whose ``submit`` raises ValueError for a
                 key that the journal holds already.
 
@@ -437,7 +437,7 @@ class FuncXExecutor(Submitting):
 
         Raises:
             ValueError: if there is no journal, or it keeps tasks of another service.
-            JournalUnusable: if it cannot be used.
+            JournalError: if it cannot be used.
             ExecutorClosed: after ``shutdown``.
 
         Example::
@@ -461,7 +461,7 @@ class FuncXExecutor(Submitting):
         Raises:
             KeyError: if the journal holds no such task; none is forgotten then.
             ValueError: if there is no journal.
-            JournalUnusable: if it cannot be written.
+            JournalError: if it cannot be written.
         """
         session = self._binding.bound(wait=False)
         await session.until_open()

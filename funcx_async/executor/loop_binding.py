@@ -6,20 +6,20 @@ import weakref
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from funcx_async._futures.awaiting import running_loop
+from funcx_async._futures.future import FuncXFuture
+from funcx_async._interpreter import current_pid
+from funcx_async._session.functions import Function, Functions, Registry
+from funcx_async._session.observed import ObservedSession
+from funcx_async._session.session import Session
+from funcx_async._session.task_groups import TaskGroups
+from funcx_async._settings.options import Options
+from funcx_async._settings.settings import Target
+from funcx_async._settings.terms import Terms
 from funcx_async.client import FuncXClient
 from funcx_async.errors import ExecutorClosed
-from funcx_async.futures.awaiting import running_loop
-from funcx_async.futures.future import FuncXFuture
-from funcx_async.interpreter import current_pid
 from funcx_async.models import Stats
 from funcx_async.serialize import FuncXSerializer
-from funcx_async.session.functions import Function, Functions, Registry
-from funcx_async.session.observed import ObservedSession
-from funcx_async.session.session import Session
-from funcx_async.session.task_groups import TaskGroups
-from funcx_async.settings.options import Options
-from funcx_async.settings.settings import Target
-from funcx_async.settings.terms import Terms
 
 
 class LoopBinding:

@@ -10,15 +10,15 @@ from dataclasses import replace
 from typing import Any, NoReturn, ParamSpec, TypeVar, Unpack, overload
 from uuid import UUID
 
-from funcx_async.confined import CONNECTIONS, confined
+from funcx_async._futures.future import FuncXFuture
+from funcx_async._futures.waiting import Finished
+from funcx_async._session.functions import Function
+from funcx_async._settings.checks import checked_key
+from funcx_async._settings.settings import Target, TaskOptions, known_options
+from funcx_async._settings.terms import TERMS, Terms
 from funcx_async.errors import TooManyOpenTasks
+from funcx_async.errors.confined import CONNECTIONS, confined
 from funcx_async.executor.loop_binding import LoopBinding
-from funcx_async.futures.future import FuncXFuture
-from funcx_async.futures.waiting import Finished
-from funcx_async.session.functions import Function
-from funcx_async.settings.checks import checked_key
-from funcx_async.settings.settings import Target, TaskOptions, known_options
-from funcx_async.settings.terms import TERMS, Terms
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -74,7 +74,7 @@ class Submitting(ABC):
             SerializationError: if ``fn`` or an argument cannot travel.
             ValueError: if there is no endpoint.
             TooManyOpenTasks: beyond ``max_in_flight``.
-            JournalUnusable: if the journal cannot be used.
+            JournalError: if the journal cannot be used.
             ExecutorClosed: after ``shutdown``.
             RuntimeError: with no event loop to bind to, or a second one, or in a forked process.
         """

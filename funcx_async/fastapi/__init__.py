@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from funcx_async.lazy import attach
+from funcx_async._lazy import attach
 
 if TYPE_CHECKING:
     from funcx_async.fastapi.answers import TaskView, error_answer, message_of

@@ -12,13 +12,13 @@ from fastapi.responses import JSONResponse
 from starlette.requests import Request
 
 from funcx_async.errors import (
-    AnswerLost,
     ExecutorClosed,
     Forbidden,
     FuncXError,
-    JournalUnusable,
+    JournalError,
     NotFound,
     RequestRefused,
+    ResponseLost,
     ResultExpired,
     SerializationError,
     ServiceUnavailable,
@@ -28,7 +28,7 @@ from funcx_async.errors import (
     TooLarge,
     TooManyOpenTasks,
 )
-from funcx_async.tracebacks import error_told_by
+from funcx_async.errors.tracebacks import error_told_by
 
 RETRY_AFTER: Final = 5
 """Seconds after which a client may ask again, where the service named no time itself."""
@@ -42,10 +42,10 @@ _STATUSES: Final[list[tuple[type[FuncXError], int]]] = [
     (ResultExpired, 410),
     (TaskTimedOut, 504),
     (TooManyOpenTasks, 503),
-    (AnswerLost, 502),  # it may have done its work, so nobody should simply ask again
+    (ResponseLost, 502),  # it may have done its work, so nobody should simply ask again
     (ServiceUnavailable, 503),
     (ExecutorClosed, 503),
-    (JournalUnusable, 500),
+    (JournalError, 500),
 ]
 """Anything else is 502: what is behind this service did not do its part."""
 

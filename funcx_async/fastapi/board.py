@@ -16,6 +16,8 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any, Final
 
+from funcx_async._futures.future import FuncXFuture
+from funcx_async._service.outcomes import outcome_of, value_of
 from funcx_async.errors import (
     FuncXError,
     NotFound,
@@ -25,9 +27,7 @@ from funcx_async.errors import (
 )
 from funcx_async.executor.executor import FuncXExecutor
 from funcx_async.fastapi.answers import TaskView
-from funcx_async.futures.future import FuncXFuture
 from funcx_async.models import TaskStatus
-from funcx_async.outcomes import outcome_of, value_of
 
 PATIENCE: Final = 30.0
 """Seconds that a request waits until the service has taken its task."""

@@ -11,12 +11,12 @@ from fastapi import APIRouter
 from fastapi.responses import JSONResponse
 from starlette.requests import Request
 
-from funcx_async.environments import ENDPOINT_VARIABLE
+from funcx_async._net.environments import ENDPOINT_VARIABLE
+from funcx_async._settings.settings import NO_ENDPOINT
 from funcx_async.errors import AuthenticationFailed, FuncXError, RequestRefused
 from funcx_async.executor.executor import FuncXExecutor
 from funcx_async.fastapi.lifespan import FuncX
 from funcx_async.fastapi.results import ResultState
-from funcx_async.settings.settings import NO_ENDPOINT
 
 ASK_EVERY: Final = 10.0
 """Seconds for which an answer of the service is good: probes come often, its budget is small."""

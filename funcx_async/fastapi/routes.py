@@ -16,12 +16,12 @@ from fastapi.sse import format_sse_event
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import Request
 
+from funcx_async._futures.future import FuncXFuture
 from funcx_async.errors import FuncXError
 from funcx_async.fastapi.answers import RETRY_AFTER, error_answer
 from funcx_async.fastapi.board import PATIENCE, TaskBoard
 from funcx_async.fastapi.lifespan import FuncX, FuncXTasks
 from funcx_async.fastapi.streams import EventStream, event_stream
-from funcx_async.futures.future import FuncXFuture
 
 _log = logging.getLogger(__name__)
 

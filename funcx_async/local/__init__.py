@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from funcx_async.lazy import attach
+from funcx_async._lazy import attach
 
 if TYPE_CHECKING:
     from funcx_async.local.faults import Faults

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from funcx_async.messages import EXECUTION_FAILED, encode_result
+from funcx_async._service.messages import EXECUTION_FAILED, encode_result
 from funcx_async.models import Result
 
 USER_ERROR: Final = "RemoteExecutionError"

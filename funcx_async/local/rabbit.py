@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import aio_pika
 from aio_pika.abc import AbstractChannel, AbstractConnection
 
-from funcx_async.cancellation import is_cancelled
+from funcx_async._net.cancellation import is_cancelled
 
 logger = logging.getLogger(__name__)
 

@@ -11,10 +11,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from funcx_async._interpreter import end_sessions
 from funcx_async.client import FuncXClient
-from funcx_async.confined import CONNECTIONS, confined
+from funcx_async.errors.confined import CONNECTIONS, confined
 from funcx_async.executor.executor import FuncXExecutor
-from funcx_async.interpreter import end_sessions
 from funcx_async.local.agents.login import variables_for_agents
 from funcx_async.local.assembly import Plan, assemble
 from funcx_async.local.database import IN_MEMORY
@@ -94,7 +94,7 @@ class LocalService:
         return f"<LocalService {self.url} {self._plan.workers} workers, {running + queued} open>"
 
     def _repr_html_(self) -> str:
-        from funcx_async.html import Tone, card
+        from funcx_async._html import Tone, card
 
         if self._parts is None:
             return card("LocalService", "not running", Tone.RESTING, {})

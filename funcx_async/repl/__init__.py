@@ -14,7 +14,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from funcx_async.environments import ENDPOINT_VARIABLE
+from funcx_async._net.environments import ENDPOINT_VARIABLE
 from funcx_async.repl.console import Console
 from funcx_async.repl.lines import edit, remember
 from funcx_async.repl.setting import Setting

@@ -11,8 +11,8 @@ from weakref import WeakKeyDictionary, WeakSet
 
 from opentelemetry.metrics import CallbackOptions, Histogram, MeterProvider, Observation
 
+from funcx_async._futures.observer import Watched
 from funcx_async.models import Stats
-from funcx_async.observer import Watched
 
 MINUTE, HOUR, DAY = 60, 3_600, 86_400
 

@@ -13,12 +13,12 @@ from urllib.parse import urlsplit
 from opentelemetry import metrics, trace
 from opentelemetry.trace import Link, Span, SpanKind, Status, StatusCode
 
-from funcx_async.confined import CONNECTIONS, confined
-from funcx_async.core.batcher import Batch, Route
+from funcx_async._core.batcher import Batch, Route
+from funcx_async._futures.future import FuncXFuture
+from funcx_async._futures.observer import Answered, Watched
 from funcx_async.errors import FuncXError, RequestRefused, TaskExecutionFailed
-from funcx_async.futures.future import FuncXFuture
+from funcx_async.errors.confined import CONNECTIONS, confined
 from funcx_async.models import Receipt
-from funcx_async.observer import Answered, Watched
 from funcx_async.telemetry.instruments import COUNTED, instruments_of
 
 _SCOPE = "funcx_async"

@@ -13,13 +13,13 @@ from urllib.parse import urlsplit
 import pytest
 
 from funcx_async import AuthenticationFailed, FuncXClient, FuncXError, FuncXExecutor
+from funcx_async._results.amqp import AmqpSource
+from funcx_async._results.source import SourceLost
 from funcx_async.auth import ClientCredentials
 from funcx_async.auth.login import SharedLoginAuth
 from funcx_async.auth.resolve import credentials_of
 from funcx_async.local import LocalService
 from funcx_async.models import ResultQueueAddress
-from funcx_async.results.amqp import AmqpSource
-from funcx_async.results.source import SourceLost
 from tests.auth.issuer import CLIENT_ID, SECRET, Issuer
 from tests.auth.test_login import keep, place_of, stored
 

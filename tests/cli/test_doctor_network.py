@@ -11,13 +11,13 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from funcx_async._net.proxies import Proxy, proxy_for
 from funcx_async.doctor import Wanted
 from funcx_async.doctor.looks import OTHER_PORTS, Looks
 from funcx_async.doctor.permissions import of_queue_port
 from funcx_async.doctor.probes import reach
 from funcx_async.doctor.verdicts import of_unanswered
 from funcx_async.local import LocalService
-from funcx_async.proxies import Proxy, proxy_for
 from tests.cli.front import Front, encrypted, pump
 from tests.cli.looking import Doctor, closed_port, context_of, only, port_of
 from tests.connect_proxy import ConnectProxy
@@ -112,7 +112,7 @@ async def test_a_proxy_that_wants_a_login_for_plain_http(told, doctor: Doctor, m
 
 async def test_what_only_a_socks_proxy_can_tell_is_asked_of_none_else(monkeypatch):
     """AMQP does not pass one: that is a warning."""
-    monkeypatch.setattr("funcx_async.transports.find_spec", lambda name: name)
+    monkeypatch.setattr("funcx_async._net.transports.find_spec", lambda name: name)
     with socket.create_server(("127.0.0.1", 0)) as listening:
         monkeypatch.setenv("ALL_PROXY", f"socks5h://127.0.0.1:{listening.getsockname()[1]}")
         looks = Looks(Wanted("https://inside.invalid"))

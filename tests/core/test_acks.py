@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 
-from funcx_async.core.acks import Ack, AckLedger
+from funcx_async._core.acks import Ack, AckLedger
 
 
 def delivered(count: int) -> AckLedger:

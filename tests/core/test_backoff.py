@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from funcx_async.core.backoff import Backoff
+from funcx_async._core.backoff import Backoff
 
 
 def test_delays_double_up_to_the_longest():

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from funcx_async.core import batcher as module
-from funcx_async.core.batcher import ENVELOPE, Batch, Batcher, Route, Submission, read_receipt
+from funcx_async._core import batcher as module
+from funcx_async._core.batcher import ENVELOPE, Batch, Batcher, Route, Submission, read_receipt
 from funcx_async.models import Receipt
 
 GROUP = Route("an endpoint", "a group")

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from funcx_async.core.book import (
+from funcx_async._core.book import (
     Accept,
     Book,
     Entry,

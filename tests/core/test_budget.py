@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 
-from funcx_async.core.budget import RequestBudget
+from funcx_async._core.budget import RequestBudget
 
 
 def test_requests_within_the_limit_go_at_once():

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from funcx_async.core.deadlines import Deadlines
+from funcx_async._core.deadlines import Deadlines
 
 
 def test_without_tickets_there_is_nothing_to_wait_for():

@@ -10,8 +10,8 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from funcx_async.core.acks import Ack
-from funcx_async.core.batcher import Submission
+from funcx_async._core.acks import Ack
+from funcx_async._core.batcher import Submission
 from funcx_async.models import ListedTask, Receipt, Result
 
 GIVEN_UP = "given up"

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from docs.conf import FOR_THE_PACKAGE
-from funcx_async import pytest_plugin
+from funcx_async.testing import pytest_plugin
 from tests.docs.docstrings import NOT_RUN, modules, printed, prompted
 from tests.docs.pages import PAGES, ROOT, blocks
 

@@ -12,10 +12,10 @@ import httpx
 import pytest
 
 from funcx_async import EventKind, ExecutorClosed, ExecutorEvent, FuncXClient
+from funcx_async._session import presence
+from funcx_async._session.presence import Presence
 from funcx_async.events import KEPT, EventReader, Events
 from funcx_async.local import LocalService
-from funcx_async.session import presence
-from funcx_async.session.presence import Presence
 from tests.executor.tasks import add
 
 TIMEOUT = 30

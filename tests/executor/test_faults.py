@@ -21,8 +21,8 @@ from funcx_async import (
     SubmitUncertain,
     gather,
 )
+from funcx_async._service.messages import encode_result
 from funcx_async.local import LocalService
-from funcx_async.messages import encode_result
 from funcx_async.models import Result
 from tests.executor.tasks import add, collect
 

@@ -24,7 +24,7 @@ from funcx_async import (
     FuncXExecutor,
     FuncXFuture,
     FuncXSerializer,
-    JournalUnusable,
+    JournalError,
     JSONData,
     RequestRefused,
     ResultExpired,
@@ -32,9 +32,9 @@ from funcx_async import (
     TaskExecutionFailed,
     gather,
 )
-from funcx_async.core.book import Accept, Intend, Settle
-from funcx_async.journal import store
-from funcx_async.journal.store import Store
+from funcx_async._core.book import Accept, Intend, Settle
+from funcx_async._journal import store
+from funcx_async._journal.store import Store
 from funcx_async.local import LocalService
 from tests.executor.tasks import add, fail
 from tests.executor.test_faults import logged
@@ -260,7 +260,7 @@ async def test_keys_are_checked_at_once(service, path, executor):
 async def test_one_executor_at_a_time_and_one_service(service, path):
     async with service.executor(journal=path) as executor:
         await executor.submit(add, 1)
-        with pytest.raises(JournalUnusable, match="another executor uses it"):
+        with pytest.raises(JournalError, match="another executor uses it"):
             service.executor(journal=path).submit(add, 1)
     client = FuncXClient("http://127.0.0.1:9", auth="t")
     other = service.executor(journal=path, funcx_client=client)
@@ -291,10 +291,10 @@ async def test_once_the_file_is_free_the_executor_that_it_was_refused_to_may_use
     refused = service.executor(journal=path)
     async with service.executor(journal=path) as executor:
         assert await executor.options(key="k").submit(add, 1) == 2
-        with pytest.raises(JournalUnusable, match="another executor uses it"):
+        with pytest.raises(JournalError, match="another executor uses it"):
             async with refused:
                 pass
-        with pytest.raises(JournalUnusable, match="another executor uses it"):
+        with pytest.raises(JournalError, match="another executor uses it"):
             await refused.confirm("k")
     async with refused:
         await refused.confirm("k")
@@ -389,7 +389,7 @@ def break_at(monkeypatch: pytest.MonkeyPatch, kind: type) -> None:
         writes = list(writes)
         if broken or any(isinstance(write, kind) for write in writes):
             broken.append(True)
-            raise JournalUnusable("The journal cannot be written: the disk is full.")
+            raise JournalError("The journal cannot be written: the disk is full.")
         commit(self, writes)
 
     monkeypatch.setattr(Store, "commit", commit_or_not)
@@ -398,11 +398,11 @@ def break_at(monkeypatch: pytest.MonkeyPatch, kind: type) -> None:
 async def test_without_an_intent_on_disk_nothing_is_sent(service, path, monkeypatch):
     break_at(monkeypatch, Intend)
     async with service.executor(journal=path) as executor:
-        with pytest.raises(JournalUnusable, match="disk is full"):
+        with pytest.raises(JournalError, match="disk is full"):
             await executor.submit(add, 1)
-        with pytest.raises(JournalUnusable, match="disk is full"):
+        with pytest.raises(JournalError, match="disk is full"):
             executor.submit(add, 1)
-        with pytest.raises(JournalUnusable, match="disk is full"):
+        with pytest.raises(JournalError, match="disk is full"):
             await resumed(executor)
     assert service.faults.count("submit") == 0
 
@@ -420,7 +420,7 @@ async def test_what_is_not_on_disk_is_not_acknowledged(service, path, monkeypatc
     break_at(monkeypatch, Settle)
     async with service.executor(journal=path) as executor:
         assert await executor.options(key="k").submit(add, 1) == 2
-        with pytest.raises(JournalUnusable, match="disk is full"):
+        with pytest.raises(JournalError, match="disk is full"):
             await executor.confirm("k")
         looked = service.faults.count("batch_status")
     monkeypatch.undo()

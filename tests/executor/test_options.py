@@ -15,11 +15,11 @@ from uuid import uuid4
 import pytest
 
 from funcx_async import (
-    AnswerNotUnderstood,
     ExecutorClosed,
     FuncXError,
     FuncXExecutor,
     RequestRefused,
+    ResponseNotUnderstood,
     ServiceUnavailable,
     SubmitUncertain,
     TaskExecutionFailed,
@@ -28,10 +28,10 @@ from funcx_async import (
     blocking,
     gather,
 )
-from funcx_async.core.backoff import Backoff
+from funcx_async._core.backoff import Backoff
+from funcx_async._session import retrying
+from funcx_async._session.submitter import Submitter
 from funcx_async.local import LocalService
-from funcx_async.session import retrying
-from funcx_async.session.submitter import Submitter
 from tests.executor.tasks import add, fail
 
 SOON = 0.2
@@ -520,7 +520,7 @@ def test_what_is_no_option_is_refused_at_once(
 
 def test_errors_of_this_package_can_all_be_tried_again_after():
     executor = FuncXExecutor(str(uuid4()))
-    executor.options(retries=1, retry_on=(ServiceUnavailable, AnswerNotUnderstood))
+    executor.options(retries=1, retry_on=(ServiceUnavailable, ResponseNotUnderstood))
     executor.options(retries=1, retry_on=(TaskTimedOut, ServiceUnavailable))
 
 

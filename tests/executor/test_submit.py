@@ -14,8 +14,8 @@ from funcx_async import (
     TooManyOpenTasks,
     gather,
 )
+from funcx_async._session import submitter
 from funcx_async.local import LocalService
-from funcx_async.session import submitter
 from tests.executor.tasks import add, collect, fail, later, size_of
 
 HELLO_WORLD = "b0a5d1a0-2b22-4381-b899-ba73321e41e0"

@@ -8,9 +8,9 @@ from collections.abc import AsyncIterator
 import pytest
 
 from funcx_async import FuncXClient, FuncXExecutor, SubmitUncertain, gather
+from funcx_async._session import uncertain
 from funcx_async.executor.submitting import TargetedExecutor
 from funcx_async.local import LocalService
-from funcx_async.session import uncertain
 from tests.executor.tasks import add
 
 TIMEOUT = 30

@@ -10,13 +10,13 @@ import pytest
 from starlette.requests import Request
 
 from funcx_async import (
-    AnswerLost,
     AuthenticationFailed,
     ExecutorClosed,
     Forbidden,
     FuncXError,
-    JournalUnusable,
+    JournalError,
     NotFound,
+    ResponseLost,
     ResultExpired,
     SerializationError,
     ServiceUnavailable,
@@ -59,11 +59,11 @@ from tests.fastapi.serving import client_of, pointing_at, served
             (ServiceUnavailable("busy", retry_after=11.2), 503, "12"),
             (ExecutorClosed("closed"), 503, "5"),
             (TaskTimedOut("late", timeout=1.0), 504, None),
-            (AnswerLost("cut"), 502, None),
+            (ResponseLost("cut"), 502, None),
             (SubmitUncertain("who knows"), 502, None),
             (AuthenticationFailed("log in"), 502, None),
             (TaskExecutionFailed("Traceback\nValueError: no"), 502, None),
-            (JournalUnusable("disk full"), 500, None),
+            (JournalError("disk full"), 500, None),
         ]
     ],
 )

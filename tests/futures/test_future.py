@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
+from funcx_async._futures.future import FuncXFuture
 from funcx_async.errors import DeserializationError, FuncXError
-from funcx_async.futures.future import FuncXFuture
 from funcx_async.models import TaskStatus
 from tests.callbacks import callbacks_of
 

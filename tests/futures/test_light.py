@@ -14,8 +14,8 @@ from functools import partial
 
 import pytest
 
-from funcx_async.futures.future import FuncXFuture
-from funcx_async.futures.light import LightFuture
+from funcx_async._futures.future import FuncXFuture
+from funcx_async._futures.light import LightFuture
 
 TIMEOUT = 20
 COUNT = 2_000

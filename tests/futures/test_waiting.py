@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from funcx_async.futures.future import FuncXFuture
-from funcx_async.futures.waiting import STEP, as_completed, gather
+from funcx_async._futures.future import FuncXFuture
+from funcx_async._futures.waiting import STEP, as_completed, gather
 from tests.callbacks import callbacks_of
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from funcx_async.journal import Journal
+from funcx_async._journal import Journal
 
 Reopen = Callable[[], Journal]
 

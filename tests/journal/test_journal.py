@@ -17,13 +17,13 @@ import pytest
 from funcx_async import (
     ExecutorClosed,
     FuncXFuture,
-    JournalUnusable,
+    JournalError,
     RequestRefused,
     SubmitUncertain,
 )
-from funcx_async.core.book import Failure, Stage
-from funcx_async.journal import Journal, store
-from funcx_async.journal.failures import error_of, failure_of
+from funcx_async._core.book import Failure, Stage
+from funcx_async._journal import Journal, store
+from funcx_async._journal.failures import error_of, failure_of
 from funcx_async.models import Result
 from tests.journal.conftest import Reopen
 
@@ -183,11 +183,11 @@ async def test_a_journal_that_is_dropped_gives_the_file_free(path: Path, reopen:
 async def test_two_journals_on_one_file_are_one_too_many(path: Path, journal: Journal):
     journal.wait_until_open()
     second = Journal(path, service_url="http://127.0.0.1:8000", api="v3")
-    with pytest.raises(JournalUnusable, match="another executor uses it"):
+    with pytest.raises(JournalError, match="another executor uses it"):
         await second.until_open()
-    with pytest.raises(JournalUnusable, match="another executor uses it"):
+    with pytest.raises(JournalError, match="another executor uses it"):
         second.wait_until_open()
-    with pytest.raises(JournalUnusable, match="another executor uses it"):
+    with pytest.raises(JournalError, match="another executor uses it"):
         submitted(second)
     assert repr(second) == f"<Journal {path} unusable>"
     assert repr(journal) == f"<Journal {path} 0 unconfirmed>"
@@ -226,7 +226,7 @@ async def test_a_forked_child_that_ends_does_no_harm(path: Path, reopen: Reopen)
         import asyncio, os, sys
         from pathlib import Path
         from funcx_async import FuncXFuture
-        from funcx_async.journal import Journal
+        from funcx_async._journal import Journal
 
         async def opened():
             return Journal(Path({str(path)!r}), service_url="http://127.0.0.1:8000", api="v3")
@@ -262,8 +262,8 @@ async def test_when_the_disk_is_full_nothing_is_sent_and_nothing_acknowledged(re
     program = textwrap.dedent(f"""
         import asyncio, json, os, resource
         from pathlib import Path
-        from funcx_async import FuncXFuture, JournalUnusable
-        from funcx_async.journal import Journal
+        from funcx_async import FuncXFuture, JournalError
+        from funcx_async._journal import Journal
         from funcx_async.models import Result
 
         async def main():
@@ -284,7 +284,7 @@ async def test_when_the_disk_is_full_nothing_is_sent_and_nothing_acknowledged(re
             ):
                 try:
                     await attempt()
-                except JournalUnusable as error:
+                except JournalError as error:
                     refused.append(str(error))
             journal.when_committed(lambda: acknowledged.append("b"))
             await journal.aclose()

@@ -15,9 +15,9 @@ from pathlib import Path
 
 import pytest
 
-from funcx_async.core.book import Accept, Failure, Intend, Remove, Settle, Stage
-from funcx_async.errors import JournalUnusable
-from funcx_async.journal.store import SCHEMA_VERSION, Store
+from funcx_async._core.book import Accept, Failure, Intend, Remove, Settle, Stage
+from funcx_async._journal.store import SCHEMA_VERSION, Store
+from funcx_async.errors import JournalError
 from funcx_async.models import Result
 
 SERVICE = "http://127.0.0.1:8000"
@@ -73,7 +73,7 @@ def test_few_large_outcomes_are_read_at_once_and_at_least_one(path: Path):
 def test_a_commit_is_all_or_nothing(path: Path):
     with opened(path) as store:
         store.commit([Intend(1, "a", "endpoint", "f", None)])
-        with pytest.raises(JournalUnusable, match="cannot be written: UNIQUE"):
+        with pytest.raises(JournalError, match="cannot be written: UNIQUE"):
             store.commit(
                 [Remove(1), Intend(2, "b", "e", "f", None), Intend(2, "c", "e", "f", None)]
             )
@@ -106,9 +106,9 @@ def test_the_file_shrinks_when_its_tasks_are_confirmed(path: Path):
 
 def test_one_user_at_a_time(path: Path):
     with opened(path):
-        with pytest.raises(JournalUnusable, match="another executor uses it"):
+        with pytest.raises(JournalError, match="another executor uses it"):
             Store(path, SERVICE, "v3")
-        program = f"from funcx_async.journal.store import Store; Store({str(path)!r}, 'u', 'v3')"
+        program = f"from funcx_async._journal.store import Store; Store({str(path)!r}, 'u', 'v3')"
         other = subprocess.run(
             [sys.executable, "-c", program], capture_output=True, text=True, timeout=30, check=False
         )
@@ -120,8 +120,8 @@ def test_one_user_at_a_time(path: Path):
 def test_a_killed_user_leaves_the_file_free_and_everything_in_it(path: Path):
     program = textwrap.dedent(f"""
         import os, signal
-        from funcx_async.core.book import Intend
-        from funcx_async.journal.store import Store
+        from funcx_async._core.book import Intend
+        from funcx_async._journal.store import Store
         store = Store({str(path)!r}, {SERVICE!r}, "v3")
         for number in range(1, 101):
             store.commit([Intend(number, str(number), "endpoint", "f", None)])
@@ -147,14 +147,14 @@ def test_a_journal_that_holds_tasks_belongs_to_one_service(path: Path):
 
 def test_what_is_not_a_journal_is_left_as_it_is(path: Path):
     path.write_text("Dear diary, " * 100)
-    with pytest.raises(JournalUnusable, match="it is not a journal"):
+    with pytest.raises(JournalError, match="it is not a journal"):
         Store(path, SERVICE, "v3")
     assert path.read_text() == "Dear diary, " * 100
     path.unlink()
     with closing(sqlite3.connect(path)) as other:
         other.execute("CREATE TABLE diary (day TEXT)")
     before = path.read_bytes()
-    with pytest.raises(JournalUnusable, match="a database of another program"):
+    with pytest.raises(JournalError, match="a database of another program"):
         Store(path, SERVICE, "v3")
     assert path.read_bytes() == before
 
@@ -164,7 +164,7 @@ def test_a_journal_of_another_format_is_named(path: Path):
         pass
     with closing(sqlite3.connect(path)) as other:
         other.execute(f"PRAGMA user_version = {SCHEMA_VERSION + 1}")
-    with pytest.raises(JournalUnusable, match=f"format {SCHEMA_VERSION + 1}.*{SCHEMA_VERSION}"):
+    with pytest.raises(JournalError, match=f"format {SCHEMA_VERSION + 1}.*{SCHEMA_VERSION}"):
         Store(path, SERVICE, "v3")
 
 
@@ -177,7 +177,7 @@ def test_a_damaged_journal_is_said_to_be_damaged(path: Path):
     assert len(content) > 20 * 4096
     content[4096 : 15 * 4096] = b"\xa5" * (14 * 4096)
     path.write_bytes(content)
-    with pytest.raises(JournalUnusable, match="it is damaged"), opened(path) as store:
+    with pytest.raises(JournalError, match="it is damaged"), opened(path) as store:
         store.entries()
 
 
@@ -191,7 +191,7 @@ def test_a_damaged_journal_is_said_to_be_damaged(path: Path):
 )
 def test_a_place_where_no_file_can_be_says_so(tmp_path: Path, place: str, words: str):
     (tmp_path / "file").touch()
-    with pytest.raises(JournalUnusable, match=f"cannot be opened: {words}. Check the path"):
+    with pytest.raises(JournalError, match=f"cannot be opened: {words}. Check the path"):
         Store(tmp_path / place, SERVICE, "v3")
 
 
@@ -200,9 +200,9 @@ def test_a_full_disk_loses_nothing_that_was_written(path: Path):
     program = textwrap.dedent(f"""
         import json, resource
         from pathlib import Path
-        from funcx_async.core.book import Intend, Settle
-        from funcx_async.errors import JournalUnusable
-        from funcx_async.journal.store import Store
+        from funcx_async._core.book import Intend, Settle
+        from funcx_async.errors import JournalError
+        from funcx_async._journal.store import Store
         from funcx_async.models import Result
         store = Store(Path({str(path)!r}), {SERVICE!r}, "v3")
         resource.setrlimit(resource.RLIMIT_FSIZE, (500_000, resource.RLIM_INFINITY))
@@ -212,7 +212,7 @@ def test_a_full_disk_loses_nothing_that_was_written(path: Path):
                 large = Result("t", "x" * 20_000)
                 store.commit([Intend(number, str(number), "e", "f", None), Settle(number, large)])
                 written = number
-        except JournalUnusable as error:
+        except JournalError as error:
             print(json.dumps([written, str(error), len(store.entries())]))
     """)
     ended = subprocess.run(

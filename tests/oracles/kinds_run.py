@@ -23,8 +23,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from funcx_async._service.messages import decode_result
 from funcx_async.local import frames
-from funcx_async.messages import decode_result
 from tests.oracles.interpreters import interpreter
 
 ROOT = Path(__file__).parents[2]

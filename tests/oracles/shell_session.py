@@ -18,7 +18,7 @@ os.environ["PYTHONPATH"] = OFFICIAL  # for the workers
 from globus_compute_sdk import MPIFunction, ShellFunction, ShellResult  # noqa: E402
 
 from funcx_async import FuncXSerializer, blocking  # noqa: E402
-from funcx_async.hardware import hardware_report  # noqa: E402
+from funcx_async._service.hardware import hardware_report  # noqa: E402
 from funcx_async.local import LocalService  # noqa: E402
 
 GREETING = ShellFunction("echo hello {name}; echo careful >&2", name="greet")

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from funcx_async import FuncXClient
-from tests.routes.answering import ENDPOINT, FUNCTION, GROUP
+from tests.service.answering import ENDPOINT, FUNCTION, GROUP
 
 pytestmark = [pytest.mark.oracle, pytest.mark.timeout(120)]
 

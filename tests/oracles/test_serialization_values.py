@@ -12,8 +12,8 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
+from funcx_async._service.messages import decode_result, encode_result
 from funcx_async.errors import DeserializationError, SerializationError
-from funcx_async.messages import decode_result, encode_result
 from funcx_async.models import Result
 from funcx_async.serialize import (
     AllDataStrategies,

@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from funcx_async.messages import decode_result
+from funcx_async._service.messages import decode_result
 from funcx_async.serialize import FuncXSerializer, unpack_buffers
 from tests.oracles.blocks import ARGUMENTS, BLOCKS, COUNT, DUMP, NAMES, expected
 from tests.oracles.interpreters import interpreter

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from funcx_async import FuncXSerializer
-from funcx_async.messages import decode_result
+from funcx_async._service.messages import decode_result
 from tests.oracles.interpreters import interpreter, packages_of
 
 pytestmark = [pytest.mark.oracle, pytest.mark.timeout(180)]

@@ -19,7 +19,7 @@ from concurrent.futures import _base  # noqa: E402
 
 from test.test_concurrent_futures import test_future, util  # noqa: E402
 
-from funcx_async.futures.future import FuncXFuture  # noqa: E402
+from funcx_async._futures.future import FuncXFuture  # noqa: E402
 
 # The tests look for the class's name in its repr.
 Future = type("Future", (FuncXFuture,), {})

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from funcx_async import FuncXClient, FuncXExecutor, FuncXFuture, SubmitUncertain
-from funcx_async.core.book import Write
-from funcx_async.journal.store import Store
+from funcx_async._core.book import Write
+from funcx_async._journal.store import Store
 
 WINDOW = 24
 """So many tasks are open at most."""

@@ -28,9 +28,9 @@ from funcx_async import (
     TaskExecutionFailed,
     TaskTimedOut,
 )
-from funcx_async.core.backoff import Backoff
+from funcx_async._core.backoff import Backoff
+from funcx_async._session import retrying, uncertain
 from funcx_async.local import Hold, LocalService
-from funcx_async.session import retrying, uncertain
 
 pytestmark = [pytest.mark.proof, pytest.mark.timeout(280)]
 

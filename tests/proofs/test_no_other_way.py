@@ -14,7 +14,7 @@ import pytest
 import trustme
 
 from tests.connect_proxy import ConnectProxy, new_login
-from tests.test_through_proxy import BROKER, HOST, running
+from tests.net.test_through_proxy import BROKER, HOST, running
 
 ROOT = Path(__file__).parent.parent.parent
 OWN_NETWORK = ("unshare", "--map-root-user", "--net")

@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from funcx_async._service.messages import MalformedMessage, decode_result, encode_result
 from funcx_async.errors import DeserializationError
-from funcx_async.messages import MalformedMessage, decode_result, encode_result
 from funcx_async.models import Result
 from funcx_async.serialize import (
     AllCodeStrategies,

@@ -14,7 +14,7 @@ import sys
 
 from funcx_async import FuncXExecutor, gather
 from tests.executor.tasks import add
-from tests.test_through_proxy import HOST, FarClient
+from tests.net.test_through_proxy import HOST, FarClient
 
 SET_FLAGS, UP = 0x8914, 0x1
 

@@ -12,10 +12,10 @@ from typing import Any
 import httpx
 
 from funcx_async import FuncXClient, FuncXFuture
+from funcx_async._results.source import ResultSource
+from funcx_async._results.stream import ResultStream
 from funcx_async.events import EventKind
 from funcx_async.models import TaskStatus
-from funcx_async.results.source import ResultSource
-from funcx_async.results.stream import ResultStream
 from funcx_async.serialize import FuncXSerializer
 
 

@@ -6,9 +6,9 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
-from funcx_async.core.acks import Ack
+from funcx_async._core.acks import Ack
+from funcx_async._results.source import Deliveries
 from funcx_async.models import Delivery
-from funcx_async.results.source import Deliveries
 
 
 class Connection:

@@ -15,13 +15,13 @@ import aio_pika
 import pytest
 import trustme
 
-from funcx_async.core.acks import Ack
+from funcx_async._core.acks import Ack
+from funcx_async._results import amqp, bulk, sifter
+from funcx_async._results.amqp import AmqpSource
+from funcx_async._results.bulk import SiftedReader
+from funcx_async._results.source import Deliveries, SourceLost
 from funcx_async.local.broker import EmbeddedBroker
 from funcx_async.models import Delivery, ResultQueueAddress
-from funcx_async.results import amqp, bulk, sifter
-from funcx_async.results.amqp import AmqpSource
-from funcx_async.results.bulk import SiftedReader
-from funcx_async.results.source import Deliveries, SourceLost
 from tests import brokers
 from tests.connect_proxy import place_of, tls_before
 from tests.results.streams import message

@@ -9,12 +9,12 @@ from typing import Any, Self
 
 import pytest
 
-from funcx_async.core.acks import Ack, AckLedger
+from funcx_async._core.acks import Ack, AckLedger
+from funcx_async._results.consumer import RECEIPT_TURNS, TRIES_BEFORE_POLLING, Consumer, Tag
+from funcx_async._results.members import Members
+from funcx_async._results.source import Deliveries, ResultSource, SourceLost
 from funcx_async.errors import ServiceUnavailable
 from funcx_async.models import Delivery
-from funcx_async.results.consumer import RECEIPT_TURNS, TRIES_BEFORE_POLLING, Consumer, Tag
-from funcx_async.results.members import Members
-from funcx_async.results.source import Deliveries, ResultSource, SourceLost
 from tests.results.parts import Part
 from tests.results.sources import Connection, Source
 

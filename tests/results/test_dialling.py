@@ -13,11 +13,11 @@ from pathlib import Path
 import pytest
 import trustme
 
+from funcx_async._results import amqp, dialling
+from funcx_async._results.amqp import AmqpSource
+from funcx_async._results.source import SourceLost
 from funcx_async.local.broker import EmbeddedBroker
 from funcx_async.models import ResultQueueAddress
-from funcx_async.results import amqp, dialling
-from funcx_async.results.amqp import AmqpSource
-from funcx_async.results.source import SourceLost
 from tests.connect_proxy import ConnectProxy, Place, new_login, place_of, tls_before
 from tests.results.test_amqp import collect
 

@@ -9,7 +9,7 @@ import math
 import httpx
 
 from funcx_async import FuncXClient
-from funcx_async.results.stream import shared_stream
+from funcx_async._results.stream import shared_stream
 from tests.results.parts import Part
 from tests.results.sources import Source
 

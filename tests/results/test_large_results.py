@@ -13,11 +13,11 @@ from typing import NoReturn
 import pytest
 
 from funcx_async import DeserializationError, FuncXFuture, TaskExecutionFailed
-from funcx_async.core.acks import Ack
-from funcx_async.messages import encode_result
+from funcx_async._core.acks import Ack
+from funcx_async._results.source import SourceLost
+from funcx_async._results.stream import ResultStream, shared_stream
+from funcx_async._service.messages import encode_result
 from funcx_async.models import Delivery, Result
-from funcx_async.results.source import SourceLost
-from funcx_async.results.stream import ResultStream, shared_stream
 from funcx_async.serialize import DillDataBase64, pickled
 from funcx_async.serialize.large import LARGE
 from tests.results.parts import Part

@@ -9,8 +9,8 @@ import httpx
 import pytest
 
 from funcx_async import FuncXClient
-from funcx_async.outcomes import EXPIRED
-from funcx_async.results.lookup import OFTEN, Lookup
+from funcx_async._results.lookup import OFTEN, Lookup
+from funcx_async._service.outcomes import EXPIRED
 
 
 class Script:

@@ -9,8 +9,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from pamqp import body, commands, frame, header, heartbeat
 
+from funcx_async._results.sifter import Sifter
 from funcx_async.models import Delivery
-from funcx_async.results.sifter import Sifter
 from tests.results.streams import message
 
 FRAME_MAX = 4_096

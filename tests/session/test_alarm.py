@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from funcx_async import FuncXFuture
-from funcx_async.session.alarm import AT_ONCE, Alarm
+from funcx_async._session.alarm import AT_ONCE, Alarm
 
 TIMEOUT = 20
 

@@ -10,8 +10,8 @@ import httpx
 import pytest
 
 from funcx_async import EventKind, FuncXClient, FuncXExecutor, SubmitUncertain
+from funcx_async._session import background, presence
 from funcx_async.local import LocalService
-from funcx_async.session import background, presence
 from tests.executor.tasks import add
 
 TIMEOUT = 20

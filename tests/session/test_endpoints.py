@@ -13,8 +13,8 @@ import httpx
 import pytest
 
 from funcx_async import FuncXClient, FuncXExecutor
+from funcx_async._session.endpoints import Endpoints, EndpointVersions
 from funcx_async.local import LocalService
-from funcx_async.session.endpoints import Endpoints, EndpointVersions
 
 HERE = {"python_version": platform.python_version(), "dill_version": version("dill")}
 EP = "4b116d3c-1703-4f8f-9f6f-39921e5864df"

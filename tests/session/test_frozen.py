@@ -18,8 +18,8 @@ import httpx
 import pytest
 
 from funcx_async import FuncXClient, FuncXExecutor
+from funcx_async._session.functions import Functions
 from funcx_async.serialize import FuncXSerializer
-from funcx_async.session.functions import Functions
 
 CELL_OF_HELPER = "def h(x):\n    return x + 1\n"
 CELL = """

@@ -15,7 +15,7 @@ from funcx_async import (
     RequestRefused,
     SerializationError,
 )
-from funcx_async.session.functions import REMEMBERED, Function, Functions
+from funcx_async._session.functions import REMEMBERED, Function, Functions
 
 TIMEOUT = 20
 

@@ -11,9 +11,9 @@ from threading import Barrier, BrokenBarrierError
 
 import pytest
 
+from funcx_async._futures.future import FuncXFuture
+from funcx_async._session.open_tasks import OpenTasks
 from funcx_async.errors import TooManyOpenTasks
-from funcx_async.futures.future import FuncXFuture
-from funcx_async.session.open_tasks import OpenTasks
 
 TIMEOUT = 30.0
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from funcx_async._session.patience import patiently
 from funcx_async.errors import ServiceUnavailable
-from funcx_async.session.patience import patiently
 
 TIMEOUT = 30.0
 

@@ -12,12 +12,12 @@ import httpx
 import pytest
 
 from funcx_async import ExecutorClosed, FuncXClient, FuncXFuture
-from funcx_async.dialects import DIALECTS
-from funcx_async.journal import Journal
+from funcx_async._journal import Journal
+from funcx_async._service.dialects import DIALECTS
+from funcx_async._session.session import Session
+from funcx_async._session.task_groups import TaskGroups
+from funcx_async._settings.options import Options
 from funcx_async.local import LocalService
-from funcx_async.session.session import Session
-from funcx_async.session.task_groups import TaskGroups
-from funcx_async.settings.options import Options
 
 TIMEOUT = 20
 

@@ -9,8 +9,8 @@ from uuid import uuid4
 import pytest
 
 from funcx_async import FuncXExecutor, TaskExecutionFailed
+from funcx_async._service.messages import encode_result
 from funcx_async.local import LocalService
-from funcx_async.messages import encode_result
 from funcx_async.models import Result
 from tests.executor.tasks import add, fail
 from tests.telemetry.conftest import cut_off

@@ -11,8 +11,8 @@ from opentelemetry.sdk.metrics import MeterProvider
 from prometheus_client import generate_latest
 
 from funcx_async import FuncXError, gather
+from funcx_async._service.messages import encode_result
 from funcx_async.local import LocalService
-from funcx_async.messages import encode_result
 from funcx_async.models import Result, Stats
 from funcx_async.telemetry import Telemetry
 from tests.executor.tasks import add, fail

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import aio_pika
 
+from funcx_async._service.messages import MalformedMessage, decode_result
 from funcx_async.local.agents.ledger import Ledger, UserEndpointEntry
 from funcx_async.local.agents.link import Link
 from funcx_async.local.agents.messages import (
@@ -24,7 +25,6 @@ from funcx_async.local.agents.queues import Queues
 from funcx_async.local.agents.user_endpoint import Do, UserEndpoint
 from funcx_async.local.outcomes import Failure, result_message
 from funcx_async.local.records import Job
-from funcx_async.messages import MalformedMessage, decode_result
 
 logger = logging.getLogger(__name__)
 

@@ -11,7 +11,7 @@ from typing import Any
 import aio_pika
 from aio_pika.abc import AbstractChannel, AbstractIncomingMessage
 
-from funcx_async.messages import encode_result
+from funcx_async._service.messages import encode_result
 from funcx_async.models import Result
 from tests.local.dialogue import Rest
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 
+from funcx_async._service.messages import encode_result
 from funcx_async.local import LocalService
-from funcx_async.messages import encode_result
 from funcx_async.models import Result
 from tests.local.agents.stand_in import LIMIT, stand_in
 from tests.local.dialogue import code, messages_of, next_of, payload, rest_of, task_id_of, value

@@ -1,0 +1,294 @@
+"""Deliveries over AMQP 0-9-1, by aio-pika, through the proxy that the environment names, if any.
+
+A plain connection, not aio-pika's robust one: that would come back with the old credentials and
+declare queues, while this service hands out new credentials for each connection and owns its
+queues. Whoever reads from here opens anew after a loss.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+
+import aio_pika
+import aiormq.abc
+from yarl import URL
+
+from funcx_async._core.acks import Ack
+from funcx_async._net.cancellation import cancel_requests, is_cancelled
+from funcx_async._net.environments import is_globus
+from funcx_async._net.proxies import Proxy, proxy_for
+from funcx_async._results.bulk import SiftedReader, SiftingTransport, can_sift
+from funcx_async._results.dialling import Unreached
+from funcx_async._results.source import SourceLost
+from funcx_async.models import Delivery, ResultQueueAddress
+
+_log = logging.getLogger(__name__)
+
+# A lost connection is logged here, once and in a sentence. Where nobody has configured logging,
+# Python would print aiormq's records beside it, tracebacks included; whoever has gets them still.
+logging.getLogger("aiormq").addHandler(logging.NullHandler())
+
+PREFETCH = 2_000
+"""So many deliveries are on the way or unacknowledged at most."""
+
+MAX_UNSETTLED_BYTES = 128 * 1024 * 1024
+"""Bytes of results that were read and are not acknowledged yet; over this the connection is not
+read until some are. The broker bounds their number alone. It is more than the results that may wait
+for the receipt of their submit (64 MiB), which no reading brings."""
+
+COUNTED_BYTES = 16 * 1024
+"""Smaller results do not count: the prefetch bounds them well enough, and most are small."""
+
+CONNECT_TIMEOUT = 30.0
+"""Seconds to connect, log in and begin to consume."""
+
+HEARTBEAT = 10
+"""Seconds between two signs of life from each side, where the service's address says nothing else.
+After about three without one the connection is lost; with aiormq's own choice that is three
+minutes, for which a half-open connection brings nothing."""
+
+_STANDARD_PORT = 5671
+_OTHER_PORTS = {443: 5671, 5671: 443}
+
+CLOSE_TIMEOUT = 5.0
+"""Seconds to say good-bye to the broker."""
+
+
+class AmqpSource:
+    """Consumes the queue of a task group.
+
+    Args:
+        address: gives where the queue is, with fresh credentials; asked before each connection.
+        port: gives the port to connect to instead of the service's choice, or None.
+        in_bulk: take deliveries out of the stream of bytes, many at a time, where aiormq allows
+            that; else each comes by way of aiormq, at many times the cost.
+    """
+
+    def __init__(
+        self,
+        address: Callable[[], Awaitable[ResultQueueAddress]],
+        *,
+        port: Callable[[], int | None] = lambda: None,
+        in_bulk: bool = True,
+    ) -> None:
+        self._address = address
+        self._port = port
+        self._gives_transport = can_sift()
+        self._in_bulk = in_bulk and self._gives_transport
+        self._unreached = 0
+
+    @asynccontextmanager
+    async def open(self, task_group_id: str) -> AsyncIterator[AmqpDeliveries]:
+        """Connect and consume; see :class:`funcx_async._results.source.ResultSource`."""
+        address = await self._address()
+        ways = _ways(address.connection_url, self._port())
+        url = ways[self._unreached % len(ways)]
+        proxy = self._proxy(url)
+        deliveries = AmqpDeliveries()
+        connection = aio_pika.Connection(url)  # here, so that it is closed in whatever state
+        transport = SiftingTransport(deliveries.found if self._in_bulk else None, proxy)
+        if self._gives_transport:
+            connection.kwargs["transport_factory"] = transport
+        try:
+            with _losses_in_words(url):
+                async with asyncio.timeout(CONNECT_TIMEOUT):
+                    await connection.connect()
+                    queue = address.queue_prefix + task_group_id
+                    await deliveries.begin(connection, queue, transport.reader)
+            yield deliveries
+        finally:
+            if transport.reader is None and self._gives_transport:
+                self._unreached += 1
+            if transport.met_something_strange:
+                self._in_bulk = False
+                _log.info(
+                    "the broker's stream is not understood; deliveries are read one by one from "
+                    "now on",
+                    extra={"task_group_id": task_group_id},
+                )
+            await _close(connection)
+
+    def _proxy(self, url: URL) -> Proxy | None:
+        try:
+            proxy = proxy_for(str(url))
+        except ValueError as error:
+            raise SourceLost(f"{url.host}: {error}") from None
+        if proxy is not None and not self._gives_transport:
+            raise SourceLost(f"{url.host}: this version of aiormq knows no way through {proxy}")
+        return proxy
+
+
+def _ways(address: str, port: int | None) -> Sequence[URL]:
+    """Give the places to connect to, in turn: firewalls let one port through and not the other.
+
+    Globus's brokers listen on two ports; of others nobody knows.
+    """
+    try:
+        url = URL(address)
+        url = url if port is None else url.with_port(port)
+        url = url if "heartbeat" in url.query else url.update_query(heartbeat=HEARTBEAT)
+    except ValueError:
+        raise SourceLost("the service's address of the queue is not understood") from None
+    other = _OTHER_PORTS.get(url.port or _STANDARD_PORT)
+    if port is None and other and url.scheme == "amqps" and is_globus(f"https://{url.host}"):
+        return (url, url.with_port(other))
+    return (url,)
+
+
+class AmqpDeliveries:
+    """The deliveries of one channel, collected between two looks.
+
+    Attributes:
+        in_bulk: how many of them were taken out of the stream of bytes.
+    """
+
+    def __init__(self) -> None:
+        self.in_bulk = 0
+        self._burst: list[Delivery] = []
+        self._lost: str | None = None
+        self._unsettled = UnsettledBytes()
+        self._reader: SiftedReader | None = None
+        self._changed = asyncio.Event()
+        self._channel: aiormq.abc.AbstractChannel | None = None
+
+    async def begin(
+        self,
+        connection: aio_pika.abc.AbstractConnection,
+        queue: str,
+        reader: SiftedReader | None,
+    ) -> None:
+        """Open a channel on ``connection``, and consume ``queue``.
+
+        Args:
+            connection: to the broker.
+            queue: its name.
+            reader: of the connection, paused while too much is unsettled; None if unknown.
+        """
+        self._reader = reader
+        channel = await connection.channel(publisher_confirms=False)
+        await channel.set_qos(prefetch_count=PREFETCH)
+        connection.close_callbacks.add(self._closed)
+        channel.close_callbacks.add(self._closed)
+        self._channel = underlay = await channel.get_underlay_channel()
+        underlay.on_consumer_cancel_callbacks.add(self._cancelled)
+        await underlay.basic_consume(queue, self._delivered)
+
+    async def next_burst(self) -> Sequence[Delivery]:
+        """Wait for deliveries; see :class:`funcx_async._results.source.Deliveries`."""
+        while not self._burst:
+            if self._lost is not None:
+                raise SourceLost(self._lost)
+            self._changed.clear()
+            await self._changed.wait()
+        burst, self._burst = self._burst, []
+        return burst
+
+    async def acknowledge(self, acks: Sequence[Ack]) -> None:
+        """Send acknowledgements; see :class:`funcx_async._results.source.Deliveries`."""
+        if self._channel is None or self._lost is not None:
+            raise SourceLost(self._lost or "not connected")
+        with _losses_in_words():
+            for ack in acks:
+                await self._channel.basic_ack(ack.tag, multiple=ack.multiple)
+        self._unsettled.acknowledged(acks)
+        if self._reader is not None and self._unsettled.total <= MAX_UNSETTLED_BYTES:
+            self._reader.resume_reading()
+
+    def found(self, deliveries: Sequence[Delivery]) -> None:
+        """Take deliveries that were found in the stream of bytes."""
+        self.in_bulk += len(deliveries)
+        self._keep(deliveries)
+
+    async def _delivered(self, message: aiormq.abc.DeliveredMessage) -> None:
+        properties = message.header.properties
+        timestamp = properties.timestamp
+        headers = properties.headers or {}
+        delivery = Delivery(
+            tag=message.delivery_tag or 0,
+            body=message.body,
+            timestamp=None if timestamp is None else int(timestamp.timestamp()),
+            high_assurance=headers.get("high_assurance") is True,
+            redelivered=bool(message.redelivered),
+        )
+        self._keep([delivery])
+
+    def _keep(self, deliveries: Sequence[Delivery]) -> None:
+        self._burst += deliveries
+        self._changed.set()
+        self._unsettled.delivered(deliveries)
+        if self._reader is not None and self._unsettled.total > MAX_UNSETTLED_BYTES:
+            self._reader.pause_reading()
+
+    def _closed(self, _: object, error: BaseException | None) -> None:
+        self._lose(_in_words(error) if error is not None else "the connection was closed")
+
+    def _cancelled(self, *_: object) -> None:
+        self._lose("the broker cancelled the consumer; is the queue gone?")
+
+    def _lose(self, why: str) -> None:
+        if self._lost is None:
+            self._lost = why
+        self._changed.set()
+
+
+class UnsettledBytes:
+    """The sizes of the larger deliveries that are not acknowledged yet.
+
+    Attributes:
+        total: of them all, in bytes.
+    """
+
+    def __init__(self) -> None:
+        self.total = 0
+        self._sizes: dict[int, int] = {}
+
+    def delivered(self, deliveries: Sequence[Delivery]) -> None:
+        """Count deliveries."""
+        large = [each for each in deliveries if len(each.body) >= COUNTED_BYTES]
+        for delivery in large:
+            self._sizes[delivery.tag] = len(delivery.body)
+            self.total += len(delivery.body)
+
+    def acknowledged(self, acks: Sequence[Ack]) -> None:
+        """Count them no more."""
+        for ack in acks if self._sizes else ():
+            tags = [tag for tag in self._sizes if tag <= ack.tag] if ack.multiple else [ack.tag]
+            for tag in tags:
+                self.total -= self._sizes.pop(tag, 0)
+
+
+async def _close(connection: aio_pika.abc.AbstractConnection) -> None:
+    """Close, whatever state the connection is in; it is not needed any more."""
+    try:
+        with _losses_in_words():
+            async with asyncio.timeout(CLOSE_TIMEOUT):
+                await connection.close()
+    except SourceLost as error:  # a broken connection may fail to close in many ways
+        _log.debug("closing the connection: %s", error)
+
+
+@contextmanager
+def _losses_in_words(url: URL | None = None) -> Iterator[None]:
+    """Make whatever goes wrong below one thing to those above, and let our own end be an end."""
+    before = cancel_requests()
+    try:
+        yield
+    except (asyncio.CancelledError, Exception) as error:  # aio-pika lets out many
+        if not is_cancelled(before):
+            host = "" if url is None else f"{url.host}: "
+            raise SourceLost(host + _in_words(error, url)) from None
+    if is_cancelled(before):
+        raise asyncio.CancelledError
+
+
+def _in_words(error: BaseException, url: URL | None = None) -> str:
+    """Say what happened, without the password."""
+    if isinstance(error, Unreached):
+        return str(error)
+    text = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    if url is not None and url.password:
+        text = text.replace(url.password, "***")
+    return text

@@ -1,0 +1,1 @@
+"""The web service as calls and records: its operations, in both dialects."""

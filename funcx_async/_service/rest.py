@@ -1,0 +1,272 @@
+"""How one request is made: to which service, as whom, how often, and what becomes of failures.
+
+Everything that touches httpx is here and in ``auth``. What the requests are is in ``routes``. Its
+transports are used without its client, which would look for redirects, cookies and hooks that
+there are none of here, at a quarter of the cost of a request.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from functools import lru_cache, partial
+from typing import TypeVar
+
+import httpx
+import msgspec
+
+from funcx_async._core.budget import RequestBudget
+from funcx_async._net.answers import read
+from funcx_async._net.cancellation import cancel_requests, is_cancelled
+from funcx_async._net.environments import is_loopback
+from funcx_async._net.proxies import Proxy
+from funcx_async._net.refusals import refusal
+from funcx_async._net.transports import Written, proxy_refusal, web_transport
+from funcx_async.auth import AWAITS_TOKEN
+from funcx_async.errors import (
+    FuncXError,
+    RequestRefused,
+    ResponseLost,
+    SerializationError,
+    ServiceUnavailable,
+    VersionMismatch,
+)
+from funcx_async.errors.confined import CONNECTIONS, confined
+
+A = TypeVar("A")
+
+PARSED_URLS = 16
+"""So many URLs are kept parsed, of requests with a body: those go to very few, while a request
+without one mostly names a task, an endpoint or a function of its own."""
+
+_NOT_WRITTEN = (
+    httpx.ConnectError,
+    httpx.ConnectTimeout,
+    httpx.PoolTimeout,
+    httpx.ProxyError,
+    httpx.UnsupportedProtocol,
+)
+"""What httpx raises before a byte of the request is on the wire."""
+
+
+@confined(CONNECTIONS)
+class Rest:
+    """Asks one service, from one event loop at a time; binds to the loop that first uses it.
+
+    Args:
+        base_url: the service's root.
+        auth: puts the credentials into requests.
+        user_agent: what the client calls itself.
+        timeout: seconds that one request may take; None: any time.
+        verify: whether certificates are checked, or what they are checked by.
+        proxy: through which the service is reached; None: directly.
+        transport: stands in for the network.
+
+    Attributes:
+        mismatch: what is too old for the service, once that is known; refusals tell it.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        *,
+        auth: httpx.Auth,
+        user_agent: str,
+        timeout: float | None,
+        verify: bool | ssl.SSLContext = True,
+        proxy: Proxy | None = None,
+        transport: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
+        self.base_url = base_url
+        self._auth = auth
+        self._timeout = timeout
+        self._verify = verify
+        self._proxy = proxy
+        self._transport = transport
+        self.mismatch: VersionMismatch | None = None
+        self._budget = None if is_loopback(base_url) else RequestBudget()
+        self._carrier: httpx.AsyncBaseTransport | None = None
+        self._url = partial(_url, base_url.rstrip("/"))
+        self._url_kept = lru_cache(PARSED_URLS)(self._url)
+        self._headers = _headers(user_agent)
+        self._headers_of_json = _headers(user_agent, {"Content-Type": "application/json"})
+        # Reading and writing are within the time of the whole request, which `ask` keeps.
+        half = None if timeout is None else timeout / 2
+        self._timeouts = httpx.Timeout(None, connect=half, pool=half).as_dict()
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    async def read(
+        self, method: str, path: str, shape: type[A], what: str, body: object = None
+    ) -> A:
+        """Make a request and read its answer as ``shape``.
+
+        Raises:
+            ResponseNotUnderstood: if it is something else.
+            FuncXError: as :meth:`ask`.
+        """
+        return read(await self.ask(method, path, what, body), shape, what)
+
+    async def ask(self, method: str, path: str, what: str, body: object = None) -> bytes:
+        """Make a request and give the body of its answer.
+
+        Args:
+            method: such as ``GET``.
+            path: from the service's root.
+            what: the request in words, for errors, such as ``registering a function``.
+            body: is sent as JSON, unless it is None.
+
+        Raises:
+            SerializationError: if JSON cannot carry the body.
+            RequestRefused: if the service, or a proxy on the way, says no.
+            ServiceUnavailable: if it certainly did nothing.
+            ResponseLost: if nobody can know what it did.
+            RuntimeError: on a second event loop while the first is open.
+        """
+        await self._within_limits()
+        content, before = _encoded(body, what), cancel_requests()
+        carrier = self._bound()
+        request = self._request(method, path, content)
+        try:
+            async with asyncio.timeout(self._timeout):
+                response = await self._exchange(request, carrier)
+        except _NOT_WRITTEN as error:
+            raise self._unreached(what, request, error) from error
+        except asyncio.CancelledError as error:
+            if is_cancelled(before):
+                raise
+            raise ResponseLost(f"Something underneath was cancelled at {what}.") from error
+        except (httpx.HTTPError, TimeoutError) as error:
+            if AWAITS_TOKEN in request.extensions:
+                raise ServiceUnavailable(
+                    f"There was no token in time for {what} ({_in_words(error)})."
+                ) from error
+            written = request.extensions.get("trace")
+            if isinstance(written, Written) and not written.begun:
+                raise self._unreached(what, request, error) from error
+            raise ResponseLost(
+                f"The service did not answer {what} ({_in_words(error)})."
+            ) from error
+        if response.is_success:
+            return response.content
+        raise self._refused(what, request, response)
+
+    async def within_budget(self, share: float = 1.0) -> None:
+        """Wait until the hosted service allows one more request; others have no such limit.
+
+        Args:
+            share: the part of the budget that requests of this kind may use up.
+        """
+        if self._budget is not None:
+            now = asyncio.get_running_loop().time()
+            await asyncio.sleep(self._budget.delay(now, share=share))
+
+    async def aclose(self) -> None:
+        """Close the connections; the next request makes new ones."""
+        carrier, self._carrier, self._loop = self._carrier, None, None
+        if carrier is not None:
+            await carrier.aclose()
+
+    async def _within_limits(self) -> None:
+        if self._budget is not None:
+            now = asyncio.get_running_loop().time()
+            delay = self._budget.delay(now)
+            self._budget.spend(now + delay)
+            await asyncio.sleep(delay)
+
+    def _unreached(self, what: str, request: httpx.Request, error: Exception) -> FuncXError:
+        if self._proxy is not None and isinstance(error, httpx.ProxyError):
+            return proxy_refusal(self._proxy, request.url, str(error))
+        way = "" if self._proxy is None else f" through {self._proxy}"
+        return ServiceUnavailable(
+            f"{self.base_url} cannot be reached{way} for {what} ({_in_words(error)}). Check the "
+            "address, the network and the proxy."
+        )
+
+    def _refused(self, what: str, request: httpx.Request, response: httpx.Response) -> FuncXError:
+        if self._proxy is not None and response.status_code == 407:
+            return proxy_refusal(self._proxy, request.url, f"407 {response.reason_phrase}")
+        refused = refusal(
+            what, response.status_code, response.headers, response.content, datetime.now(UTC)
+        )
+        if self.mismatch is not None and isinstance(refused, RequestRefused):
+            refused.version_mismatch = self.mismatch
+            refused.add_note(str(self.mismatch))
+        return refused
+
+    async def _exchange(
+        self, request: httpx.Request, carrier: httpx.AsyncBaseTransport
+    ) -> httpx.Response:
+        """Send a request, again if its credentials want that, and read the whole answer."""
+        steps = self._auth.async_auth_flow(request)
+        try:
+            following = await anext(steps)
+            while True:
+                response = await carrier.handle_async_request(following)
+                response.request = following
+                try:
+                    await response.aread()
+                finally:
+                    await response.aclose()
+                try:
+                    following = await steps.asend(response)
+                except StopAsyncIteration:
+                    return response
+        finally:
+            await steps.aclose()
+
+    def _request(self, method: str, path: str, content: bytes | None) -> httpx.Request:
+        has_body = content is not None
+        extensions: dict[str, object] = {"timeout": self._timeouts}
+        if self._proxy is not None:
+            extensions["trace"] = Written()
+        return httpx.Request(
+            method,
+            self._url_kept(path) if has_body else self._url(path),
+            headers=self._headers_of_json if has_body else self._headers,
+            content=content,
+            extensions=extensions,
+        )
+
+    def _bound(self) -> httpx.AsyncBaseTransport:
+        """Give what carries the requests of the running loop."""
+        loop = asyncio.get_running_loop()
+        if self._carrier is None or self._loop is None or self._loop.is_closed():
+            self._loop = loop
+            self._carrier = self._transport or web_transport(
+                self.base_url, self._proxy, self._verify
+            )
+        if self._loop is not loop:
+            raise RuntimeError(
+                "This FuncXClient belongs to another event loop that is still open: make one "
+                "client for each loop."
+            )
+        return self._carrier
+
+
+def _url(root: str, path: str) -> httpx.URL:
+    return httpx.URL(root + path)
+
+
+def _headers(user_agent: str, more: Mapping[str, str] | None = None) -> httpx.Headers:
+    return httpx.Headers(
+        {
+            "Accept": "application/json",
+            "Accept-Encoding": "gzip, deflate",
+            "Connection": "keep-alive",
+            "User-Agent": user_agent,
+            **(more or {}),
+        }
+    )
+
+
+def _encoded(body: object, what: str) -> bytes | None:
+    try:
+        return None if body is None else msgspec.json.encode(body)
+    except (TypeError, ValueError) as error:
+        raise SerializationError(f"{what}: {error}, which JSON cannot carry.") from error
+
+
+def _in_words(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__

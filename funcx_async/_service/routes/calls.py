@@ -1,0 +1,232 @@
+"""Calling functions without an executor, and asking for what they returned."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NotRequired, TypedDict
+from uuid import UUID
+
+from funcx_async._service.batch import Batch
+from funcx_async._service.hardware import hardware_report
+from funcx_async._service.outcomes import outcome_of, value_of
+from funcx_async._service.routes.functions import FunctionRoutes
+from funcx_async._service.routes.tasks import TaskRoutes
+from funcx_async.errors import FuncXError, SubmitUncertain, TaskPending
+from funcx_async.models import Receipt, TaskStatus
+
+
+class TaskBlock(TypedDict):
+    """What became of one task of many.
+
+    Attributes:
+        pending: whether it may still bring a result.
+        status: ``success``, ``failed``, or a pending state such as ``waiting-for-ep``.
+        result: its value; only there if it has one.
+        exception: why it has none; only there if it failed or cannot be read.
+        completion_t: when it ended, in Unix seconds as a string, where that is known.
+        details: the worker's environment, as far as it told.
+    """
+
+    pending: bool
+    status: str
+    result: NotRequired[Any]
+    exception: NotRequired[FuncXError]
+    completion_t: NotRequired[str]
+    details: NotRequired[Mapping[str, Any]]
+
+
+class CallRoutes(FunctionRoutes, TaskRoutes):
+    """The calls of the official clients that are more than one request or its answer.
+
+    For more than a few tasks an executor is better: it sends them together, and need not ask for
+    results, as they are brought.
+    """
+
+    def create_batch(
+        self,
+        task_group_id: str | UUID | None = None,
+        resource_specification: Mapping[str, Any] | None = None,
+        user_endpoint_config: Mapping[str, Any] | None = None,
+        create_websocket_queue: bool = False,
+        result_serializers: Sequence[str] | None = None,
+        *,
+        user_runtime: Mapping[str, Any] | None = None,
+    ) -> Batch:
+        """Make a batch to add tasks to, for :meth:`batch_run`; no request is made.
+
+        Args:
+            task_group_id: a group that the service knows; by default as :meth:`submit` has it.
+            resource_specification: what the tasks need, as the endpoint defines it.
+            user_endpoint_config: the configuration of the user's endpoint.
+            create_websocket_queue: have the results sent to the group's queue as well.
+            result_serializers: import paths of the strategies for results, tried in order; by
+                default what the client's serializer reads.
+            user_runtime: as :meth:`submit` takes it.
+
+        Example::
+
+            batch = client.create_batch()
+            for number in range(10):
+                batch.add(function_id, (number,))
+            receipt = await client.batch_run(endpoint_id, batch)
+        """
+        if result_serializers is None and self.dialect.takes_options:
+            result_serializers = self.serializer.result_serializers
+        return Batch(
+            self.serializer,
+            task_group_id=task_group_id,
+            resource_specification=resource_specification,
+            user_endpoint_config=user_endpoint_config,
+            create_queue=create_websocket_queue,
+            result_serializers=result_serializers,
+            user_runtime=user_runtime,
+        )
+
+    async def batch_run(self, endpoint_id: str | UUID, batch: Batch) -> Receipt:
+        """Submit the tasks of a batch; submitted again, they run again.
+
+        Returns:
+            The receipt: ``receipt.tasks[function_id]`` are the task ids, in the order of adding.
+
+        Raises:
+            ValueError: if the batch is empty.
+            SubmitUncertain: if the receipt does not say which task is which, or as :meth:`submit`.
+            FuncXError: as :meth:`submit`.
+
+        Example::
+
+            receipt = await client.batch_run(endpoint_id, batch)
+            results = await client.get_batch_result(receipt.tasks[function_id])
+        """
+        if not batch:
+            raise ValueError("There is no task in the batch: add some first.")
+        receipt = await self.submit(
+            endpoint_id,
+            batch.tasks,
+            task_group_id=batch.task_group_id,
+            create_queue=batch.create_queue,
+            resource_specification=batch.resource_specification,
+            user_endpoint_config=batch.user_endpoint_config,
+            result_serializers=batch.result_serializers,
+            user_runtime=batch.user_runtime,
+        )
+        told = {function: len(ids) for function, ids in receipt.tasks.items()}
+        if told != {function: len(payloads) for function, payloads in batch.tasks.items()}:
+            raise SubmitUncertain(
+                "The service's receipt does not say which task is which; they may all run. The "
+                "task ids are in `candidate_task_ids`.",
+                task_group_id=receipt.task_group_id,
+                candidate_task_ids=[each for ids in receipt.tasks.values() for each in ids],
+                request_id=receipt.request_id,
+            )
+        return receipt
+
+    async def run(
+        self,
+        /,
+        *args: Any,
+        endpoint_id: str | UUID,
+        function_id: str | UUID,
+        **kwargs: Any,
+    ) -> str:
+        """Call a registered function on an endpoint, and give the task id.
+
+        Args:
+            *args: the function's positional arguments.
+            endpoint_id: where it shall run.
+            function_id: the function.
+            **kwargs: the function's keyword arguments; for those called ``endpoint_id`` or
+                ``function_id`` take a batch.
+
+        Raises:
+            ValueError: for what are not ids.
+            SerializationError: if an argument cannot travel.
+            FuncXError: as :meth:`submit`.
+
+        Example::
+
+            task_id = await client.run(40, 2, endpoint_id=endpoint_id, function_id=function_id)
+        """
+        batch = self.create_batch()
+        batch.add(function_id, args, kwargs)
+        receipt = await self.batch_run(endpoint_id, batch)
+        ((task_id,),) = receipt.tasks.values()
+        if task_id in receipt.refusals:
+            raise receipt.refusals[task_id]
+        return task_id
+
+    async def get_result(self, task_id: str | UUID) -> Any:
+        """Give what a task returned, if it has ended; this asks once and does not wait.
+
+        The classic service hands a result out once, today's until a while later.
+
+        Raises:
+            TaskPending: if it has not ended; ask again later.
+            TaskExecutionFailed: if it failed.
+            DeserializationError: if its value cannot be read here.
+            ResultExpired: if the service has thrown the result away.
+            NotFound: if the service does not know the task.
+            FuncXError: as every request.
+
+        Example::
+
+            print(await client.get_result(task_id))
+        """
+        status = await self.get_task(task_id)
+        outcome = outcome_of(status)
+        if outcome is None:
+            raise TaskPending(
+                f"The task {status.task_id} has not ended yet, it is {status.status!r}: ask again "
+                "later, or have an executor await it.",
+                status=status.status,
+                task_id=status.task_id,
+            )
+        return value_of(outcome, self.serializer.deserialize)
+
+    async def get_batch_result(self, task_ids: Iterable[str | UUID]) -> dict[str, TaskBlock]:
+        """Give what became of many tasks, by id.
+
+        Unlike that of the official clients, it leaves out none of those that the service tells
+        of: the ``exception`` of a failed task is in its entry.
+
+        Raises:
+            FuncXError: as every request; never what a task failed with.
+
+        Example::
+
+            for task_id, block in (await client.get_batch_result(task_ids)).items():
+                print(task_id, block["status"], block.get("result"))
+        """
+        statuses = await self.get_batch_status(task_ids)
+        return {task_id: self._block(status) for task_id, status in statuses.items()}
+
+    async def get_worker_hardware_details(self, endpoint_id: str | UUID) -> str:
+        """Have a worker of an endpoint tell of its machine, and give the id of that task.
+
+        Raises:
+            FuncXError: as :meth:`register_function` and :meth:`submit`.
+
+        Example::
+
+            task_id = await client.get_worker_hardware_details(endpoint_id)
+            while (await client.get_task(task_id)).pending:
+                await asyncio.sleep(1)
+            print(await client.get_result(task_id))
+        """
+        function_id = await self.register_function(hardware_report)
+        return await self.run(endpoint_id=endpoint_id, function_id=function_id)
+
+    def _block(self, status: TaskStatus) -> TaskBlock:
+        block = TaskBlock(pending=status.pending, status=status.status)
+        outcome = outcome_of(status)
+        if outcome is None:
+            return block
+        if outcome.completion_t is not None:
+            block["completion_t"] = outcome.completion_t
+        if outcome.details is not None:
+            block["details"] = outcome.details
+        try:
+            block["result"] = value_of(outcome, self.serializer.deserialize)
+        except FuncXError as error:
+            block["exception"] = error
+        return block

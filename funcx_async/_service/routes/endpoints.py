@@ -1,0 +1,158 @@
+"""Endpoints: which there are, what they are, and telling the service of one."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, Unpack
+from uuid import UUID
+
+from funcx_async._net.answers import EndpointDocument
+from funcx_async._service.dialects import EndpointOptions
+from funcx_async._service.documents import (
+    EndpointLock,
+    EndpointMetadata,
+    EndpointRegistration,
+    EndpointSummary,
+    record_of,
+)
+from funcx_async._service.routes.shared import Routes, in_path
+from funcx_async.models import EndpointStatus
+
+
+class EndpointRoutes(Routes):
+    """What can be asked about endpoints."""
+
+    async def get_endpoints(
+        self, role: Literal["any", "owner"] | None = None
+    ) -> list[EndpointSummary]:
+        """List endpoints.
+
+        Args:
+            role: ``owner``: those that are yours; ``any``: all that you may use; by default what
+                the service takes for it, which is ``owner``.
+
+        Raises:
+            ValueError: for another role.
+            FuncXError: as every request.
+
+        Example::
+
+            for endpoint in await client.get_endpoints(role="any"):
+                print(endpoint.endpoint_id, endpoint.display_name)
+        """
+        if role not in (None, "any", "owner"):
+            raise ValueError(f"role must be 'any' or 'owner', not {role!r}.")
+        path = "/v2/endpoints" + (f"?role={role}" if role else "")
+        what = "listing endpoints"
+        listed = await self._rest.read("GET", path, list[dict[str, Any]], what)
+        return [record_of(EndpointSummary, raw, what) for raw in listed]
+
+    async def get_endpoint_metadata(self, endpoint_id: str | UUID) -> EndpointMetadata:
+        """Ask what an endpoint is: its name, versions and configuration.
+
+        Raises:
+            NotFound: if the service does not know it.
+            FuncXError: as every request.
+
+        Example::
+
+            metadata = await client.get_endpoint_metadata(endpoint_id)
+            print(metadata.hostname, metadata.endpoint_version, metadata.raw)
+        """
+        endpoint = in_path(endpoint_id, "endpoint")
+        what = f"asking what the endpoint {endpoint} is"
+        raw = await self._rest.read("GET", f"/v2/endpoints/{endpoint}", dict[str, Any], what)
+        return record_of(EndpointMetadata, raw, what, endpoint_id=endpoint)
+
+    async def get_endpoint_status(self, endpoint_id: str | UUID) -> EndpointStatus:
+        """Ask whether an endpoint is online.
+
+        Raises:
+            NotFound: if the service does not know it.
+            FuncXError: as every request.
+
+        Example::
+
+            if (await client.get_endpoint_status(endpoint_id)).status == "online":
+                ...
+        """
+        endpoint = in_path(endpoint_id, "endpoint")
+        answer = await self._rest.read(
+            "GET",
+            f"/v2/endpoints/{endpoint}/status",
+            EndpointDocument,
+            f"asking for the endpoint {endpoint}",
+        )
+        return EndpointStatus(answer.status, answer.details or {}, answer.logs or ())
+
+    async def register_endpoint(
+        self,
+        name: str,
+        endpoint_id: str | UUID | None = None,
+        **options: Unpack[EndpointOptions],
+    ) -> EndpointRegistration:
+        """Register an endpoint, or register it anew with other options.
+
+        This is for software that runs tasks itself: the answer says where its commands are.
+        For people there is ``globus-compute-endpoint``.
+
+        Args:
+            name: its name.
+            endpoint_id: its id, to register it anew; by default the service makes one. The
+                classic dialect always needs one.
+            **options: further fields of it, those of ``EndpointOptions``; what is None or
+                empty is not sent.
+
+        Raises:
+            ValueError: for an option that the dialect lacks.
+            TypeError: for an unknown option.
+            RequestRefused: with the code ``RESOURCE_LOCKED`` while it is locked, with
+                ``ENDPOINT_ALREADY_REGISTERED`` if it is another's, or else.
+            FuncXError: as every request.
+
+        Example::
+
+            registration = await client.register_endpoint("cluster", multi_user=True)
+            print(registration.endpoint_id)
+        """
+        unknown = ", ".join(sorted(set(options) - set(EndpointOptions.__annotations__)))
+        if unknown:
+            raise TypeError(f"register_endpoint() does not know the option(s) {unknown}.")
+        known_id = None if endpoint_id is None else in_path(endpoint_id, "endpoint")
+        method, path, body = self.dialect.endpoint_registration(name, known_id, options)
+        what = f"registering the endpoint {name!r}"
+        raw = await self._rest.read(method, path, dict[str, Any], what, body)
+        return record_of(EndpointRegistration, raw, what)
+
+    async def stop_endpoint(self, endpoint_id: str | UUID) -> EndpointLock:
+        """Cut an endpoint off, and lock it: for a while it cannot connect again.
+
+        Raises:
+            NotFound: if the service does not know it.
+            Forbidden: if it is not yours.
+            FuncXError: as every request.
+
+        Example::
+
+            lock = await client.stop_endpoint(endpoint_id)
+            print("until", lock.lock_expiration_timestamp)
+        """
+        endpoint = in_path(endpoint_id, "endpoint")
+        method, path, body = self.dialect.lock(endpoint)
+        what = f"stopping the endpoint {endpoint}"
+        raw = await self._rest.read(method, path, dict[str, Any], what, body)
+        return record_of(EndpointLock, raw, what, endpoint_id=endpoint)
+
+    async def delete_endpoint(self, endpoint_id: str | UUID) -> None:
+        """Have the service forget an endpoint.
+
+        Raises:
+            NotFound: if the service does not know it.
+            Forbidden: if it is not yours.
+            FuncXError: as every request.
+
+        Example::
+
+            await client.delete_endpoint(endpoint_id)
+        """
+        endpoint = in_path(endpoint_id, "endpoint")
+        await self._rest.ask("DELETE", f"/v2/endpoints/{endpoint}", f"deleting {endpoint}")

@@ -1,0 +1,214 @@
+"""Tasks: submitting them, and asking what became of them."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+from uuid import UUID
+
+from funcx_async._net.answers import BatchStatus, QueueAddress, TaskDocument, TaskGroup
+from funcx_async._service.dialects import Order
+from funcx_async._service.routes.shared import Routes, in_path, several
+from funcx_async._service.runtime import runtime_here
+from funcx_async.errors import ResponseLost, ResponseNotUnderstood, SubmitUncertain
+from funcx_async.models import ListedTask, Receipt, ResultQueueAddress, TaskStatus
+
+CHUNK = 1_024
+"""For so many tasks is asked at once."""
+
+_log = logging.getLogger(__name__)
+
+
+class TaskRoutes(Routes):
+    """What can be asked about tasks."""
+
+    async def submit(
+        self,
+        endpoint_id: str | UUID,
+        tasks: Mapping[str, Sequence[str]],
+        *,
+        task_group_id: str | UUID | None = None,
+        create_queue: bool = True,
+        resource_specification: Mapping[str, Any] | None = None,
+        user_endpoint_config: Mapping[str, Any] | None = None,
+        result_serializers: Sequence[str] | None = None,
+        user_runtime: Mapping[str, Any] | None = None,
+    ) -> Receipt:
+        """Submit tasks; there is no way to take them back.
+
+        Args:
+            endpoint_id: where they shall run.
+            tasks: for each function id the payloads, one for each task.
+            task_group_id: a group that the service knows; by default it makes one, or in the
+                classic dialect the client did.
+            create_queue: have the results sent to the group's queue as well.
+            resource_specification: what the tasks need, as the endpoint defines it.
+            user_endpoint_config: the configuration of the user's endpoint.
+            result_serializers: import paths of the strategies for results, tried in order.
+            user_runtime: what to tell multi-user endpoints, whose templates may choose the workers'
+                Python by it; by default what the client was made with, else versions of Python and
+                SDK, and platform and name of the machine, as the official client does. An empty
+                one tells nothing.
+
+        Raises:
+            ValueError: for an option that the dialect lacks.
+            RequestRefused: if the service does not take them.
+            ServiceUnavailable: if it certainly took nothing and may be asked again.
+            SubmitUncertain: if nobody can know whether it took them.
+
+        Example::
+
+            serializer = FuncXSerializer()
+            payloads = [serializer.serialize_arguments((number,), {}) for number in range(10)]
+            receipt = await client.submit(endpoint_id, {function_id: payloads})
+            print(receipt.tasks[function_id])
+        """
+        order = Order(
+            in_path(endpoint_id, "endpoint"),
+            tasks,
+            str(task_group_id) if task_group_id else self.task_group_id,
+            create_queue,
+            resource_specification,
+            user_endpoint_config,
+            result_serializers,
+            self._runtime() if user_runtime is None else user_runtime,
+        )
+        what = f"submitting {len(order)} task(s) to the endpoint {endpoint_id}"
+        path, body = self.dialect.submit(order)
+        try:
+            answer = await self._rest.ask("POST", path, what, body)
+            receipt = self.dialect.receipt(answer, order, what)
+        except (ResponseLost, ResponseNotUnderstood) as error:
+            raise SubmitUncertain(
+                f"Nobody can know whether the tasks run. {error} Look at the task group before "
+                "you submit them again.",
+                task_group_id=order.task_group_id,
+                request_id=error.request_id,
+            ) from error
+        if receipt.warning:
+            ids = {
+                "endpoint_id": order.endpoint_id,
+                "task_group_id": receipt.task_group_id,
+                "request_id": receipt.request_id,
+            }
+            _log.warning("The service says of %s: %s", what, receipt.warning, extra=ids)
+        return receipt
+
+    async def get_task(self, task_id: str | UUID) -> TaskStatus:
+        """Ask for one task; the classic service hands a result out once, today's at any time.
+
+        Raises:
+            NotFound: if the service does not know it.
+            FuncXError: as every request.
+
+        Example::
+
+            status = await client.get_task(task_id)
+            print(status.status, status.pending)
+        """
+        task = in_path(task_id, "task")
+        if task in self._unclaimed:
+            return self._unclaimed.pop(task)
+        document = await self._rest.read(
+            "GET", f"/v2/tasks/{task}", TaskDocument, f"looking at the task {task}"
+        )
+        return document.to_status(task)
+
+    async def get_batch_status(self, task_ids: Iterable[str | UUID]) -> dict[str, TaskStatus]:
+        """Ask for tasks, any number of them, by id; one request is made for each 1,024.
+
+        Unknown ones come back as ``failed`` with a reason. What a classic service gave before a
+        later request failed is kept for the next time that it is asked for, as such a service
+        would not give it again.
+
+        Raises:
+            FuncXError: as every request.
+
+        Example::
+
+            statuses = await client.get_batch_status(task_ids)
+            print(sum(status.pending for status in statuses.values()), "tasks are open")
+        """
+        wanted = list(dict.fromkeys(str(each) for each in several(task_ids)))
+        statuses = {each: self._unclaimed.pop(each) for each in wanted if each in self._unclaimed}
+        others = [each for each in wanted if each not in statuses]
+        try:
+            for begin in range(0, len(others), CHUNK):
+                statuses |= await self._statuses(others[begin : begin + CHUNK])
+        except BaseException:  # cancelled as well: it is not told twice
+            if self.dialect.reading_consumes:
+                self._unclaimed |= {i: each for i, each in statuses.items() if each.result}
+            raise
+        return statuses
+
+    async def _statuses(self, task_ids: Sequence[str]) -> dict[str, TaskStatus]:
+        answer = await self._rest.read(
+            "POST",
+            "/v2/batch_status",
+            BatchStatus,
+            f"looking at {len(task_ids)} task(s)",
+            {"task_ids": task_ids},
+        )
+        return {
+            task_id: document.to_status(task_id) for task_id, document in answer.results.items()
+        }
+
+    def _runtime(self) -> Mapping[str, Any] | None:
+        if not self.dialect.takes_options:
+            return None
+        return runtime_here() if self._user_runtime is None else self._user_runtime
+
+    async def get_task_group(self, task_group_id: str | UUID) -> list[str]:
+        """Give the ids of all tasks of a group; raises as :meth:`list_task_group`.
+
+        Example::
+
+            print(len(await client.get_task_group(receipt.task_group_id)), "tasks")
+        """
+        return [task.task_id for task in await self.list_task_group(task_group_id)]
+
+    async def list_task_group(self, task_group_id: str | UUID) -> list[ListedTask]:
+        """Give all tasks of a group, and when the service took them.
+
+        Raises:
+            ValueError: if the service answers for another group.
+            NotFound: if it does not know the group.
+            FuncXError: as every request.
+
+        Example::
+
+            for task in await client.list_task_group(task_group_id):
+                print(task.task_id, task.created_at)
+        """
+        group = in_path(task_group_id, "task group")
+        answer = await self._rest.read(
+            "GET", f"/v2/taskgroup/{group}", TaskGroup, f"listing the task group {group}"
+        )
+        if answer.taskgroup_id != group:
+            raise ValueError(
+                f"Asked for the task group {group}, the service answered for {answer.taskgroup_id}."
+            )
+        return [
+            ListedTask(task.id, None if task.created_at is None else str(task.created_at))
+            for task in answer.tasks
+        ]
+
+    async def get_result_queue_address(self) -> ResultQueueAddress:
+        """Give where results can be consumed, with fresh credentials: ask before each connect.
+
+        Raises:
+            FuncXError: as every request.
+
+        Example::
+
+            address = await client.get_result_queue_address()
+            print(address.queue_prefix)
+        """
+        answer = await self._rest.read(
+            "GET",
+            "/v2/get_amqp_result_connection_url",
+            QueueAddress,
+            "asking where the results are",
+        )
+        return ResultQueueAddress(answer.queue_prefix, answer.connection_url)

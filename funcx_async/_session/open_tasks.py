@@ -1,0 +1,176 @@
+"""The tasks of a session that are open, and what is counted of them.
+
+Futures are added and settled in any thread, so a lock makes each change one piece. They are settled
+by the thousand: the loop is called once for all that are settled until it comes by, and follows up
+on them then.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from collections.abc import Iterable
+from contextlib import suppress
+
+from funcx_async._futures.awaiting import running_loop
+from funcx_async._journal import Journal
+from funcx_async._session.posting import AnyFuture
+from funcx_async.errors import ExecutorClosed, TooManyOpenTasks
+from funcx_async.errors.confined import CONNECTIONS, confined
+
+COUNTED = (
+    *("done", "failed", "retried", "batches"),
+    *("reconnects", "orphans", "duplicates", "malformed"),
+)
+"""What ``Stats`` has of the counts, by its names."""
+
+_log = logging.getLogger(__name__)
+
+
+@confined(CONNECTIONS)
+class OpenTasks:
+    """The open futures of a session; iterate over it for a copy of them.
+
+    Args:
+        loop: is called when tasks are settled.
+        journal: records each outcome; None for an executor without one.
+        max_in_flight: how many tasks may be open; None: any number.
+    """
+
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, journal: Journal | None, max_in_flight: int | None
+    ) -> None:
+        self._loop = loop
+        self._journal = journal
+        self._limit = max_in_flight
+        # Reentrant: what garbage collection frees while it is held may settle a future.
+        self._lock = threading.RLock()
+        self._open: dict[AnyFuture, str | None] = {}
+        self._counts: dict[str, int] = dict.fromkeys(COUNTED, 0)
+        self._settled_at: set[str | None] = set()
+        self._changed = asyncio.Event()
+        self._freed = asyncio.Event()
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+    @property
+    def futures(self) -> list[AnyFuture]:
+        """All futures that are not settled."""
+        return list(self._open)
+
+    def at(self, endpoint_id: str) -> int:
+        """Return how many tasks are open at an endpoint."""
+        return list(self._open.values()).count(endpoint_id)  # other threads may be adding some
+
+    # Opening ------------------------------------------------------------------------------------
+
+    def admit(self, future: AnyFuture, endpoint_id: str | None) -> None:
+        """Add a future if one more task may be open, until it is ``done``.
+
+        Raises:
+            TooManyOpenTasks: if no more tasks may be open.
+        """
+        with self._lock:
+            if self._limit is not None and len(self._open) >= self._limit:
+                raise TooManyOpenTasks(
+                    f"{len(self._open)} tasks are open, and max_in_flight is {self._limit}: await "
+                    "some of them first, or use amap, which waits by itself."
+                )
+            self._open[future] = endpoint_id
+
+    def add(self, future: AnyFuture, endpoint_id: str | None) -> None:
+        """Add the future of a task that the service has already, until it is ``done``."""
+        with self._lock:
+            self._open[future] = endpoint_id
+
+    def remove(self, future: AnyFuture) -> None:
+        """Forget a future that was added for a task which cannot be submitted."""
+        with self._lock:
+            self._open.pop(future, None)
+        self._wake()
+
+    async def wait_for_capacity(self) -> None:
+        """Wait until one more task may be open."""
+        while self._limit is not None and len(self._open) >= self._limit:
+            self._freed.clear()
+            await self._freed.wait()
+
+    # Settling -----------------------------------------------------------------------------------
+
+    def done(self, future: AnyFuture, here: asyncio.AbstractEventLoop | None) -> None:
+        """Follow up on a settled future; called once for each, in any thread.
+
+        Args:
+            future: the future.
+            here: the loop that runs in this thread.
+        """
+        if self._journal is not None:
+            self._journal.done(future)
+        with self._lock:
+            endpoint_id = self._open.pop(future, None)
+            self._counts["failed" if future.failed else "done"] += 1
+            if endpoint_id in self._settled_at:
+                return  # the loop is called already, and has not come by yet
+            self._settled_at.add(endpoint_id)
+        self._wake(here)
+
+    def look(self) -> None:
+        """Have ``settled`` return, although nothing may be settled."""
+        self._changed.set()
+
+    async def settled(self) -> list[str]:
+        """Wait until tasks are settled, and return the endpoints that they were for."""
+        await self._changed.wait()
+        self._changed.clear()
+        with self._lock:
+            settled_at, self._settled_at = self._settled_at, set()
+        self._freed.set()
+        return [endpoint_id for endpoint_id in settled_at if endpoint_id is not None]
+
+    def end(self) -> None:
+        """Let those who wait for capacity learn that the session has ended."""
+        self._freed.set()
+
+    def fail_all(self, task_groups: Iterable[str]) -> None:
+        """Fail what is open: nobody will settle it any more.
+
+        Args:
+            task_groups: where the tasks are that go on.
+        """
+        if self._open:
+            groups = ", ".join(task_groups) or "none yet"
+            _log.info(
+                "%d task(s) go on unawaited; task groups: %s",
+                len(self._open),
+                groups,
+                extra={"task_group_id": groups},
+            )
+        for future in self.futures:
+            future.fail(
+                ExecutorClosed(
+                    "The executor's event loop ended before the task did. If it was sent, it goes "
+                    "on: `reload_tasks` with its task group awaits it again.",
+                    task_id=future.task_id,
+                )
+            )
+
+    def _wake(self, here: asyncio.AbstractEventLoop | None = None) -> None:
+        if (here or running_loop()) is self._loop:
+            self._changed.set()
+        else:
+            with suppress(RuntimeError):  # the loop is closed
+                self._loop.call_soon_threadsafe(self._changed.set)
+
+    # Counting -----------------------------------------------------------------------------------
+
+    def count(self, what: str) -> None:
+        """Count an event, in any thread."""
+        with self._lock:
+            self._counts[what] = self._counts.get(what, 0) + 1
+
+    def counts(self) -> dict[str, int]:
+        """Return how often each of ``COUNTED`` happened."""
+        with self._lock:
+            return {name: self._counts[name] for name in COUNTED}

@@ -1,8 +1,0 @@
-"""The journal: what an executor has submitted, kept in a file until the application confirms it.
-
-:mod:`funcx_async.core.book` decides what is written; here it is written, in a thread of its own.
-"""
-
-from funcx_async.journal.journal import Journal
-
-__all__ = ["Journal"]

@@ -1,0 +1,1 @@
+"""What tests of users run on: the pytest plugin and its fixtures."""

@@ -1,0 +1,77 @@
+"""What the service's answers mean."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from funcx_async._net.answers import BatchStatus, Submitted, TaskDocument, TaskGroup, read
+from funcx_async.errors import ResponseIncomplete, ResponseNotUnderstood
+from funcx_async.models import Result, TaskStatus
+
+
+def test_answers_are_read_and_unknown_fields_ignored():
+    answer = read(b'{"task_group_id":"g","tasks":{"f":["t"]},"new":1}', Submitted, "x")
+    assert (answer.task_group_id, answer.tasks, answer.request_id) == ("g", {"f": ["t"]}, None)
+
+
+@pytest.mark.parametrize(
+    ("body", "kind"),
+    [
+        pytest.param(b"<html>", ResponseNotUnderstood, id="no JSON"),
+        pytest.param(b'{"tasks":[', ResponseNotUnderstood, id="cut"),
+        pytest.param(b"[" * 100_000, ResponseNotUnderstood, id="deep"),
+        pytest.param(b'{"taskgroup_id":1,"tasks":[]}', ResponseNotUnderstood, id="wrong type"),
+        pytest.param(b'{"taskgroup_id":"g"}', ResponseIncomplete, id="field missing"),
+        pytest.param(b'{"taskgroup_id":"g","tasks":[{}]}', ResponseIncomplete, id="id missing"),
+    ],
+)
+def test_what_is_not_the_protocol_is_said_to_be_so(body, kind):
+    with pytest.raises(kind, match="root of a funcX service"):
+        read(body, TaskGroup, "listing")
+
+
+def test_an_incomplete_answer_is_both_a_key_error_and_a_value_error():
+    assert issubclass(ResponseIncomplete, KeyError)
+    assert issubclass(ResponseIncomplete, ValueError)
+    assert str(ResponseIncomplete("a sentence")) == "a sentence"
+
+
+def test_what_cannot_be_understood_does_not_show_the_answers_secrets():
+    with pytest.raises(ResponseNotUnderstood) as caught:
+        read(b'{"taskgroup_id": 1, "connection_url": "amqp://u:secret@h/"}', TaskGroup, "x")
+    assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("document", "status"),
+    [
+        pytest.param(
+            {"status": "success", "result": "00\nx", "completion_t": "1.5", "details": {"os": "L"}},
+            TaskStatus("t", "success", Result("t", "00\nx", None, "1.5", {"os": "L"})),
+            id="value",
+        ),
+        pytest.param(
+            {"status": "failed", "exception": "Traceback", "completion_t": 1.5},
+            TaskStatus("t", "failed", Result("t", "Traceback", "RemoteExecutionError", "1.5")),
+            id="exception",
+        ),
+        pytest.param({"status": "waiting-for-ep"}, TaskStatus("t", "waiting-for-ep"), id="pending"),
+        pytest.param(
+            {"status": "Failed", "reason": "Unknown task id"},
+            TaskStatus("t", "failed", None, "Unknown task id"),
+            id="unknown",
+        ),
+    ],
+)
+def test_task_documents_become_records(document, status):
+    answer = read(json.dumps({"results": {"t": document}}).encode(), BatchStatus, "x")
+    assert answer.results["t"].to_status("t") == status
+
+
+def test_only_a_task_without_outcome_that_has_not_failed_is_pending():
+    assert TaskDocument(status="running").to_status("t").pending
+    assert not TaskDocument(status="success").to_status("t").pending, "its result is gone"
+    assert not TaskDocument(status="success", result="x").to_status("t").pending
+    assert not TaskDocument(status="Failed", reason="Unknown task id").to_status("t").pending
