@@ -29,7 +29,7 @@ from funcx_async.models import Result
 
 AnyFuture: TypeAlias = FuncXFuture[Any]
 
-_log = logging.getLogger(__name__)
+_log = logging.getLogger("funcx_async.journal")
 
 
 @confined(CONNECTIONS)

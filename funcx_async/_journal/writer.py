@@ -29,7 +29,7 @@ AT_ONCE: Final = 10_000
 Report: TypeAlias = Callable[[int, JournalError | None], None]
 """Is told, in the writer's thread, how many orders are done with, and whether in vain."""
 
-_log = logging.getLogger(__name__)
+_log = logging.getLogger("funcx_async.journal")
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -32,7 +32,7 @@ VERIFY_VARIABLE = "GLOBUS_SDK_VERIFY_SSL"
 LONGEST_REQUEST = 60.0
 """Seconds that one request may take, by default."""
 
-_log = logging.getLogger(__name__)
+_log = logging.getLogger("funcx_async.network")
 
 _PRODUCTION = "production"
 

@@ -25,7 +25,7 @@ from funcx_async._results.dialling import Unreached
 from funcx_async._results.source import SourceLost
 from funcx_async.models import Delivery, ResultQueueAddress
 
-_log = logging.getLogger(__name__)
+_log = logging.getLogger("funcx_async.results")
 
 # A lost connection is logged here, once and in a sentence. Where nobody has configured logging,
 # Python would print aiormq's records beside it, tracebacks included; whoever has gets them still.

@@ -14,7 +14,7 @@ from funcx_async._net.cancellation import is_cancelled
 Work: TypeAlias = Callable[[], Callable[[], object]]
 """Runs in a thread, and gives what is to be done on the loop then."""
 
-_log = logging.getLogger(__name__)
+_log = logging.getLogger("funcx_async.results")
 
 
 class Aside:

@@ -45,7 +45,7 @@ the prefetch is good for more deliveries than a client settles in this time."""
 Tag: TypeAlias = tuple[AckLedger, int]
 """Names a delivery: the ledger of its channel, and its number there."""
 
-_log = logging.getLogger(__name__)
+_log = logging.getLogger("funcx_async.results")
 
 
 class Consumer:

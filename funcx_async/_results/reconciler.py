@@ -30,7 +30,7 @@ the last, as long as nothing comes of it."""
 QUIET = 1.0
 """Seconds without a redelivery after a reconnect, before what is still open is looked up."""
 
-_log = logging.getLogger(__name__)
+_log = logging.getLogger("funcx_async.results")
 
 
 class Reconciler:

@@ -32,7 +32,7 @@ AnyFuture: TypeAlias = FuncXFuture[Any]
 SUSPICIOUS_ORPHANS = 100
 """After so many results of unknown tasks another process must be sharing the group."""
 
-_log = logging.getLogger(__name__)
+_log = logging.getLogger("funcx_async.results")
 
 
 class Settler:

@@ -32,7 +32,7 @@ _shared: WeakKeyDictionary[
     asyncio.AbstractEventLoop, WeakValueDictionary[tuple[str, str], ResultStream]
 ] = WeakKeyDictionary()
 
-_log = logging.getLogger(__name__)
+_log = logging.getLogger("funcx_async.results")
 
 
 def shared_stream(service_url: str, task_group_id: str) -> ResultStream:

@@ -16,7 +16,7 @@ F = TypeVar("F", bound=AwaitableFuture[Any])
 AT_ONCE = 500
 """So many futures are called on before others get their turn on the loop."""
 
-_log = logging.getLogger(__name__)
+_log = logging.getLogger("funcx_async.executor")
 
 
 class Alarm(Generic[F]):

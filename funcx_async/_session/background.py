@@ -14,7 +14,7 @@ T = TypeVar("T")
 PAUSE_AFTER_ERROR = 1.0
 """Seconds until a job goes on: an error that returns at once must not occupy the loop."""
 
-_log = logging.getLogger(__name__)
+_log = logging.getLogger("funcx_async.executor")
 
 
 async def keep_running(job: Callable[[], Awaitable[T]], name: str) -> T:

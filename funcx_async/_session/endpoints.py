@@ -24,7 +24,7 @@ SHARE = 0.25
 
 _OLDEST_THAT_READS_SOURCE = 4
 
-_log = logging.getLogger(__name__)
+_log = logging.getLogger("funcx_async.endpoints")
 
 
 @dataclass(frozen=True, slots=True)

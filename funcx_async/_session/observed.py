@@ -17,7 +17,7 @@ from funcx_async._settings.options import Options
 from funcx_async.client import FuncXClient
 from funcx_async.models import Receipt
 
-_log = logging.getLogger(__name__)
+_log = logging.getLogger("funcx_async.executor")
 
 
 class ObservedSession(Session):

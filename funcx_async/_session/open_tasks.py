@@ -25,7 +25,7 @@ COUNTED = (
 )
 """What ``Stats`` has of the counts, by its names."""
 
-_log = logging.getLogger(__name__)
+_log = logging.getLogger("funcx_async.executor")
 
 
 @confined(CONNECTIONS)

@@ -13,7 +13,7 @@ from funcx_async.errors import ServiceUnavailable
 
 T = TypeVar("T")
 
-_log = logging.getLogger(__name__)
+_log = logging.getLogger("funcx_async.retry")
 
 
 async def patiently(call: Callable[[], Awaitable[T]], deadline: float) -> T:

@@ -25,7 +25,7 @@ AGAIN = 60.0
 SHARE = 0.25
 """The part of the budget of requests that these questions may use up."""
 
-_log = logging.getLogger(__name__)
+_log = logging.getLogger("funcx_async.endpoints")
 
 
 class Presence:

@@ -18,7 +18,7 @@ from funcx_async._session.sender import Sender
 from funcx_async.errors import FuncXError, SubmitUncertain
 from funcx_async.events import EventKind
 
-_log = logging.getLogger(__name__)
+_log = logging.getLogger("funcx_async.retry")
 
 
 class Resending:

@@ -28,7 +28,7 @@ from funcx_async.errors import FuncXError, TaskTimedOut
 
 T = TypeVar("T")
 
-_log = logging.getLogger(__name__)
+_log = logging.getLogger("funcx_async.retry")
 
 
 class Queue(Protocol):

@@ -41,7 +41,7 @@ from funcx_async.models import Stats, TaskStatus
 
 _MEANWHILE = "The executor was shut down meanwhile."
 
-_log = logging.getLogger(__name__)
+_log = logging.getLogger("funcx_async.executor")
 
 
 class Session:

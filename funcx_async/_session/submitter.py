@@ -59,7 +59,7 @@ AT_ONCE = 2_000
 Unresolvable: TypeAlias = tuple[AnyBatch, ResultStream, SubmitUncertain]
 """A batch whose outcome is uncertain and stays so, the stream of its group, and what happened."""
 
-_log = logging.getLogger(__name__)
+_log = logging.getLogger("funcx_async.submit")
 
 
 class Submitter:

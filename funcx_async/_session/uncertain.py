@@ -25,7 +25,7 @@ RETRY_DELAY = 2.0
 RESOLVE_TIMEOUT = 60.0
 """Seconds at most for which listing is retried: nothing else is sent to the group meanwhile."""
 
-_log = logging.getLogger(__name__)
+_log = logging.getLogger("funcx_async.submit")
 
 
 class Resolver:

@@ -11,7 +11,7 @@ from funcx_async.auth.flight import SingleFlight
 from funcx_async.auth.tokens import Token
 from funcx_async.errors import FuncXError
 
-_log = logging.getLogger(__name__)
+_log = logging.getLogger("funcx_async.auth")
 
 PAUSE = 15.0
 """Seconds between two attempts to replace a token that is still good."""

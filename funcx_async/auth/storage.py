@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from funcx_async.errors.confined import CREDENTIALS, confined
 
-_log = logging.getLogger(__name__)
+_log = logging.getLogger("funcx_async.auth")
 
 DIRECTORY_VARIABLE = "FUNCX_ASYNC_USER_DIR"
 """The environment variable that names another directory than ``~/.funcx_async``."""

@@ -28,7 +28,7 @@ from funcx_async.models import Stats
 from funcx_async.serialize import FuncXSerializer
 from funcx_async.serialize.facade import Strategylike
 
-_log = logging.getLogger(__name__)
+_log = logging.getLogger("funcx_async.executor")
 
 
 class FuncXExecutor(Submitting):

@@ -24,7 +24,7 @@ from funcx_async.telemetry.instruments import COUNTED, instruments_of
 _SCOPE = "funcx_async"
 _FAILED = Status(StatusCode.ERROR)
 
-_log = logging.getLogger(__name__)
+_log = logging.getLogger("funcx_async.telemetry")
 
 
 class _Task:

@@ -100,7 +100,7 @@ class Service:
 @pytest.fixture
 def told(caplog: pytest.LogCaptureFixture) -> Iterator[asyncio.Event]:
     """Set when something was said of versions."""
-    event, logger = asyncio.Event(), logging.getLogger("funcx_async._service.routes.service")
+    event, logger = asyncio.Event(), logging.getLogger("funcx_async.service")
     watch = logging.Handler()
     watch.emit = lambda record: event.set()  # type: ignore[method-assign]
     logger.addHandler(watch)

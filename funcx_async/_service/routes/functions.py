@@ -12,7 +12,7 @@ from funcx_async._service.documents import AllowedFunctions, FunctionDocument, r
 from funcx_async._service.registration import Registration, registration_of, registration_of_source
 from funcx_async._service.routes.shared import Routes, in_path
 
-_log = logging.getLogger(__name__)
+_log = logging.getLogger("funcx_async.service")
 
 
 class FunctionRoutes(Routes):

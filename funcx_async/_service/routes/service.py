@@ -9,7 +9,7 @@ from funcx_async._service.routes.shared import Routes
 from funcx_async._versions import is_older
 from funcx_async.errors import FuncXError, VersionMismatch
 
-_log = logging.getLogger(__name__)
+_log = logging.getLogger("funcx_async.service")
 
 
 class ServiceRoutes(Routes):

@@ -17,7 +17,7 @@ from funcx_async.models import ListedTask, Receipt, ResultQueueAddress, TaskStat
 CHUNK = 1_024
 """For so many tasks is asked at once."""
 
-_log = logging.getLogger(__name__)
+_log = logging.getLogger("funcx_async.service")
 
 
 class TaskRoutes(Routes):
