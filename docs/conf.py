@@ -82,8 +82,8 @@ _LEFT_OUT = {
 
 CONTENTS = {
     "Begin": "tutorial moving transcripts/index",
-    "How to": "notebooks fastapi testing telemetry options local endpoints authentication "
-    "command-line firewalls journal serialization",
+    "How to": "notebooks fastapi frameworks testing telemetry options local endpoints "
+    "authentication command-line firewalls journal serialization",
     "Explanation": "architecture reliability trust performance",
     "Reference": "reference/index compatibility",
 }

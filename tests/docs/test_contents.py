@@ -49,8 +49,5 @@ def test_the_first_page_of_a_directory_leads_to_the_others(directory: str):
         assert page == first or page.stem in told, f"{first} does not lead to {page}"
 
 
-def test_the_readme_leads_to_the_first_page_and_to_every_guide():
-    linked = links_of(ROOT / "README.md")
-    assert DOCS / "index.md" in linked
-    for page in CONTENTS["How to"].split():
-        assert DOCS / f"{page}.md" in linked, page
+def test_the_readme_leads_to_the_first_page():
+    assert DOCS / "index.md" in links_of(ROOT / "README.md")
