@@ -59,14 +59,13 @@ nitpick_ignore_regex = [
 ]
 
 FOR_THE_PACKAGE = {
-    "AwaitableFuture": "unwatch watch",
     "BearerAuth": "async_auth_flow",
     "ClientCredentials": "fetch",
     "FuncXClient": "within_budget",
-    "FuncXFuture": "accept belongs_to bind claim fail fulfil give_up reader release sent succeed",
+    "FuncXFuture": "accept belongs_to bind claim fail failed fulfil give_up outcome reader release "
+    "sent succeed unwatch watch",
     "FuncXSerializer": "sizes without_source serialize_arguments serialize_function",
     "Hold": "note",
-    "LightFuture": "failed outcome",
     "RenewingAuth": "token",
     "ServiceRoutes": "warn_if_outdated",
     "Telemetry": "began counted posting settled submitted",

@@ -17,7 +17,7 @@ from funcx_async._lazy import attach
 
 if TYPE_CHECKING:
     from funcx_async._futures.future import FuncXFuture
-    from funcx_async._futures.waiting import as_completed, gather
+    from funcx_async._futures.gather import as_completed, gather
     from funcx_async._versions import __version__ as __version__
     from funcx_async.client import FuncXClient
     from funcx_async.errors import (
@@ -155,9 +155,9 @@ _HOMES = {
     "TooManyOpenTasks": "errors",
     "VersionMismatch": "errors",
     "__version__": "_versions",
-    "as_completed": "_futures.waiting",
+    "as_completed": "_futures.gather",
     "explain": "serialize",
-    "gather": "_futures.waiting",
+    "gather": "_futures.gather",
     "send_by_reference": "serialize",
     "send_by_value": "serialize",
 }

@@ -1,35 +1,80 @@
 """The future of a task: a ``concurrent.futures.Future`` that asyncio can await.
 
-Rules: awaiting observes, only ``cancel()`` cancels; a future settles exactly once; whoever adds
-a callback while a loop runs is called back on that loop.
+Rules: awaiting observes, only ``cancel()`` cancels; a future settles exactly once; callbacks that
+are added while a loop runs are called on that loop.
 
     PENDING, queued    cancel() succeeds, and the task is not sent
     PENDING, claimed   its POST is on the wire: cancel() fails
     RUNNING            the service has it, or may have it: cancel() fails
     FINISHED           it has its result or its exception
     CANCELLED          cancelled before it was sent, or given up
+
+Most of what an original future costs is its condition: a lock and a queue of sleepers that exist
+whether or not a thread ever waits. Here all futures share one lock, which is held for a few
+instructions at a time. A condition upon it is made only when something asks for it: a thread that
+waits, or ``concurrent.futures.wait``. The garbage collector visits every attribute of a future, and
+there may be 100,000 futures, so all listeners share one attribute.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from concurrent.futures._base import CANCELLED, CANCELLED_AND_NOTIFIED, PENDING, RUNNING
-from typing import TYPE_CHECKING, Any, NoReturn, Protocol, TypeVar
+import concurrent.futures
+import logging
+import os
+import threading
+from asyncio import _get_running_loop
+from collections.abc import Callable, Generator
+from concurrent.futures._base import CANCELLED, CANCELLED_AND_NOTIFIED, FINISHED, PENDING, RUNNING
+from contextlib import suppress
+from functools import partial
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar
 
-from funcx_async._futures.awaiting import AwaitableFuture, outcome_of, running_loop, tell_of
-from funcx_async._futures.light import Listeners, lock
 from funcx_async._interpreter import current_pid
 from funcx_async.errors import DeserializationError, FuncXError
+from funcx_async.errors.confined import FUTURE, confined
 
 if TYPE_CHECKING:
     from funcx_async.models import TaskStatus
 
 T = TypeVar("T")
 
+_UNFINISHED = (PENDING, RUNNING)
+_CANCELLED = (CANCELLED, CANCELLED_AND_NOTIFIED)
+
+_log = logging.getLogger("concurrent.futures")
+
+lock = threading.RLock()
+"""Guards the state of all futures; no call leaves this package while it is held."""
+
+if hasattr(os, "register_at_fork"):  # else a child could inherit it held, by nobody
+    os.register_at_fork(
+        before=lock.acquire, after_in_parent=lock.release, after_in_child=lock.release
+    )
+
+running_loop: Callable[[], asyncio.AbstractEventLoop | None] = _get_running_loop
+"""Return the loop that runs in this thread, or None. On Python 3.11 that is a system call, so
+whoever settles many futures asks once."""
+
+
+class Watcher(Protocol):
+    """Is told of futures that are done; one may watch many."""
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """The loop on which it is told."""
+        ...
+
+    def finished(self, future: Any) -> None:
+        """Handle a future that is done."""
+        ...
+
+
+Awaiter: TypeAlias = "asyncio.Future[None] | Watcher"
+
 
 class Origin(Protocol):
-    """What a future asks of the executor that made it."""
+    """The executor's session that made a future, and settles it."""
 
     @property
     def loop(self) -> asyncio.AbstractEventLoop:
@@ -42,7 +87,7 @@ class Origin(Protocol):
         ...
 
     def read(self, payload: str) -> Any:
-        """Make the value out of its serialized form."""
+        """Return the value of a serialized result."""
         ...
 
     async def task_status(self, task_id: str) -> TaskStatus:
@@ -50,15 +95,44 @@ class Origin(Protocol):
         ...
 
     def fail_open(self) -> None:
-        """Fail what is open: the loop is gone."""
+        """Fail what is open: the loop is closed."""
         ...
 
     def done(self, future: Any, here: asyncio.AbstractEventLoop | None) -> None:
-        """Take note that the future is settled, in whatever thread; ``here`` is its loop."""
+        """Follow up on a settled future, in any thread; ``here`` is this thread's loop."""
         ...
 
 
-class FuncXFuture(AwaitableFuture[T]):
+class Listeners:
+    """All who are told of one future, where that is more than one watcher.
+
+    Attributes:
+        watchers: who watches it, as a loop does.
+        callbacks: what is to be called.
+        condition: what threads sleep on; None until one does.
+        observers: those of ``concurrent.futures.wait`` and ``as_completed``.
+    """
+
+    __slots__ = ("callbacks", "condition", "observers", "watchers")
+
+    def __init__(self, watcher: Awaiter | None = None) -> None:
+        self.watchers: dict[Awaiter, None] = {} if watcher is None else {watcher: None}
+        self.callbacks: list[Callable[[Any], object]] = []
+        self.condition: threading.Condition | None = None
+        self.observers: list[Any] = []
+
+    def taken(self) -> Listeners:
+        """Wake the threads that sleep, and return the others, who are told only once."""
+        if self.condition is not None:
+            self.condition.notify_all()
+        told = Listeners()
+        told.watchers, self.watchers = self.watchers, {}
+        told.callbacks, self.callbacks = self.callbacks, []
+        return told
+
+
+@confined(FUTURE)
+class FuncXFuture(concurrent.futures.Future[T]):
     """The result to come of one task.
 
     ``await`` it in a coroutine, or use it as the ``concurrent.futures.Future`` that it is. A
@@ -81,12 +155,25 @@ class FuncXFuture(AwaitableFuture[T]):
         42
     """
 
-    __slots__ = ("_claimed", "_origin", "accepted_at", "task_id")
+    __slots__ = (
+        "_claimed",
+        "_exception",
+        "_listener",
+        "_origin",
+        "_result",
+        "_state",
+        "accepted_at",
+        "task_id",
+    )
 
     key: str | None = None  # few have one: it is in the instance's dict
 
     def __init__(self, task_id: str | None = None) -> None:
-        AwaitableFuture.__init__(self)  # one is made for each task, and `super()` takes its time
+        # The original's would make a condition.
+        self._state = PENDING
+        self._result = None
+        self._exception = None
+        self._listener: Any = None  # Listeners, or one watcher alone
         self.task_id = task_id
         self.accepted_at: float | None = None
         self._origin: Origin | None = None
@@ -101,43 +188,102 @@ class FuncXFuture(AwaitableFuture[T]):
 
         return future_card(self, sent=self.sent, rows={"task": self.task_id, "key": self.key})
 
-    # For those who wait ---------------------------------------------------------------------
+    # State --------------------------------------------------------------------------------------
+
+    def done(self) -> bool:
+        """Return whether the task has an outcome or is cancelled."""
+        return self._state not in _UNFINISHED
+
+    def running(self) -> bool:
+        """Return whether the service has the task, or may have it."""
+        return self._state == RUNNING
+
+    def cancelled(self) -> bool:
+        """Return whether the future is cancelled."""
+        return self._state in _CANCELLED
+
+    @property
+    def failed(self) -> bool:
+        """Whether it holds an exception, or is cancelled."""
+        if self._state == FINISHED:
+            return self._exception is not None
+        return self._state in _CANCELLED
+
+    # For those who wait -------------------------------------------------------------------------
+
+    def __await__(self) -> Generator[Any, None, T]:
+        self._check_loop()
+        if not self.done():
+            waiter = asyncio.get_running_loop().create_future()
+            self.watch(waiter)
+            try:
+                yield from waiter
+            finally:
+                self.unwatch(waiter)
+        try:
+            return outcome_of(self)
+        finally:
+            del self  # the traceback of a failure must not keep it alive
 
     def result(self, timeout: float | None = None) -> T:
-        """Give the result, waiting in this thread for at most ``timeout`` seconds (None: for ever).
+        """Return the result, waiting in this thread for at most ``timeout`` seconds.
+
+        Args:
+            timeout: in seconds; None: without a limit.
 
         Raises:
             RuntimeError: on the executor's own loop, or in a forked process, while unfinished: it
-                would wait for ever.
+                would wait forever.
             TimeoutError: if the time is over.
             concurrent.futures.CancelledError: if the future was cancelled.
-            FuncXError: what became of the task instead.
+            FuncXError: why the task has no result.
         """
-        self._refuse_to_deadlock(timeout)
         try:
-            return super().result(timeout)
+            self._wait(timeout)
+            return self.outcome()
         finally:
             del self  # the traceback of a failure must not keep it alive
 
     def exception(self, timeout: float | None = None) -> BaseException | None:
-        """Give the exception, or None for a good result; waits and raises as :meth:`result`."""
-        self._refuse_to_deadlock(timeout)
-        return super().exception(timeout)
+        """Return the exception, or None for a good result; waits and raises as :meth:`result`."""
+        self._wait(timeout)
+        if self._state in _CANCELLED:
+            raise concurrent.futures.CancelledError
+        return self._exception
+
+    def outcome(self) -> T:
+        """Return what it holds; never waits.
+
+        Raises:
+            concurrent.futures.CancelledError: if it was cancelled.
+            concurrent.futures.InvalidStateError: if it is not done.
+            BaseException: what it failed with.
+        """
+        if self._state == FINISHED and self._exception is None:
+            return self._result  # type: ignore[return-value]
+        if self._state in _CANCELLED:
+            raise concurrent.futures.CancelledError
+        if self._exception is None:
+            raise concurrent.futures.InvalidStateError(f"{self!r} is not done.")
+        try:
+            raise self._exception
+        finally:
+            del self  # the traceback of a failure must not keep it alive
 
     async def submitted(self) -> str:
-        """Wait until the service has taken the task, and give its id.
+        """Wait until the service has taken the task, and return its id.
 
         Raises:
             FuncXError: why it was not taken.
             asyncio.CancelledError: if the future was cancelled before.
         """
-        taking = Taking()
-        self.watch(taking)
+        receipt = _ReceiptWatcher()
+        self.watch(receipt)
         try:
             if self.task_id is None:
-                await taking.over
+                await receipt.over
         finally:
-            self.unwatch(taking)
+            self.unwatch(receipt)
         if self.task_id is None:
             outcome_of(self)
             raise RuntimeError("This future was settled by hand; it never was a task.")
@@ -158,14 +304,43 @@ class FuncXFuture(AwaitableFuture[T]):
             raise RuntimeError("No executor made this future, so there is nobody to ask.")
         return await self._origin.task_status(await self.submitted())
 
-    # For the executor -----------------------------------------------------------------------
+    def _wait(self, timeout: float | None) -> None:
+        """Wait in this thread until it is done; TimeoutError if that takes longer."""
+        self._refuse_to_deadlock(timeout)
+        with lock:
+            if not self.done():
+                self._condition.wait(timeout)
+        if not self.done():
+            raise TimeoutError
+
+    def _refuse_to_deadlock(self, timeout: float | None) -> None:
+        self._check_loop()
+        if self._origin is None or timeout == 0 or self.done():
+            return
+        if running_loop() is self._origin.loop:
+            raise RuntimeError(
+                "This future is settled by the event loop of this very thread, which would wait "
+                "for itself: use `await future` here."
+            )
+        if self._origin.pid != current_pid():
+            raise RuntimeError(
+                "This future is settled in the process that forked this one, which will not learn "
+                "of it: wait for it there."
+            )
+
+    def _check_loop(self) -> None:
+        """Fail the future if its loop is closed: nothing else settles it any more."""
+        if self._origin is not None and self._origin.loop.is_closed() and not self.done():
+            self._origin.fail_open()
+
+    # For the executor ---------------------------------------------------------------------------
 
     def bind(self, origin: Origin) -> None:
-        """Say which executor will settle this future."""
+        """Set the session that will settle this future."""
         self._origin = origin
 
     def belongs_to(self, executor: object) -> bool:
-        """Whether it was bound to this executor."""
+        """Return whether it was bound to this session."""
         return self._origin is executor
 
     @property
@@ -192,7 +367,7 @@ class FuncXFuture(AwaitableFuture[T]):
             self.task_id = task_id
             self.accepted_at = now
             listener = self._listener
-        if task_id is not None and isinstance(listener, (Taking, Listeners)):
+        if task_id is not None and isinstance(listener, (_ReceiptWatcher, Listeners)):
             self._tell_of_receipt(listener)
 
     def succeed(self, payload: str, here: asyncio.AbstractEventLoop | None = None) -> bool:
@@ -202,9 +377,10 @@ class FuncXFuture(AwaitableFuture[T]):
             payload: the serialized value.
             here: the loop that runs in this thread, if the caller knows it.
         """
-        origin = self._origin or self._without_origin()
+        origin = self._origin
+        read = self.reader() if origin is None else origin.read
         try:
-            value = origin.read(payload)
+            value = read(payload)
         except KeyboardInterrupt:
             raise
         except FuncXError as error:
@@ -221,8 +397,10 @@ class FuncXFuture(AwaitableFuture[T]):
         return self._finish(value, None, here)
 
     def reader(self) -> Callable[[str], Any]:
-        """Give what makes the value out of its serialized form, in whatever thread."""
-        return (self._origin or self._without_origin()).read
+        """Return what makes the value out of its serialized form, in whatever thread."""
+        if self._origin is None:
+            raise RuntimeError("No executor made this future, so nobody can read the payload.")
+        return self._origin.read
 
     def fulfil(self, value: T) -> bool:
         """Settle with a value; False if it is settled already."""
@@ -239,7 +417,7 @@ class FuncXFuture(AwaitableFuture[T]):
             Whether the future is cancelled now.
         """
         with lock:
-            if self._state in (CANCELLED, CANCELLED_AND_NOTIFIED):
+            if self._state in _CANCELLED:
                 return True
             if self._claimed or self._state != PENDING:
                 return False
@@ -256,16 +434,41 @@ class FuncXFuture(AwaitableFuture[T]):
         self._after_cancelling()
         return True
 
-    def _note_done(self, here: asyncio.AbstractEventLoop | None) -> None:
-        if self._origin is not None:
-            self._origin.done(self, here)
+    def set_result(self, result: T) -> None:
+        """Settle with a value; ``InvalidStateError`` if it is settled already."""
+        if not self._finish(result, None):
+            raise concurrent.futures.InvalidStateError(f"{self._state}: {self!r}")
 
-    def _tell_of_receipt(self, listener: Taking | Listeners) -> None:
+    def set_exception(self, exception: BaseException | None) -> None:
+        """Settle with an exception; ``InvalidStateError`` if it is settled already."""
+        if not self._finish(None, exception):
+            raise concurrent.futures.InvalidStateError(f"{self._state}: {self!r}")
+
+    def _finish(
+        self,
+        result: T | None,
+        exception: BaseException | None,
+        here: asyncio.AbstractEventLoop | None = None,
+    ) -> bool:
+        """Settle, and tell who listens; False if it is settled already."""
         with lock:
-            watchers = list(listener.watchers) if isinstance(listener, Listeners) else [listener]
-        for watcher in watchers:
-            if isinstance(watcher, Taking):
-                tell_of(watcher, self, running_loop())
+            if self._state not in _UNFINISHED:
+                return False
+            self._result = result
+            self._exception = exception
+            self._state = FINISHED
+            listener = self._listener
+            if isinstance(listener, Listeners):
+                for observer in listener.observers:
+                    if exception is None:
+                        observer.add_result(self)
+                    else:
+                        observer.add_exception(self)
+                listener = listener.taken()
+            else:
+                self._listener = None
+        self._tell(listener, here)
+        return True
 
     def _after_cancelling(self) -> None:
         self._invoke_callbacks()
@@ -273,31 +476,126 @@ class FuncXFuture(AwaitableFuture[T]):
             # Nobody else will, and concurrent.futures.wait would sleep on.
             self.set_running_or_notify_cancel()
 
-    def _without_origin(self) -> NoReturn:
-        raise RuntimeError("No executor made this future, so nobody can read the payload.")
+    # Listeners ----------------------------------------------------------------------------------
 
-    def _refuse_to_deadlock(self, timeout: float | None) -> None:
-        self._before_waiting()
-        if self._origin is None or timeout == 0 or self.done():
-            return
-        if running_loop() is self._origin.loop:
-            raise RuntimeError(
-                "This future is settled by the event loop of this very thread, which would wait "
-                "for itself: use `await future` here."
-            )
-        if self._origin.pid != current_pid():
-            raise RuntimeError(
-                "This future is settled in the process that forked this one, which will not learn "
-                "of it: wait for it there."
-            )
+    def watch(self, watcher: Awaiter) -> None:
+        """Tell ``watcher`` on its loop once the future is done, or now if it is."""
+        with lock:
+            finished = self._state not in _UNFINISHED
+            if not finished:
+                if self._listener is None:
+                    self._listener = watcher
+                else:
+                    self._listeners().watchers[watcher] = None
+        if finished:
+            _tell_watcher(watcher, self, running_loop())
 
-    def _before_waiting(self) -> None:
-        """Nobody settles a future any more once its loop is closed."""
-        if self._origin is not None and self._origin.loop.is_closed() and not self.done():
-            self._origin.fail_open()
+    def unwatch(self, watcher: Awaiter) -> None:
+        """Tell ``watcher`` no more; harmless if it does not watch."""
+        with lock:
+            if self._listener is watcher:
+                self._listener = None
+            elif isinstance(self._listener, Listeners):
+                self._listener.watchers.pop(watcher, None)
+
+    def add_done_callback(self, fn: Callable[[Any], object]) -> None:
+        """Call ``fn(future)`` once it is done, or now if it is.
+
+        Added where an event loop runs, ``fn`` is called on that loop, whoever settles the
+        future; elsewhere it is called in the thread that settles it.
+        """
+        loop = running_loop()
+        callback = fn if loop is None else _OnLoop(loop, fn)
+        with lock:
+            if self._state in _UNFINISHED:
+                self._listeners().callbacks.append(callback)
+                return
+        self._call(callback)
+
+    def remove_done_callback(self, fn: Callable[[Any], object]) -> int:
+        """Forget ``fn``, and return how many times it had been added."""
+        with lock:
+            if not isinstance(self._listener, Listeners):
+                return 0
+            before = self._listener.callbacks
+            self._listener.callbacks = [callback for callback in before if callback != fn]
+            return len(before) - len(self._listener.callbacks)
+
+    def _listeners(self) -> Listeners:
+        """Return all who listen, for one more; the lock is held."""
+        if not isinstance(self._listener, Listeners):
+            self._listener = Listeners(self._listener)
+        return self._listener
+
+    def _tell(self, listener: Any, here: asyncio.AbstractEventLoop | None = None) -> None:
+        """Tell who listened, each once; ``here`` is the loop of this thread."""
+        if here is None:
+            here = running_loop()
+        self._note_done(here)
+        if isinstance(listener, Listeners):
+            for watcher in listener.watchers:
+                _tell_watcher(watcher, self, here)
+            for callback in listener.callbacks:
+                self._call(callback)
+        elif listener is not None:
+            _tell_watcher(listener, self, here)
+
+    def _note_done(self, here: asyncio.AbstractEventLoop | None) -> None:
+        """Follow up before all others are told; ``here`` is the loop of this thread."""
+        if self._origin is not None:
+            self._origin.done(self, here)
+
+    def _tell_of_receipt(self, listener: _ReceiptWatcher | Listeners) -> None:
+        with lock:
+            watchers = list(listener.watchers) if isinstance(listener, Listeners) else [listener]
+        for watcher in watchers:
+            if isinstance(watcher, _ReceiptWatcher):
+                _tell_watcher(watcher, self, running_loop())
+
+    def _call(self, callback: Callable[[Any], object]) -> None:
+        try:
+            callback(self)
+        except Exception:  # as in concurrent.futures: the others are called
+            ids = {"task_id": self.task_id}
+            _log.exception("exception calling callback for %r", self, extra=ids)
+
+    # The original's attributes that concurrent.futures uses: made when it does ------------------
+
+    @property
+    def _condition(self) -> threading.Condition:  # type: ignore[override]
+        with lock:
+            listeners = self._listeners()
+            if listeners.condition is None:
+                listeners.condition = threading.Condition(lock)
+            return listeners.condition
+
+    @property
+    def _waiters(self) -> list[Any]:  # type: ignore[override]
+        with lock:
+            return self._listeners().observers
+
+    def _invoke_callbacks(self) -> None:
+        """Tell who listens that the future is done."""
+        with lock:
+            listener = self._listener
+            if isinstance(listener, Listeners):
+                listener = listener.taken()
+            else:
+                self._listener = None
+        self._tell(listener)
 
 
-class Taking:
+def outcome_of(future: FuncXFuture[T]) -> T:
+    """Return what a settled future holds, or raise its failure or asyncio's CancelledError."""
+    try:
+        if future.cancelled():
+            raise asyncio.CancelledError
+        return future.outcome()
+    finally:
+        del future  # the traceback of a failure must not keep it alive
+
+
+class _ReceiptWatcher:
     """Watches a future until the service has taken its task, or never will."""
 
     def __init__(self) -> None:
@@ -305,6 +603,54 @@ class Taking:
         self.over = self.loop.create_future()
 
     def finished(self, future: object) -> None:
-        """Take note of it."""
-        if not self.over.done():
-            self.over.set_result(None)
+        """End the wait."""
+        _wake(self.over)
+
+
+class _OnLoop:
+    """A callback that belongs to a loop, whoever calls it."""
+
+    __slots__ = ("callback", "loop")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, callback: Callable[[Any], object]) -> None:
+        self.loop = loop
+        self.callback = callback
+
+    def __call__(self, future: Any) -> None:
+        """Call it on its loop, now if that runs here."""
+        if running_loop() is self.loop:
+            try:
+                self.callback(future)
+            except asyncio.CancelledError as error:
+                # It would end whoever settles the future, who is not meant.
+                raise RuntimeError("a done callback was cancelled") from error
+        elif not self.loop.is_closed():
+            self.loop.call_soon_threadsafe(self.callback, future)
+
+    def __eq__(self, other: object) -> bool:
+        return self.callback == (other.callback if isinstance(other, _OnLoop) else other)
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+def _tell_watcher(awaiter: Awaiter, future: object, here: asyncio.AbstractEventLoop | None) -> None:
+    """Tell an awaiter on its loop that the future is done; ``here`` is the loop of this thread."""
+    if isinstance(awaiter, asyncio.Future):
+        loop = awaiter.get_loop()
+        if here is loop:
+            _wake(awaiter)
+            return
+        tell: Callable[[], object] = partial(_wake, awaiter)
+    else:
+        loop = awaiter.loop
+        if here is loop:
+            awaiter.finished(future)
+            return
+        tell = partial(awaiter.finished, future)
+    with suppress(RuntimeError):  # the loop is closed, perhaps just now: nobody waits there
+        loop.call_soon_threadsafe(tell)
+
+
+def _wake(waiter: asyncio.Future[None]) -> None:
+    if not waiter.done():
+        waiter.set_result(None)

@@ -19,8 +19,7 @@ from typing import Any, TypeAlias
 from uuid import uuid4
 
 from funcx_async._core.book import Book, Entry, Outcome, Write
-from funcx_async._futures.awaiting import running_loop
-from funcx_async._futures.future import FuncXFuture
+from funcx_async._futures.future import FuncXFuture, running_loop
 from funcx_async._journal.failures import failure_of
 from funcx_async._journal.writer import Writer
 from funcx_async.errors import ExecutorClosed, JournalError

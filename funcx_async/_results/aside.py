@@ -4,17 +4,47 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
 from collections import deque
 from collections.abc import Callable
-from typing import NoReturn, TypeAlias
+from concurrent.futures import Future
+from contextlib import suppress
+from typing import NoReturn, TypeAlias, TypeVar
 
-from funcx_async._futures.threads import in_thread
 from funcx_async._net.cancellation import is_cancelled
 
 Work: TypeAlias = Callable[[], Callable[[], object]]
 """Runs in a thread, and gives what is to be done on the loop then."""
 
+T = TypeVar("T")
+
 _log = logging.getLogger("funcx_async.results")
+
+
+async def in_thread(work: Callable[[], T]) -> T:
+    """Call ``work`` in a thread of its own, which no program waits for at its end.
+
+    So a pickle that is read there, which is any code, may take as long as it likes. If this is
+    cancelled meanwhile, the thread goes on, and its outcome is dropped.
+    """
+    loop = asyncio.get_running_loop()
+    outcome: Future[T] = Future()
+    ended = asyncio.Event()
+
+    def call() -> None:
+        try:
+            outcome.set_result(work())
+        except BaseException as error:  # for whoever awaits it
+            outcome.set_exception(error)
+        with suppress(RuntimeError):  # the loop is closed: nobody waits
+            loop.call_soon_threadsafe(ended.set)
+
+    try:
+        threading.Thread(target=call, name="funcx:read", daemon=True).start()
+    except RuntimeError:  # there are no more threads: late is better than never
+        call()
+    await ended.wait()
+    return outcome.result()
 
 
 class Aside:

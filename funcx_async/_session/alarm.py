@@ -9,9 +9,9 @@ from contextlib import suppress
 from typing import Any, Generic, TypeVar
 
 from funcx_async._core.deadlines import Deadlines
-from funcx_async._futures.awaiting import AwaitableFuture, running_loop
+from funcx_async._futures.future import FuncXFuture, running_loop
 
-F = TypeVar("F", bound=AwaitableFuture[Any])
+F = TypeVar("F", bound=FuncXFuture[Any])
 
 AT_ONCE = 500
 """So many futures are called on before others get their turn on the loop."""

@@ -13,7 +13,7 @@ import threading
 from collections.abc import Iterable
 from contextlib import suppress
 
-from funcx_async._futures.awaiting import running_loop
+from funcx_async._futures.future import running_loop
 from funcx_async._journal import Journal
 from funcx_async._session.posting import AnyFuture
 from funcx_async.errors import ExecutorClosed, TooManyOpenTasks

@@ -17,8 +17,7 @@ from typing import Any, Protocol, TypeVar
 
 from funcx_async._core.backoff import Backoff
 from funcx_async._core.batcher import Route, Submission
-from funcx_async._futures.future import FuncXFuture
-from funcx_async._futures.light import lock
+from funcx_async._futures.future import FuncXFuture, lock
 from funcx_async._results.joined import JoinedStreams
 from funcx_async._session.alarm import Alarm
 from funcx_async._session.functions import Function

@@ -10,8 +10,7 @@ from types import TracebackType
 from typing import Any, Literal, Unpack
 from uuid import UUID
 
-from funcx_async._futures.awaiting import running_loop
-from funcx_async._futures.future import FuncXFuture
+from funcx_async._futures.future import FuncXFuture, running_loop
 from funcx_async._futures.observer import Observer
 from funcx_async._interpreter import current_pid
 from funcx_async._service.dialects import DIALECTS

@@ -7,7 +7,7 @@ from collections.abc import Callable, Coroutine
 from types import TracebackType
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
-from funcx_async._futures.awaiting import AwaitableFuture
+from funcx_async._futures.future import FuncXFuture
 from funcx_async.blocking.derived import Around
 from funcx_async.blocking.portal import portal
 from funcx_async.errors.confined import CONNECTIONS, confined
@@ -31,12 +31,12 @@ def there(method: Callable[Concatenate[A, P], T]) -> Callable[Concatenate[Around
 
 def awaitable(
     method: Callable[Concatenate[A, P], Coroutine[Any, Any, T]],
-) -> Callable[Concatenate[Around[A], P], AwaitableFuture[T]]:
+) -> Callable[Concatenate[Around[A], P], FuncXFuture[T]]:
     """Make a method that gives a future of what a coroutine method of the object inside gives."""
 
     @functools.wraps(method)
-    def call(self: Around[A], /, *args: P.args, **kwargs: P.kwargs) -> AwaitableFuture[T]:
-        future: AwaitableFuture[T] = AwaitableFuture()
+    def call(self: Around[A], /, *args: P.args, **kwargs: P.kwargs) -> FuncXFuture[T]:
+        future: FuncXFuture[T] = FuncXFuture()
 
         async def run() -> None:
             try:

@@ -9,8 +9,7 @@ from types import TracebackType
 from typing import Any, Literal, Self, Unpack
 from uuid import UUID
 
-from funcx_async._futures.awaiting import running_loop
-from funcx_async._futures.future import FuncXFuture
+from funcx_async._futures.future import FuncXFuture, running_loop
 from funcx_async._futures.observer import Observer
 from funcx_async._service.dialects import DIALECTS
 from funcx_async._service.hardware import hardware_report

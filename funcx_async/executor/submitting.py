@@ -11,7 +11,7 @@ from typing import Any, NoReturn, ParamSpec, TypeVar, Unpack, overload
 from uuid import UUID
 
 from funcx_async._futures.future import FuncXFuture
-from funcx_async._futures.waiting import Finished
+from funcx_async._futures.gather import Finished
 from funcx_async._session.functions import Function
 from funcx_async._settings.checks import checked_key
 from funcx_async._settings.settings import Target, TaskOptions, known_options

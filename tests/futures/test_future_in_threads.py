@@ -15,7 +15,6 @@ from functools import partial
 import pytest
 
 from funcx_async._futures.future import FuncXFuture
-from funcx_async._futures.light import LightFuture
 
 TIMEOUT = 20
 COUNT = 2_000
@@ -34,12 +33,12 @@ def in_threads(*calls: Callable[[], object]) -> None:
             running.result(TIMEOUT)
 
 
-def shuffled(futures: list[LightFuture[int]], seed: int) -> list[LightFuture[int]]:
+def shuffled(futures: list[FuncXFuture[int]], seed: int) -> list[FuncXFuture[int]]:
     return random.Random(seed).sample(futures, len(futures))
 
 
 def test_all_who_wait_in_threads_hear_of_every_settlement():
-    futures: list[LightFuture[int]] = [LightFuture() for _ in range(COUNT)]
+    futures: list[FuncXFuture[int]] = [FuncXFuture() for _ in range(COUNT)]
     called: list[int] = []
 
     def settle() -> None:
@@ -101,11 +100,11 @@ def kind_of(future: FuncXFuture[int]) -> str:
 
 def test_a_callback_that_is_removed_meanwhile_is_called_or_gone():
     for _ in range(200):
-        settle_and_forget(LightFuture())
+        settle_and_forget(FuncXFuture())
 
 
-def settle_and_forget(future: LightFuture[int]) -> None:
-    called: list[LightFuture[int]] = []
+def settle_and_forget(future: FuncXFuture[int]) -> None:
+    called: list[FuncXFuture[int]] = []
     removed: list[int] = []
     future.add_done_callback(called.append)
     in_threads(
@@ -126,7 +125,7 @@ def test_a_future_that_nobody_waits_for_in_a_thread_has_no_condition():
 
 @pytest.mark.parametrize("timeout", [0, 0.01])
 def test_who_waits_too_long_hears_of_it(timeout: float):
-    future: LightFuture[int] = LightFuture()
+    future: FuncXFuture[int] = FuncXFuture()
     with pytest.raises(TimeoutError):
         future.result(timeout)
     with pytest.raises(TimeoutError):
@@ -134,7 +133,7 @@ def test_who_waits_too_long_hears_of_it(timeout: float):
 
 
 def test_an_outcome_is_given_without_waiting_or_not_at_all():
-    future: LightFuture[int] = LightFuture()
+    future: FuncXFuture[int] = FuncXFuture()
     with pytest.raises(InvalidStateError):
         future.outcome()
     future.set_result(1)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from funcx_async._futures.future import FuncXFuture
-from funcx_async._futures.waiting import STEP, as_completed, gather
+from funcx_async._futures.gather import STEP, as_completed, gather
 from tests.callbacks import callbacks_of
 
 

@@ -9,8 +9,7 @@ from contextlib import aclosing
 from itertools import islice
 from typing import Any, Literal, TypeVar, overload
 
-from funcx_async._futures.awaiting import Watcher, outcome_of
-from funcx_async._futures.future import FuncXFuture
+from funcx_async._futures.future import FuncXFuture, Watcher, outcome_of
 from funcx_async._futures.progress import progress_bar
 
 T = TypeVar("T")
