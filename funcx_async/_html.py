@@ -12,8 +12,7 @@ from enum import StrEnum
 from html import escape
 from typing import TYPE_CHECKING, Any
 
-from funcx_async.errors import TaskExecutionFailed
-from funcx_async.errors.tracebacks import error_told_by
+from funcx_async.errors import TaskExecutionFailed, last_error
 
 if TYPE_CHECKING:
     from funcx_async.models import Stats
@@ -130,5 +129,5 @@ def future_card(future: Future[Any], *, sent: bool, rows: Mapping[str, object]) 
 def _reason(error: BaseException) -> str:
     """Return one line: of a remote traceback, the one that says what was raised."""
     if isinstance(error, TaskExecutionFailed):
-        return error_told_by(error.remote_data).partition("\n")[0]
+        return last_error(error.remote_data).partition("\n")[0]
     return str(error).rstrip().rpartition("\n")[2].strip()

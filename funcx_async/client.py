@@ -11,6 +11,7 @@ import httpx
 
 from funcx_async._net.environments import certificates, request_timeout, service_url
 from funcx_async._net.transports import web_proxy
+from funcx_async._process import CONNECTIONS, confined
 from funcx_async._service.dialects import DIALECTS
 from funcx_async._service.rest import Rest
 from funcx_async._service.routes.calls import CallRoutes
@@ -18,7 +19,6 @@ from funcx_async._service.routes.classic import ClassicRoutes
 from funcx_async._service.routes.endpoints import EndpointRoutes
 from funcx_async._service.routes.service import ServiceRoutes
 from funcx_async.auth import Auth, resolve_auth
-from funcx_async.errors.confined import CONNECTIONS, confined
 from funcx_async.models import TaskStatus
 from funcx_async.serialize import FuncXSerializer
 

@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import Self
 from weakref import WeakSet
 
-from funcx_async.errors.confined import CONNECTIONS, confined
+from funcx_async._process import CONNECTIONS, confined
 
 KEPT = 1_000
 """So many events wait for a reader that is slow; the oldest are dropped."""

@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from funcx_async.errors.confined import CREDENTIALS, confined
+from funcx_async._process import CREDENTIALS, confined
 
 
 class Result(msgspec.Struct, frozen=True, gc=False):

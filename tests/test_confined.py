@@ -18,13 +18,12 @@ import pytest
 
 from funcx_async import FuncXClient, FuncXExecutor, FuncXFuture, SerializationError, blocking
 from funcx_async._net.proxies import proxy_for
+from funcx_async._process import CannotTravel
 from funcx_async.auth import ClientCredentials
 from funcx_async.auth.bearer import GivenToken
-from funcx_async.auth.globus import GlobusAppAuth
-from funcx_async.auth.login import SharedLogin, SharedLoginAuth
+from funcx_async.auth.login import GlobusAppAuth, SharedLogin, SharedLoginAuth
 from funcx_async.auth.storage import StoredToken
 from funcx_async.auth.tokens import Issued, Token
-from funcx_async.errors.confined import CannotTravel
 from funcx_async.events import Events
 from funcx_async.local import LocalService
 from funcx_async.models import ResultQueueAddress

@@ -25,7 +25,7 @@ FILES = {
 TREES = {module: ast.parse(path.read_text()) for module, path in FILES.items()}
 
 LEVELS = {
-    "language": "_interpreter errors events models _lazy _versions _html",
+    "language": "_process errors events models _lazy _versions _html",
     "pure": "_core serialize",
     "wire": "_net _futures auth",
     "service": "_service _settings _journal telemetry client",

@@ -9,7 +9,7 @@ from typing import NoReturn
 import pytest
 
 from funcx_async import TaskExecutionFailed
-from funcx_async.errors.tracebacks import LONGEST, error_told_by, exception_told_by
+from funcx_async.errors import LONGEST_MESSAGE, last_error, last_exception
 
 
 def divided() -> None:
@@ -91,12 +91,12 @@ def traceback_of(function: Callable[[], None]) -> str:
     ids=lambda value: getattr(value, "__name__", ""),
 )
 def test_the_whole_message_is_told_and_no_frame(function: Callable[[], None], told: str):
-    assert error_told_by(traceback_of(function)) == told
+    assert last_error(traceback_of(function)) == told
 
 
 def test_a_traceback_that_stands_further_right_is_read_as_well():
     indented = "\n" + "".join(f"    {line}\n" for line in traceback_of(divided).splitlines())
-    assert error_told_by(indented) == "ZeroDivisionError: division by zero"
+    assert last_error(indented) == "ZeroDivisionError: division by zero"
 
 
 @pytest.mark.parametrize(
@@ -114,12 +114,12 @@ def test_a_traceback_that_stands_further_right_is_read_as_well():
     ],
 )
 def test_what_is_no_whole_traceback_is_told_as_far_as_it_goes(text: str, told: str):
-    assert error_told_by(text) == told
+    assert last_error(text) == told
 
 
 def test_a_message_without_end_is_cut():
-    told = error_told_by(f"Traceback (most recent call last):\nValueError: {'x' * 1_000_000}")
-    assert len(told) == LONGEST
+    told = last_error(f"Traceback (most recent call last):\nValueError: {'x' * 1_000_000}")
+    assert len(told) == LONGEST_MESSAGE
     assert told.startswith("ValueError: xxx")
     assert told.endswith("x…")
 
@@ -188,8 +188,8 @@ def test_the_type_and_the_message_are_told_apart(
     function: Callable[[], None], kind: str, message: str
 ):
     text = traceback_of(function)
-    assert exception_told_by(text) == (kind, message)
-    assert exception_told_by(f"[7 characters left out]\n{text}") == (kind, message)
+    assert last_exception(text) == (kind, message)
+    assert last_exception(f"[7 characters left out]\n{text}") == (kind, message)
     failure = TaskExecutionFailed(text)
     assert (failure.exception_type, failure.exception_message) == (kind, message)
 
@@ -241,6 +241,6 @@ serialization strategy might resolve the issue."""
     ],
 )
 def test_a_type_is_told_only_where_the_text_names_one(text: str, told: tuple[str, str] | None):
-    assert exception_told_by(text) == told
+    assert last_exception(text) == told
     failure = TaskExecutionFailed(text)
     assert (failure.exception_type, failure.exception_message) == (told or (None, None))

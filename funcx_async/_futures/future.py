@@ -30,9 +30,8 @@ from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar
 
-from funcx_async._interpreter import current_pid
+from funcx_async._process import FUTURE, confined, current_pid
 from funcx_async.errors import DeserializationError, FuncXError
-from funcx_async.errors.confined import FUTURE, confined
 
 if TYPE_CHECKING:
     from funcx_async.models import TaskStatus

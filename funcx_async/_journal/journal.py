@@ -22,8 +22,8 @@ from funcx_async._core.book import Book, Entry, Outcome, Write
 from funcx_async._futures.future import FuncXFuture, running_loop
 from funcx_async._journal.failures import failure_of
 from funcx_async._journal.writer import Writer
+from funcx_async._process import CONNECTIONS, confined
 from funcx_async.errors import ExecutorClosed, JournalError
-from funcx_async.errors.confined import CONNECTIONS, confined
 from funcx_async.models import Result
 
 AnyFuture: TypeAlias = FuncXFuture[Any]

@@ -15,7 +15,7 @@ from typing import Literal
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from funcx_async._net.environments import is_loopback
-from funcx_async.errors.confined import CREDENTIALS, confined
+from funcx_async._process import CREDENTIALS, confined
 
 SYSTEM = "the system's settings"
 """Where a proxy was found, if not in a variable."""

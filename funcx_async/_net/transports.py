@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import ssl
 from collections.abc import Mapping
+from datetime import datetime
+from email.utils import parsedate_to_datetime
 from importlib.util import find_spec
 from typing import Any
 
@@ -13,6 +15,9 @@ import httpx
 from funcx_async._net.environments import is_loopback
 from funcx_async._net.proxies import Proxy, proxy_for, refusal_of_status
 from funcx_async.errors import FuncXError, RequestRefused, ServiceUnavailable
+
+LONGEST_WAIT = 3600.0
+"""Seconds: a longer Retry-After is taken for a mistake."""
 
 
 class Written:
@@ -110,3 +115,17 @@ def _for_httpx(proxy: Proxy) -> httpx.Proxy:
     login = (proxy.username, proxy.password) if proxy.authorization else None
     context = ssl.create_default_context() if proxy.scheme == "https" else None
     return httpx.Proxy(proxy.address, auth=login, ssl_context=context)
+
+
+def retry_after(value: str | None, now: datetime) -> float | None:
+    """Return the seconds of a ``Retry-After`` header, which holds seconds or a date, or None."""
+    if not value:
+        return None
+    try:
+        seconds = float(value)
+    except ValueError:
+        try:
+            seconds = (parsedate_to_datetime(value) - now).total_seconds()
+        except (ValueError, TypeError):
+            return None
+    return min(max(seconds, 0.0), LONGEST_WAIT) if seconds == seconds else None

@@ -18,12 +18,13 @@ import httpx
 import msgspec
 
 from funcx_async._core.budget import RequestBudget
-from funcx_async._net.answers import read
 from funcx_async._net.cancellation import cancel_requests, is_cancelled
 from funcx_async._net.environments import is_loopback
 from funcx_async._net.proxies import Proxy
-from funcx_async._net.refusals import refusal
 from funcx_async._net.transports import Written, proxy_refusal, web_transport
+from funcx_async._process import CONNECTIONS, confined
+from funcx_async._service.answers import read
+from funcx_async._service.refusals import refusal
 from funcx_async.auth import AWAITS_TOKEN
 from funcx_async.errors import (
     FuncXError,
@@ -33,7 +34,6 @@ from funcx_async.errors import (
     ServiceUnavailable,
     VersionMismatch,
 )
-from funcx_async.errors.confined import CONNECTIONS, confined
 
 A = TypeVar("A")
 

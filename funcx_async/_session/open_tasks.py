@@ -15,9 +15,9 @@ from contextlib import suppress
 
 from funcx_async._futures.future import running_loop
 from funcx_async._journal import Journal
+from funcx_async._process import CONNECTIONS, confined
 from funcx_async._session.posting import AnyFuture
 from funcx_async.errors import ExecutorClosed, TooManyOpenTasks
-from funcx_async.errors.confined import CONNECTIONS, confined
 
 COUNTED = (
     *("done", "failed", "retried", "batches"),

@@ -17,8 +17,8 @@ from typing import Any
 
 from funcx_async._core.batcher import Route, Submission
 from funcx_async._futures.future import FuncXFuture
-from funcx_async._interpreter import current_pid, end_at_exit
 from funcx_async._journal import Journal
+from funcx_async._process import current_pid, end_at_exit
 from funcx_async._results.amqp import AmqpSource
 from funcx_async._results.joined import JoinedStreams
 from funcx_async._results.source import ResultSource

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Unpack
 
-from funcx_async._interpreter import level_of_user
+from funcx_async._process import level_of_user
 from funcx_async._service.dialects import Dialect
 from funcx_async._settings.settings import Settings, Target, TargetOptions
 from funcx_async.serialize import FuncXSerializer

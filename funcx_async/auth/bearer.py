@@ -1,17 +1,23 @@
-"""A bearer token in each request; another one, once, where the service refuses it."""
+"""A bearer token in each request, renewed ahead of its end and once where it is refused."""
 
 from __future__ import annotations
 
 import asyncio
+import copy
 import inspect
-from collections.abc import AsyncGenerator, Awaitable, Callable
-from typing import TypeAlias
+import logging
+import threading
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
+from concurrent.futures import Future
+from typing import Any, Generic, TypeAlias, TypeVar
 
 import httpx
 
 from funcx_async._net.cancellation import cancel_requests, is_cancelled
+from funcx_async._process import CREDENTIALS, confined
+from funcx_async.auth.tokens import Token, is_token
 from funcx_async.errors import AuthenticationFailed, FuncXError, ServiceUnavailable
-from funcx_async.errors.confined import CREDENTIALS, confined
 
 TokenSource: TypeAlias = Callable[[], str | Awaitable[str]]
 
@@ -96,15 +102,138 @@ class GivenToken(BearerAuth):
             ) from error
 
 
-def is_token(token: object) -> bool:
-    """Whether ``token`` can stand in a header.
+# Tokens that are renewed
 
-    Example:
-        >>> is_token("abc.def"), is_token("two words"), is_token(None)
-        (True, False, False)
+T = TypeVar("T")
+
+PATIENCE = 90.0
+"""Seconds until those who wait take a run over: its loop has stopped for good, or forked away."""
+
+
+class _Lost(Exception):
+    """The loop that ran it has ended; somebody else runs it again."""
+
+
+class SingleFlight(Generic[T]):
+    """Runs ``work`` once for all who ask while it runs.
+
+    It runs in a task of its own on the loop of whoever asks first, so that one who gives up ends
+    nobody else's wait; it is bound to no loop.
+
+    Args:
+        work: what to run; it must have a time limit of its own.
     """
-    return (
-        isinstance(token, str)
-        and all("!" <= character <= "~" for character in token)
-        and token != ""
-    )
+
+    def __init__(self, work: Callable[[], Coroutine[Any, Any, T]]) -> None:
+        self._work = work
+        self._lock = threading.Lock()
+        self._flight: Future[T] | None = None
+        self._task: asyncio.Task[T] | None = None
+
+    def start(self) -> Future[T]:
+        """Start a run on the running loop, unless one is under way; give its outcome."""
+        with self._lock:
+            if self._flight is None or self._flight.done() or self._is_stranded():
+                flight: Future[T] = Future()
+                flight.set_running_or_notify_cancel()  # so that nobody who waits can cancel it
+                self._flight = flight
+                self._task = asyncio.get_running_loop().create_task(self._work())
+                self._task.add_done_callback(lambda task: _settle(flight, task))
+            return self._flight
+
+    async def join(self) -> T:
+        """Wait for the run under way, or for one that this starts.
+
+        Raises:
+            Exception: a copy of what the run raised.
+        """
+        while True:
+            flight = self.start()
+            waiter = asyncio.wrap_future(flight)
+            try:
+                await asyncio.wait([waiter], timeout=PATIENCE)
+                if waiter.done():
+                    return waiter.result()
+                self._give_up(flight)
+            except _Lost:
+                continue
+            except Exception as error:
+                raise copy.copy(error) from error  # each has its own, with its own traceback
+            finally:
+                waiter.cancel()
+
+    def _is_stranded(self) -> bool:
+        return self._task is not None and self._task.get_loop().is_closed()
+
+    def _give_up(self, flight: Future[T]) -> None:
+        with self._lock:
+            if self._flight is flight:
+                self._flight = None
+
+
+def _settle(flight: Future[T], task: asyncio.Task[T]) -> None:
+    if task.cancelled():
+        flight.set_exception(_Lost())
+    elif (error := task.exception()) is not None:
+        flight.set_exception(error)
+    else:
+        flight.set_result(task.result())
+
+
+_log = logging.getLogger("funcx_async.auth")
+
+PAUSE = 15.0
+"""Seconds between two attempts to replace a token that is still good."""
+
+
+class RenewingAuth(BearerAuth):
+    """Keeps a token; kinds of credentials differ in how they :meth:`fetch` one.
+
+    A token that is due but good is replaced behind the requests, which go on with it; only one
+    that has ended makes them wait. May be shared by clients of several event loops.
+
+    Args:
+        clock: gives the time in Unix seconds.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.time) -> None:
+        self._clock = clock
+        self._kept: Token | None = None
+        self._refused: str | None = None
+        self._next_attempt = 0.0
+        self._flight: SingleFlight[Token] = SingleFlight(self._renew)
+
+    async def fetch(self, refused: str | None) -> Token:
+        """Get a token, wherever this kind of credentials has it from.
+
+        Args:
+            refused: a token that the service does not take, however long it would be good for.
+        """
+        raise NotImplementedError
+
+    async def token(self, refused: str | None = None) -> str:
+        """Give a good token.
+
+        Raises:
+            AuthenticationFailed: if the credentials are not accepted.
+            ServiceUnavailable: if they cannot be checked now.
+        """
+        if refused is not None:
+            self._refused = refused
+        kept, now = self._kept, self._clock()
+        if kept is None or kept.text == self._refused or kept.is_expired(now):
+            kept = await self._flight.join()
+            if kept.text == refused:  # that run had begun before the token was refused
+                kept = await self._flight.join()
+        elif kept.is_due(now) and now >= self._next_attempt:
+            self._next_attempt = now + PAUSE
+            self._flight.start()
+        return kept.text
+
+    async def _renew(self) -> Token:
+        try:
+            self._kept = token = await self.fetch(self._refused)
+        except FuncXError as error:
+            _log.debug("no new token: %s", error)
+            raise
+        return token

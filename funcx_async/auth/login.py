@@ -1,29 +1,233 @@
-"""The login that is shared with the official tools: used, made and ended; all of it blocks.
+"""Logins of people: through ``globus_sdk``, whose calls block and so run in threads.
 
-It lives in their SQLite file, which only their own classes read and write here.
+Nothing here prompts except :func:`log_in`. The login of the official tools is in their SQLite file,
+which only their own classes read and write.
 """
 
 from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Iterator, Mapping
+import shlex
+import sqlite3
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 from anyio import to_thread
 
 from funcx_async._net.environments import AUTH_URL_VARIABLE, checked_auth_url
-from funcx_async.auth.globus import errors_of_globus, renewed_token, token_of_app
-from funcx_async.auth.renewing import RenewingAuth
+from funcx_async.auth.bearer import RenewingAuth
 from funcx_async.auth.tokens import RESOURCE_SERVER, SCOPE, Token
-from funcx_async.errors import AuthenticationFailed
-from funcx_async.errors.logins import LOGIN_COMMAND
+from funcx_async.errors import AuthenticationFailed, FuncXError, ServiceUnavailable
 
 if TYPE_CHECKING:
     import globus_sdk
+
+LOGIN_COMMAND = "python -m funcx_async login"
+"""Logs a person in, for the official tools as well."""
+
+
+def _list(value: Any, separator: str) -> str:
+    if isinstance(value, list | tuple):
+        return separator.join(str(part) for part in value)
+    return value if isinstance(value, str) else ""
+
+
+AUTHORIZATION_PARAMETERS: dict[str, tuple[Callable[[Any], str], str]] = {
+    "session_required_mfa": (lambda value: "yes" if value is True else "", "with a second factor"),
+    "session_required_identities": (lambda value: _list(value, ","), "ids, separated by commas"),
+    "session_required_single_domain": (lambda value: _list(value, ","), "domains, likewise"),
+    "session_required_policies": (lambda value: _list(value, ","), "ids of policies, likewise"),
+    "required_scopes": (lambda value: _list(value, " "), "further scopes, separated by blanks"),
+    "session_message": (lambda value: _list(value, " "), "a sentence to show at the login"),
+    "prompt": (lambda value: _list(value, " "), "'login' asks for the password again"),
+}
+"""What a service may ask a further login to bring: how it is written as a word, and help."""
+
+
+def option_of(name: str) -> str:
+    """Give the command's option for an authorization parameter.
+
+    Example:
+        >>> option_of("session_required_mfa")
+        '--session-required-mfa'
+    """
+    return "--" + name.replace("_", "-")
+
+
+def login_command(parameters: Mapping[str, Any]) -> str:
+    """Give the command that brings what a service asks for.
+
+    Args:
+        parameters: the service's ``authorization_parameters``; what is not understood is left out.
+
+    Example:
+        >>> login_command({"session_required_mfa": True, "session_required_policies": ["p1", "p2"]})
+        'python -m funcx_async login --session-required-mfa --session-required-policies p1,p2'
+    """
+    words = [LOGIN_COMMAND]
+    for name, (written, _) in AUTHORIZATION_PARAMETERS.items():
+        if value := written(parameters.get(name)):
+            words.append(option_of(name))
+            if name != "session_required_mfa":
+                words.append(shlex.quote(value))
+    return " ".join(words) if len(words) > 1 else f"{LOGIN_COMMAND} --force"
+
+
+def parameters_of(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Read the options of that command: its authorization parameters, as a service writes them.
+
+    Example:
+        >>> parameters_of({"session_required_mfa": True, "session_required_policies": "p1,p2"})
+        {'session_required_mfa': True, 'session_required_policies': ['p1', 'p2']}
+    """
+    found: dict[str, Any] = {}
+    for name in AUTHORIZATION_PARAMETERS:
+        value = options.get(name)
+        if not value:
+            continue
+        if name == "required_scopes":
+            value = value.split()
+        elif name.startswith("session_required_") and isinstance(value, str):
+            value = value.split(",")
+        found[name] = value
+    return found
+
+
+# Logins by globus_sdk
+
+_RENEWED = 55.0
+"""Seconds before the end of a token: ``globus_sdk`` replaces it when fewer than 60 are left."""
+
+_UNUSABLE = 5.0
+"""Seconds before the end of a token from which on it is not sent any more."""
+
+
+class GlobusAppAuth(RenewingAuth):
+    """Sends the tokens of a ``globus_sdk.GlobusApp``, which renews them.
+
+    Args:
+        app: the app; a scope for this service is added to those that it requires.
+        clock: gives the time in Unix seconds.
+    """
+
+    def __init__(self, app: globus_sdk.GlobusApp, clock: Callable[[], float] = time.time) -> None:
+        super().__init__(clock)
+        self._app = app
+        if RESOURCE_SERVER not in app.scope_requirements:
+            app.add_scope_requirements({RESOURCE_SERVER: [SCOPE]})
+
+    async def fetch(self, refused: str | None) -> Token:
+        """Ask the app, in a thread."""
+        return await to_thread.run_sync(token_of_app, self._app, refused)
+
+
+def is_globus_app(value: object) -> TypeGuard[globus_sdk.GlobusApp]:
+    """Whether ``value`` is an app; who never imported ``globus_sdk`` has none."""
+    sdk = sys.modules.get("globus_sdk")
+    return sdk is not None and isinstance(value, sdk.GlobusApp)
+
+
+def token_of_app(app: globus_sdk.GlobusApp, refused: str | None) -> Token:
+    """Get a good token from ``app``, without asking anybody; blocking.
+
+    Args:
+        app: is used by nobody else meanwhile: it is not safe for threads.
+        refused: a token that the service does not take.
+
+    Raises:
+        AuthenticationFailed: if somebody has to log in.
+        ServiceUnavailable: if Globus Auth cannot be asked now.
+    """
+    with errors_of_globus():
+        _require_login(app)
+        authorizer = app.get_authorizer(RESOURCE_SERVER)
+        header = authorizer.get_authorization_header()
+        if header == f"Bearer {refused}" and authorizer.handle_missing_authorization():
+            header = authorizer.get_authorization_header()
+        ends = app.token_storage.get_token_data(RESOURCE_SERVER).expires_at_seconds
+    return renewed_token(header or "", ends)
+
+
+def renewed_token(header: str, expires_at: float) -> Token:
+    """Make a token of a header; it is due when ``globus_sdk`` would renew it, not earlier."""
+    text = header.removeprefix("Bearer ")
+    return Token(text, expires_at - _RENEWED, expires_at - _UNUSABLE)
+
+
+def _require_login(app: globus_sdk.GlobusApp) -> None:
+    """Raise where the app would prompt: what it does about a token that is missing or unfit."""
+    import globus_sdk
+
+    if isinstance(app, globus_sdk.ClientApp):
+        app.login()  # asks the service, if need be, and nobody else
+        return
+    stored = app.token_storage.get_token_data(RESOURCE_SERVER)
+    if stored.refresh_token is None and stored.expires_at_seconds - time.time() < _UNUSABLE:
+        raise AuthenticationFailed(
+            "The GlobusApp's login has ended, and it has no refresh token. Log in by its login(), "
+            "and make it with GlobusAppConfig(request_refresh_tokens=True)."
+        )
+
+
+@contextmanager
+def errors_of_globus(who: str = "") -> Iterator[None]:
+    """Raise errors of this package instead of those of ``globus_sdk``.
+
+    Args:
+        who: whose login it is, and what to do about it.
+    """
+    import globus_sdk
+    from globus_sdk.token_storage import TokenValidationError
+
+    what = who or f"Log in by the GlobusApp's login(), or with `{LOGIN_COMMAND}`."
+    try:
+        yield
+    except FuncXError:
+        raise
+    except TokenValidationError as error:
+        raise AuthenticationFailed(
+            f"There is no valid login for Globus Compute ({type(error).__name__}). {what}"
+        ) from error
+    except globus_sdk.NetworkError as error:
+        raise ServiceUnavailable(
+            f"Globus Auth cannot be reached to renew the login ({type(error).__name__}). Check "
+            "the network and the proxy."
+        ) from error
+    except globus_sdk.GlobusAPIError as error:
+        told = f"{error.http_status} {error.code or ''}".strip()
+        if error.http_status == 429 or error.http_status >= 500:
+            raise ServiceUnavailable(
+                f"Globus Auth cannot renew the login now ({told}). Try again later."
+            ) from error
+        raise AuthenticationFailed(
+            f"Globus Auth does not renew the login ({told}): it was revoked, or has ended. {what}"
+        ) from error
+    except globus_sdk.GlobusError as error:
+        raise AuthenticationFailed(
+            f"The login cannot be used ({type(error).__name__}). {what}"
+        ) from error
+    except sqlite3.ProgrammingError as error:
+        raise AuthenticationFailed(
+            "The GlobusApp's token storage works in the thread alone that made it: make it with "
+            "SQLiteTokenStorage(..., connect_params={'check_same_thread': False})."
+        ) from error
+    except (sqlite3.Error, OSError) as error:
+        raise AuthenticationFailed(
+            f"The stored login cannot be read ({type(error).__name__}). {what}"
+        ) from error
+    except Exception as error:  # globus_sdk lets KeyErrors and errors of pyjwt through
+        raise AuthenticationFailed(
+            f"An answer of Globus Auth is not understood ({type(error).__name__}). {what}"
+        ) from error
+
+
+# The login of the official tools
 
 NATIVE_CLIENT_ID = "4cf29807-cf21-49ec-9443-ff9a3fb9f81c"
 """The official tools' own client id: for logins of people, without a secret."""

@@ -16,14 +16,18 @@ from funcx_async._net.environments import (
     environment_of,
     is_globus,
 )
-from funcx_async.auth.bearer import GivenToken, TokenSource, is_token
+from funcx_async.auth.bearer import GivenToken, TokenSource
 from funcx_async.auth.credentials import ClientCredentials
-from funcx_async.auth.globus import GlobusAppAuth, is_globus_app
-from funcx_async.auth.login import SharedLoginAuth, shared_login
+from funcx_async.auth.login import (
+    LOGIN_COMMAND,
+    GlobusAppAuth,
+    SharedLoginAuth,
+    is_globus_app,
+    shared_login,
+)
 from funcx_async.auth.storage import token_file
-from funcx_async.auth.tokens import SCOPE
+from funcx_async.auth.tokens import SCOPE, is_token
 from funcx_async.errors import AuthenticationFailed
-from funcx_async.errors.logins import LOGIN_COMMAND
 
 if TYPE_CHECKING:
     import globus_sdk

@@ -14,7 +14,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from funcx_async.errors.confined import CREDENTIALS, confined
+from funcx_async._process import CREDENTIALS, confined
 
 _log = logging.getLogger("funcx_async.auth")
 

@@ -1,4 +1,4 @@
-"""Tokens with their times, and what a token endpoint answers. Pure: the time is an argument."""
+"""Tokens, their times, and the answer of a token endpoint. Pure: the time is an argument."""
 
 from __future__ import annotations
 
@@ -6,8 +6,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from funcx_async.auth.bearer import is_token
-from funcx_async.errors.confined import CREDENTIALS, confined
+from funcx_async._process import CREDENTIALS, confined
 
 RESOURCE_SERVER = "funcx_service"
 """The name under which Globus Auth issues this service's tokens, in both generations."""
@@ -112,3 +111,17 @@ def _for_scope(tokens: list[Issued], scope: str) -> Issued | None:
             return issued
     only = tokens[0]
     return only if len(tokens) == 1 and not only.scope and not only.resource_server else None
+
+
+def is_token(token: object) -> bool:
+    """Whether ``token`` can stand in a header.
+
+    Example:
+        >>> is_token("abc.def"), is_token("two words"), is_token(None)
+        (True, False, False)
+    """
+    return (
+        isinstance(token, str)
+        and all("!" <= character <= "~" for character in token)
+        and token != ""
+    )

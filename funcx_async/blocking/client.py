@@ -5,9 +5,9 @@ from __future__ import annotations
 from types import TracebackType
 from typing import Any, Self
 
+from funcx_async._process import CONNECTIONS, confined
 from funcx_async.blocking.derived import Forwarded, blocking, constructed_as, forwarding
 from funcx_async.client import FuncXClient as AsyncFuncXClient
-from funcx_async.errors.confined import CONNECTIONS, confined
 from funcx_async.serialize import FuncXSerializer
 
 

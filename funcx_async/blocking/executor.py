@@ -12,7 +12,7 @@ from uuid import UUID
 
 from funcx_async._futures.future import FuncXFuture, running_loop
 from funcx_async._futures.observer import Observer
-from funcx_async._interpreter import current_pid
+from funcx_async._process import current_pid
 from funcx_async._service.dialects import DIALECTS
 from funcx_async._service.hardware import hardware_report
 from funcx_async._session.functions import Function

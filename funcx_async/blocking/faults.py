@@ -8,9 +8,9 @@ from types import TracebackType
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
 from funcx_async._futures.future import FuncXFuture
+from funcx_async._process import CONNECTIONS, confined
 from funcx_async.blocking.derived import Around
 from funcx_async.blocking.portal import portal
-from funcx_async.errors.confined import CONNECTIONS, confined
 from funcx_async.local import Faults as AsyncFaults
 from funcx_async.local import Hold as AsyncHold
 

@@ -18,7 +18,7 @@ from typing import Any, ParamSpec, TypeVar
 from anyio.from_thread import BlockingPortal
 
 from funcx_async._futures.future import running_loop
-from funcx_async.errors.confined import CONNECTIONS, confined
+from funcx_async._process import CONNECTIONS, confined
 
 P = ParamSpec("P")
 T = TypeVar("T")

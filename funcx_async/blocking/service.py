@@ -5,12 +5,12 @@ from __future__ import annotations
 from types import TracebackType
 from typing import Any, Self
 
+from funcx_async._process import CONNECTIONS, confined
 from funcx_async.blocking.client import FuncXClient
 from funcx_async.blocking.derived import blocking, constructed_as
 from funcx_async.blocking.executor import FuncXExecutor
 from funcx_async.blocking.faults import Faults
 from funcx_async.blocking.portal import portal
-from funcx_async.errors.confined import CONNECTIONS, confined
 from funcx_async.local import LocalService as AsyncLocalService
 
 

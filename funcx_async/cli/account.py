@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from funcx_async._net.environments import COMPUTE
+from funcx_async.auth.login import AUTHORIZATION_PARAMETERS, option_of, parameters_of
 from funcx_async.cli import ExtraMissing
-from funcx_async.errors.logins import AUTHORIZATION_PARAMETERS, option_of, parameters_of
 
 if TYPE_CHECKING:
     from funcx_async.auth.login import SharedLogin

@@ -8,7 +8,7 @@ from datetime import datetime
 from itertools import islice, pairwise
 
 from funcx_async.cli.printing import harmless
-from funcx_async.errors.tracebacks import error_told_by
+from funcx_async.errors import last_error
 from funcx_async.models import ListedTask, TaskStatus
 
 WINDOW = 15.0
@@ -92,7 +92,7 @@ class GroupView:
             self.failures[task_id] = _on_a_line(status.reason or "the service gives no reason")
         elif result.error_code is not None:
             self._states["failed"] += 1
-            told = error_told_by(result.data or "") or result.error_code
+            told = last_error(result.data or "") or result.error_code
             self.failures[task_id] = _on_a_line(told)
         else:
             self._states["success"] += 1

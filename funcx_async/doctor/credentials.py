@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from funcx_async._net.environments import SERVICE_URL_VARIABLE, TOKEN_VARIABLE
-from funcx_async.errors.logins import LOGIN_COMMAND
+from funcx_async.auth.login import LOGIN_COMMAND
 
 _LOCAL = "`python -m funcx_async local`"
 

@@ -8,6 +8,7 @@ from typing import Any
 from funcx_async._net.environments import ENDPOINT_VARIABLE
 from funcx_async._net.proxies import Proxy
 from funcx_async._session.endpoints import EndpointVersions
+from funcx_async.auth.login import login_command
 from funcx_async.doctor.credentials import Credentials
 from funcx_async.doctor.report import Verdict
 from funcx_async.doctor.troubles import Trouble
@@ -18,9 +19,8 @@ from funcx_async.errors import (
     FuncXError,
     NotFound,
     TaskExecutionFailed,
+    last_error,
 )
-from funcx_async.errors.logins import login_command
-from funcx_async.errors.tracebacks import error_told_by
 from funcx_async.models import EndpointStatus
 
 SCOPE_CODE = "INSUFFICIENT_AUTH_SCOPE"
@@ -199,7 +199,7 @@ def of_task(value: Any, error: FuncXError | None, seconds: float | None) -> Verd
     if isinstance(error, TaskExecutionFailed):
         return Verdict(
             "FAIL",
-            f"The task failed: {error_told_by(error.remote_data)}",
+            f"The task failed: {last_error(error.remote_data)}",
             "See `versions`, and the endpoint's own log on its machine.",
         )
     if error is not None:

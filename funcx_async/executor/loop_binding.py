@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from funcx_async._futures.future import FuncXFuture, running_loop
-from funcx_async._interpreter import current_pid
+from funcx_async._process import current_pid
 from funcx_async._session.functions import Function, Functions, Registry
 from funcx_async._session.observed import ObservedSession
 from funcx_async._session.session import Session

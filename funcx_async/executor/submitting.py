@@ -12,12 +12,12 @@ from uuid import UUID
 
 from funcx_async._futures.future import FuncXFuture
 from funcx_async._futures.gather import Finished
+from funcx_async._process import CONNECTIONS, confined
 from funcx_async._session.functions import Function
 from funcx_async._settings.checks import checked_key
 from funcx_async._settings.settings import Target, TaskOptions, known_options
 from funcx_async._settings.terms import TERMS, Terms
 from funcx_async.errors import TooManyOpenTasks
-from funcx_async.errors.confined import CONNECTIONS, confined
 from funcx_async.executor.loop_binding import LoopBinding
 
 P = ParamSpec("P")

@@ -27,8 +27,8 @@ from funcx_async.errors import (
     TaskTimedOut,
     TooLarge,
     TooManyOpenTasks,
+    last_error,
 )
-from funcx_async.errors.tracebacks import error_told_by
 
 RETRY_AFTER: Final = 5
 """Seconds after which a client may ask again, where the service named no time itself."""
@@ -111,7 +111,7 @@ def message_of(error: FuncXError) -> str:
         'ZeroDivisionError: division by zero'
     """
     if isinstance(error, TaskExecutionFailed):
-        return error_told_by(error.remote_data) or "The task failed on its endpoint."
+        return last_error(error.remote_data) or "The task failed on its endpoint."
     return str(error)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
-from funcx_async.errors.confined import CONNECTIONS, confined
+from funcx_async._process import CONNECTIONS, confined
 from funcx_async.local.holds import Hold
 from funcx_async.local.outcomes import Notice
 from funcx_async.local.publisher import queue_of

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from types import TracebackType
 from typing import Self
 
-from funcx_async.errors.confined import CONNECTIONS, confined
+from funcx_async._process import CONNECTIONS, confined
 from funcx_async.local.outcomes import Notice
 from funcx_async.local.tally import Tally
 

@@ -11,9 +11,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from funcx_async._interpreter import end_sessions
+from funcx_async._process import CONNECTIONS, confined, end_sessions
 from funcx_async.client import FuncXClient
-from funcx_async.errors.confined import CONNECTIONS, confined
 from funcx_async.executor.executor import FuncXExecutor
 from funcx_async.local.agents.login import variables_for_agents
 from funcx_async.local.assembly import Plan, assemble

@@ -13,8 +13,8 @@ from functools import partial
 from types import FunctionType, MethodType
 from typing import Any
 
+from funcx_async._process import CannotTravel as CannotTravel
 from funcx_async.errors import SerializationError
-from funcx_async.errors.confined import CannotTravel as CannotTravel
 from funcx_async.serialize.names import globals_read
 
 Encode = Callable[[Any], object]

@@ -16,8 +16,8 @@ from opentelemetry.trace import Link, Span, SpanKind, Status, StatusCode
 from funcx_async._core.batcher import Batch, Route
 from funcx_async._futures.future import FuncXFuture
 from funcx_async._futures.observer import Answered, Watched
+from funcx_async._process import CONNECTIONS, confined
 from funcx_async.errors import FuncXError, RequestRefused, TaskExecutionFailed
-from funcx_async.errors.confined import CONNECTIONS, confined
 from funcx_async.models import Receipt
 from funcx_async.telemetry.instruments import COUNTED, instruments_of
 

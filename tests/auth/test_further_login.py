@@ -9,8 +9,8 @@ import httpx
 import pytest
 
 from funcx_async import AuthenticationFailed, FuncXClient
+from funcx_async.auth.login import LOGIN_COMMAND, login_command, parameters_of
 from funcx_async.cli import main
-from funcx_async.errors.logins import LOGIN_COMMAND, login_command, parameters_of
 
 DEMANDS = [
     pytest.param({"session_required_mfa": True}, id="a second factor"),

@@ -9,9 +9,8 @@ from uuid import uuid4
 
 import msgspec
 
-from funcx_async._net.answers import read
 from funcx_async._net.environments import CLASSIC, Deployments
-from funcx_async._net.refusals import task_refusal
+from funcx_async._service.answers import read
 from funcx_async._service.dialects.shared import (
     EndpointOptions,
     Options,
@@ -20,6 +19,7 @@ from funcx_async._service.dialects.shared import (
     Request,
     user_agent,
 )
+from funcx_async._service.refusals import task_refusal
 from funcx_async._service.registration import Registration
 from funcx_async.errors import ResponseIncomplete
 from funcx_async.models import Receipt

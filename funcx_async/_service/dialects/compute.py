@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from funcx_async._net.answers import Submitted, read
 from funcx_async._net.environments import COMPUTE, Deployments
+from funcx_async._service.answers import Submitted, read
 from funcx_async._service.dialects.shared import (
     EndpointOptions,
     Options,

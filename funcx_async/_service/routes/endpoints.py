@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Literal, Unpack
 from uuid import UUID
 
-from funcx_async._net.answers import EndpointDocument
+from funcx_async._service.answers import EndpointDocument
 from funcx_async._service.dialects import EndpointOptions
 from funcx_async._service.documents import (
     EndpointLock,

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 from uuid import UUID
 
-from funcx_async._net.answers import Registered
+from funcx_async._service.answers import Registered
 from funcx_async._service.documents import AllowedFunctions, FunctionDocument, record_of
 from funcx_async._service.registration import Registration, registration_of, registration_of_source
 from funcx_async._service.routes.shared import Routes, in_path

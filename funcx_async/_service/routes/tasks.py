@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
-from funcx_async._net.answers import BatchStatus, QueueAddress, TaskDocument, TaskGroup
+from funcx_async._service.answers import BatchStatus, QueueAddress, TaskDocument, TaskGroup
 from funcx_async._service.dialects import Order
 from funcx_async._service.routes.shared import Routes, in_path, several
 from funcx_async._service.runtime import runtime_here

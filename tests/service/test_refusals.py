@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from funcx_async._net.refusals import refusal, task_refusal
+from funcx_async._service.refusals import refusal, task_refusal
 from funcx_async.errors import (
     AuthenticationFailed,
     Forbidden,

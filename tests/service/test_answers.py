@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from funcx_async._net.answers import BatchStatus, Submitted, TaskDocument, TaskGroup, read
+from funcx_async._service.answers import BatchStatus, Submitted, TaskDocument, TaskGroup, read
 from funcx_async.errors import ResponseIncomplete, ResponseNotUnderstood
 from funcx_async.models import Result, TaskStatus
 

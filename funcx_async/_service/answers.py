@@ -1,7 +1,7 @@
 """What the service's answers mean: its documents into records.
 
 Pure: no HTTP library in here, so that every answer can be tried by a plain call. What it refuses
-is in :mod:`funcx_async._net.refusals`.
+is in :mod:`funcx_async._service.refusals`.
 """
 
 from __future__ import annotations
