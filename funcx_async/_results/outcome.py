@@ -14,7 +14,7 @@ from funcx_async._service.messages import MalformedMessage, decode_outcome, spel
 from funcx_async._service.outcomes import failure_of, unreadable, value_of
 from funcx_async.errors import FuncXError
 from funcx_async.models import Delivery, Result
-from funcx_async.serialize.large import LARGE
+from funcx_async.serialize.payloads import LARGE
 
 
 def decoded(delivery: Delivery) -> Result | MalformedMessage:

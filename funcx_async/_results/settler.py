@@ -25,7 +25,7 @@ from funcx_async._results.readings import Readings
 from funcx_async._results.reconciler import Reconciler
 from funcx_async._service.messages import MalformedMessage
 from funcx_async.models import Delivery, Result
-from funcx_async.serialize.large import LARGE
+from funcx_async.serialize.payloads import LARGE
 
 AnyFuture: TypeAlias = FuncXFuture[Any]
 

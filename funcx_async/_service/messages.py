@@ -21,7 +21,7 @@ import msgspec
 from msgspec.structs import replace
 
 from funcx_async.models import Result
-from funcx_async.serialize.large import LARGE, STEP, take_a_rest
+from funcx_async.serialize.payloads import LARGE, STEP, yield_gil
 
 EXECUTION_FAILED = "An error occurred during the execution of this task"
 """What official workers tell a user whose function raised."""
@@ -191,7 +191,7 @@ def read_string(raw: msgspec.Raw, *, step: int = STEP) -> str:
             piece = piece[: cut + len(_END_OF_LINE)]
         pieces.append(msgspec.json.decode(b'"%b"' % piece, type=str))
         begin += len(piece)
-        take_a_rest()
+        yield_gil()
     return "".join(pieces)
 
 

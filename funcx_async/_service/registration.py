@@ -12,7 +12,7 @@ from typing import Any
 
 from funcx_async.errors import SerializationError
 from funcx_async.serialize import FuncXSerializer, explain
-from funcx_async.serialize.facade import MAX_PAYLOAD
+from funcx_async.serialize.serializer import MAX_PAYLOAD
 
 DIALECT_VERSION = "4.19.0"
 """The version of the official SDK whose requests ours equal; the service reads it."""

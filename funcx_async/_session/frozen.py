@@ -16,8 +16,8 @@ from types import CodeType, FunctionType, ModuleType
 from typing import Any, Final, NamedTuple
 
 from funcx_async._process import level_of_user
+from funcx_async.serialize.bytecode import globals_read
 from funcx_async.serialize.literals import literal_of
-from funcx_async.serialize.names import globals_read
 from funcx_async.serialize.origin import found_by_name
 from funcx_async.serialize.statements import same_constant
 

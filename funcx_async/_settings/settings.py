@@ -26,7 +26,7 @@ from funcx_async._settings.checks import (
 )
 from funcx_async._settings.terms import RetryOn
 from funcx_async.serialize import FuncXSerializer
-from funcx_async.serialize.facade import Strategylike, import_path
+from funcx_async.serialize.serializer import Strategylike, import_path
 
 NO_ENDPOINT = (
     "There is no endpoint to submit to: give FuncXExecutor(endpoint_id=...), or set the "

@@ -25,7 +25,7 @@ from funcx_async.executor.loop_binding import LoopBinding
 from funcx_async.executor.submitting import Submitting, TargetedExecutor, checked_function_id
 from funcx_async.models import Stats
 from funcx_async.serialize import FuncXSerializer
-from funcx_async.serialize.facade import Strategylike
+from funcx_async.serialize.serializer import Strategylike
 
 _log = logging.getLogger("funcx_async.executor")
 

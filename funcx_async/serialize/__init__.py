@@ -1,20 +1,27 @@
 """Serialization: strategies under their official names, and the serializer that picks one."""
 
-from funcx_async.serialize.code import (
+from funcx_async.serialize.explanation import Explanation, explain
+from funcx_async.serialize.origin import send_by_reference, send_by_value
+from funcx_async.serialize.serializer import FuncXSerializer
+from funcx_async.serialize.strategies import (
+    AllCodeStrategies,
+    AllDataStrategies,
+    CombinedCode,
     DillCode,
     DillCodeSource,
     DillCodeTextInspect,
+    DillDataBase64,
+    JSONData,
     PickleCode,
     PureSourceDill,
     PureSourceTextInspect,
 )
-from funcx_async.serialize.combined import AllCodeStrategies, CombinedCode
-from funcx_async.serialize.data import AllDataStrategies, DillDataBase64, JSONData
-from funcx_async.serialize.explanation import Explanation, explain
-from funcx_async.serialize.facade import FuncXSerializer
-from funcx_async.serialize.framing import MalformedFrame, pack_buffers, unpack_buffers
-from funcx_async.serialize.origin import send_by_reference, send_by_value
-from funcx_async.serialize.strategy import SerializationStrategy
+from funcx_async.serialize.strategy import (
+    MalformedFrame,
+    SerializationStrategy,
+    pack_buffers,
+    unpack_buffers,
+)
 
 __all__ = [
     "AllCodeStrategies",

@@ -35,6 +35,7 @@ import typing
 import zlib
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from types import BuiltinFunctionType, CellType, CodeType, FunctionType, MethodType, ModuleType
 from typing import Any, ClassVar
 
@@ -42,13 +43,7 @@ import dill
 from dill import _dill
 
 from funcx_async.serialize import classes, rebuild
-from funcx_async.serialize.bounded import BoundedFile
-from funcx_async.serialize.diagnosis import CannotTravel
-from funcx_async.serialize.expressions import Call, Namespace, Referable
-from funcx_async.serialize.functions import check_imports, state_of
-from funcx_async.serialize.imports import NotImportable, importable
-from funcx_async.serialize.literals import LONGEST
-from funcx_async.serialize.names import (
+from funcx_async.serialize.bytecode import (
     Chain,
     globals_read,
     modules_used,
@@ -56,15 +51,70 @@ from funcx_async.serialize.names import (
     submodules_read,
     words_of,
 )
+from funcx_async.serialize.diagnosis import CannotTravel
+from funcx_async.serialize.functions import check_imports, state_of
+from funcx_async.serialize.literals import LONGEST
 from funcx_async.serialize.origin import (
     SENTINEL,
+    NotImportable,
     found_by_name,
+    importable,
     is_ours,
     public_home,
     state_of_worker,
     worker_has,
 )
+from funcx_async.serialize.payloads import BoundedFile
 from funcx_async.serialize.statements import lines_of
+
+# What the reader does
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """An expression that the reader evaluates.
+
+    Attributes:
+        function: what is called; a :class:`Referable` where that exists on the other side only.
+        arguments: what it is called with.
+    """
+
+    function: Any
+    arguments: tuple[Any, ...]
+
+
+class Referable:
+    """Something that exists on the reader's side only, and is written once.
+
+    Attributes:
+        made_by: the expression that makes it.
+    """
+
+    __slots__ = ("made_by",)
+
+    def __init__(self, made_by: Call) -> None:
+        self.made_by = made_by
+
+
+class Namespace(Referable):
+    """The globals of one of the user's modules, as the reader has them.
+
+    Attributes:
+        module: the stand-in whose namespace this is.
+        source: the globals here.
+        sent: the names that are written already.
+    """
+
+    __slots__ = ("module", "sent", "source")
+
+    def __init__(self, name: str, source: Mapping[str, Any]) -> None:
+        self.module = Referable(Call(ModuleType, (name,)))
+        super().__init__(Call(vars, (self.module,)))
+        self.source = source
+        self.sent: set[str] = set()
+
+
+# The pickler
 
 PROTOCOL = 4
 """What Python 3.8 and later read, and dill's own choice up to 3.13."""

@@ -15,7 +15,7 @@ from typing import Any
 
 from funcx_async._process import CannotTravel as CannotTravel
 from funcx_async.errors import SerializationError
-from funcx_async.serialize.names import globals_read
+from funcx_async.serialize.bytecode import globals_read
 
 Encode = Callable[[Any], object]
 """Serializes a value; raises if that cannot be done."""

@@ -9,10 +9,9 @@ from dataclasses import dataclass
 from types import FunctionType, ModuleType
 from typing import Any, Literal
 
-from funcx_async.serialize.by_value import ByValuePickler
-from funcx_async.serialize.expressions import Namespace, Referable
-from funcx_async.serialize.facade import FuncXSerializer
+from funcx_async.serialize.by_value import ByValuePickler, Namespace, Referable
 from funcx_async.serialize.origin import found_by_name, worker_has
+from funcx_async.serialize.serializer import FuncXSerializer
 from funcx_async.serialize.sizes import Sized, in_words
 from funcx_async.serialize.source import Incomplete, source_of
 from funcx_async.serialize.wrappers import runnable

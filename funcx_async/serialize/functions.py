@@ -9,10 +9,9 @@ from importlib.util import resolve_name
 from types import FunctionType
 from typing import Any
 
+from funcx_async.serialize.bytecode import Chain, InnerImport, inner_imports
 from funcx_async.serialize.classes import annotations_of
 from funcx_async.serialize.diagnosis import CannotTravel
-from funcx_async.serialize.inner_imports import InnerImport, inner_imports
-from funcx_async.serialize.names import Chain
 from funcx_async.serialize.origin import worker_has, worker_lacks
 
 

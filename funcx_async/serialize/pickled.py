@@ -16,11 +16,10 @@ from typing import Any, NoReturn
 import dill
 from dill import _dill
 
-from funcx_async.serialize import base64_text, classes, large, rebuild
-from funcx_async.serialize.bounded import BoundedFile, TooMuch
-from funcx_async.serialize.by_value import REBUILD_NAME, ByValuePickler, rebuild_text
+from funcx_async.serialize import classes, payloads, rebuild
+from funcx_async.serialize.by_value import PROTOCOL, REBUILD_NAME, ByValuePickler, rebuild_text
 from funcx_async.serialize.diagnosis import Unpicklable
-from funcx_async.serialize.plain import dump_plain
+from funcx_async.serialize.payloads import BoundedFile, TooMuch
 
 _MAY_NAME = re.compile(rb"[ci\x93\x82\x83\x84PQ]").search
 """Finds what could be the opcode of a class, a function or something persistent. A pickle without
@@ -40,6 +39,47 @@ def dump(value: object, at_most: int | None = None) -> bytes:
     """
     written = dump_plain(value, at_most)
     return dump_by_value(value, at_most) if written is None else written
+
+
+def dump_plain(value: object, at_most: int | None = None) -> bytes | None:
+    r"""Pickle a value if it is made of exact built-in types alone, all the way down.
+
+    The types are None, bool, int, float, str, bytes, tuple, list, dict, set and frozenset, not
+    their subclasses. The bytes are those of dill, except where a list or dict has a multiple of
+    1,000 items or one more, or a set a multiple of 1,000: there the two picklers end the last
+    batch of items with different opcodes of the same meaning.
+
+    Args:
+        value: Any object; it may contain itself.
+        at_most: Stop after so many bytes.
+
+    Returns:
+        The pickle, or None if something in the value is not plain.
+
+    Raises:
+        TooMuch: It makes more bytes.
+
+    Example:
+        >>> dump_plain((1, None)), dump_plain((1, 2j))
+        (b'\x80\x04\x95\x06\x00\x00\x00\x00\x00\x00\x00K\x01N\x86\x94.', None)
+    """
+    file = BoundedFile(at_most)
+    try:
+        _PlainPickler(file, PROTOCOL).dump(value)
+    except _NotPlainError:
+        return None
+    return file.getvalue()
+
+
+class _NotPlainError(Exception):
+    pass
+
+
+class _PlainPickler(pickle.Pickler):
+    """The C pickler, which writes exact built-in types by itself and asks about all others."""
+
+    def reducer_override(self, value: Any) -> NoReturn:
+        raise _NotPlainError
 
 
 def dump_by_value(value: object, at_most: int | None = None, *, runs: bool = False) -> bytes:
@@ -84,7 +124,7 @@ _returns: ContextVar[bool] = ContextVar("_returns", default=False)
 
 def to_text(pickled: bytes) -> str:
     """Write bytes as base64 in lines of 76 characters, each ended by a newline."""
-    return base64_text.encode(pickled)
+    return payloads.encode(pickled)
 
 
 def load_text(text: str) -> Any:
@@ -93,9 +133,9 @@ def load_text(text: str) -> Any:
     Raises:
         Exception: whatever reading it raises; a pickle may run any code.
     """
-    if len(text) >= large.LARGE:
-        return _unpickled(large.decode(text), large.Steps)
-    pickled = base64_text.decode(text)
+    if len(text) >= payloads.LARGE:
+        return _unpickled(payloads.decode_large(text), payloads.SteppedFile)
+    pickled = payloads.decode(text)
     if _MAY_NAME(pickled) is None:
         return pickle.loads(pickled)
     return _unpickled(pickled, io.BytesIO)

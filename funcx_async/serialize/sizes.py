@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from funcx_async.errors import SerializationError
 from funcx_async.serialize import pickled
-from funcx_async.serialize.bounded import TooMuch
+from funcx_async.serialize.payloads import TooMuch
 
 _SHOWN = 3
 _MOST_OF_IT = 0.8

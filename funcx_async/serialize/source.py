@@ -20,10 +20,7 @@ from dataclasses import dataclass
 from types import CodeType, FunctionType, MethodType, ModuleType
 from typing import Any
 
-from funcx_async.serialize.files import LAMBDA
-from funcx_async.serialize.imports import NotImportable, importable, imported, is_a_name
-from funcx_async.serialize.literals import LONGEST, NoLiteral, lines_literal, literal_of
-from funcx_async.serialize.names import (
+from funcx_async.serialize.bytecode import (
     Chain,
     globals_read,
     globals_written,
@@ -33,7 +30,17 @@ from funcx_async.serialize.names import (
     variables_written,
     words_of,
 )
-from funcx_async.serialize.origin import found_by_name, state_of_worker, worker_has
+from funcx_async.serialize.files import LAMBDA
+from funcx_async.serialize.literals import LONGEST, NoLiteral, lines_literal, literal_of
+from funcx_async.serialize.origin import (
+    NotImportable,
+    found_by_name,
+    importable,
+    imported,
+    is_a_name,
+    state_of_worker,
+    worker_has,
+)
 from funcx_async.serialize.reader import NAME as FROM_FILE
 from funcx_async.serialize.reader import TEXT as READER
 from funcx_async.serialize.statements import (

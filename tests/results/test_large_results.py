@@ -19,7 +19,7 @@ from funcx_async._results.stream import ResultStream, shared_stream
 from funcx_async._service.messages import encode_result
 from funcx_async.models import Delivery, Result
 from funcx_async.serialize import DillDataBase64, pickled
-from funcx_async.serialize.large import LARGE
+from funcx_async.serialize.payloads import LARGE
 from tests.results.parts import Part
 from tests.results.sources import Connection, Source
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from funcx_async.serialize.base64_text import decode, decoded_size, encode, encoded_size
+from funcx_async.serialize.payloads import decode, decoded_size, encode, encoded_size
 
 CONTENT = bytes(range(256)) * 50
 

@@ -13,7 +13,7 @@ import pytest
 
 from funcx_async.errors import SerializationError
 from funcx_async.serialize import FuncXSerializer
-from funcx_async.serialize.inner_imports import inner_imports
+from funcx_async.serialize.bytecode import inner_imports
 from funcx_async.serialize.origin import send_by_reference
 
 HEAD = """\

@@ -12,23 +12,23 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from funcx_async.serialize import FuncXSerializer, base64_text
-from funcx_async.serialize.large import LARGE, Steps, decode
+from funcx_async.serialize import FuncXSerializer
+from funcx_async.serialize.payloads import LARGE, SteppedFile, decode, decode_large
 
 Point = namedtuple("Point", "x y")  # noqa: PYI024 - dill treats these in its own way
 
 
 def outcome(text: str, **options: int) -> bytes | str:
     try:
-        return decode(text, **options) if options else base64_text.decode(text)
+        return decode_large(text, **options) if options else decode(text)
     except ValueError as error:
         return str(error)
 
 
 @given(st.binary(max_size=600), st.sampled_from([4, 8, 76, 77 * 4]))
 def test_base64_is_read_the_same_in_steps(content: bytes, step: int):
-    assert decode(base64.encodebytes(content).decode(), step=step) == content
-    assert decode(base64.b64encode(content).decode(), step=step) == content
+    assert decode_large(base64.encodebytes(content).decode(), step=step) == content
+    assert decode_large(base64.b64encode(content).decode(), step=step) == content
 
 
 @given(st.text("QUJD=\n -é", max_size=40), st.sampled_from([4, 8]))
@@ -42,7 +42,7 @@ def test_what_is_hardly_base64_is_read_or_refused_the_same_in_steps(text: str, s
 @pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
 def test_an_unpickler_reads_the_same_in_steps(protocol: int):
     value = [list(range(100_000)), "é" * 300_000, bytes(1_000_000), bytearray(300_000), {1: 2.5}]
-    assert pickle.Unpickler(Steps(pickle.dumps(value, protocol))).load() == value
+    assert pickle.Unpickler(SteppedFile(pickle.dumps(value, protocol))).load() == value
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from funcx_async.serialize import (
     JSONData,
     PureSourceTextInspect,
 )
-from funcx_async.serialize.facade import STRATEGIES
+from funcx_async.serialize.serializer import STRATEGIES
 from tests.oracles.interpreters import interpreter
 from tests.serialize import application as app
 from tests.serialize.bare_worker import BareWorker, started

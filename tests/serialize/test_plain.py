@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from funcx_async.serialize.bounded import TooMuch
-from funcx_async.serialize.plain import dump_plain
+from funcx_async.serialize.payloads import TooMuch
+from funcx_async.serialize.pickled import dump_plain
 
 
 class Level(enum.IntEnum):

@@ -10,7 +10,7 @@ import pytest
 
 from funcx_async import SerializationError
 from funcx_async.serialize import DillDataBase64, FuncXSerializer, JSONData
-from funcx_async.serialize.facade import MAX_PAYLOAD
+from funcx_async.serialize.serializer import MAX_PAYLOAD
 from funcx_async.serialize.sizes import Sized, in_words, largest_arguments
 
 BIG = "x" * 8_000_000

@@ -12,7 +12,7 @@ from typing import Any, cast
 
 import pytest
 
-from funcx_async.serialize.names import (
+from funcx_async.serialize.bytecode import (
     globals_read,
     modules_used,
     submodules_of,

@@ -1,13 +1,15 @@
-"""The strategies for code: functions, and other callables."""
+"""The strategies under their official names: for code, for data, and combined ones."""
 
 from __future__ import annotations
 
 import inspect
+import json
 import linecache
 import pickle
 import textwrap
 from base64 import decodebytes
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from types import CodeType, FunctionType
 from typing import Any
 
@@ -15,7 +17,18 @@ import dill.source
 
 from funcx_async.errors import SerializationError
 from funcx_async.serialize import pickled, rebuild
-from funcx_async.serialize.strategy import SerializationStrategy
+from funcx_async.serialize.payloads import TooMuch, decoded_size
+from funcx_async.serialize.source import Incomplete, source_of
+from funcx_async.serialize.strategy import (
+    IDENTIFIER_LENGTH,
+    SerializationStrategy,
+    all_that_write,
+    first_that_reads,
+    pack_buffers,
+    unpack_buffers,
+)
+
+# Code
 
 
 class DillCode(SerializationStrategy):
@@ -223,3 +236,167 @@ def _codes_in(source: str) -> Iterator[CodeType]:
         inside = [const for const in pending.pop().co_consts if isinstance(const, CodeType)]
         pending.extend(inside)
         yield from inside
+
+
+# Code in several encodings
+
+
+class CombinedCode(SerializationStrategy):
+    """Source in a pickle, and the compiled function behind it: what classic workers read.
+
+    Parts are divided by colons, which source text has too; so only the two base64 parts are
+    written, and only base64 parts can be read. Source is only there where it is complete.
+
+    Example:
+        >>> def double(x):
+        ...     return 2 * x
+        >>> payload = CombinedCode().serialize(double)
+        >>> CombinedCode().deserialize(payload)(21)
+        42
+    """
+
+    identifier = "10\n"
+    for_code = True
+
+    def encode(self, value: Any) -> str:
+        """Write the function in both ways."""
+        parts = [f"{DillCode.identifier}:{DillCode().encode(value)}"]
+        with suppress(Incomplete):
+            source = source_of(value)
+            text = pickled.to_text(pickled.dump((source.name, source.text)))
+            parts.insert(0, f"{DillCodeSource.identifier}:{text}")
+        return ":".join(parts)
+
+    def decode(self, text: str) -> Any:
+        """Read the first part that can be read."""
+        pieces = text.split(":")
+        pairs = zip(pieces[::2], pieces[1::2], strict=False)
+        return first_that_reads(
+            [(UNCOMBINED[head], head + body) for head, body in pairs if head in UNCOMBINED]
+        )
+
+
+class AllCodeStrategies(SerializationStrategy):
+    """The function as source text, where that is complete and true, and compiled: the default.
+
+    The reader takes the first part that it can read. Source runs on any version of Python; the
+    compiled part behind it needs the same one, and is all there is of functions whose text would
+    not say all of them (see docs/serialization.md).
+
+    Example:
+        >>> def double(x):
+        ...     return 2 * x
+        >>> payload = AllCodeStrategies().serialize(double)
+        >>> AllCodeStrategies().deserialize(payload)(21)
+        42
+    """
+
+    identifier = "12\n"
+    for_code = True
+
+    def encode(self, value: Any) -> str:
+        """Write the function, with what it uses."""
+        parts = [DillCode.identifier + DillCode().encode(value)]
+        with suppress(Incomplete):
+            source = source_of(value)
+            parts.insert(0, f"{PureSourceTextInspect.identifier}{source.name}:{source.text}")
+        return pack_buffers(parts)
+
+    def decode(self, text: str) -> Any:
+        """Read the first part that can be read."""
+        parts = [(part[:IDENTIFIER_LENGTH], part) for part in unpack_buffers(text)]
+        return first_that_reads(
+            [(UNCOMBINED[head], part) for head, part in parts if head in UNCOMBINED]
+        )
+
+
+def lone_part(payload: str) -> str:
+    """Give the only part of a payload of :class:`AllCodeStrategies`, which older workers read too.
+
+    Args:
+        payload: of any strategy.
+
+    Returns:
+        That part, or the payload as it is if it has several or is of another strategy.
+    """
+    if not payload.startswith(AllCodeStrategies.identifier):
+        return payload
+    parts = unpack_buffers(payload[IDENTIFIER_LENGTH:])
+    return parts[0] if len(parts) == 1 else payload
+
+
+# Data
+
+
+class DillDataBase64(SerializationStrategy):
+    r"""A pickle as base64: the default, for nearly every object, between like Pythons.
+
+    Classes of the running script and of one's own modules travel by value.
+
+    Example:
+        >>> DillDataBase64().serialize([1])
+        '00\ngASVBgAAAAAAAABdlEsBYS4=\n'
+    """
+
+    identifier = "00\n"
+    for_code = False
+
+    def encode(self, value: Any) -> str:
+        """Pickle the value."""
+        return pickled.to_text(pickled.dump(value))
+
+    def encode_at_most(self, value: Any, at_most: int) -> str:
+        """Pickle the value, but stop as soon as the text would be too long."""
+        most = decoded_size(at_most)
+        for item in value if type(value) is tuple else ():  # these are copied as a whole
+            if (type(item) is str or type(item) is bytearray) and len(item) > most:
+                raise TooMuch(len(item))
+        return pickled.to_text(pickled.dump(value, most))
+
+    def decode(self, text: str) -> Any:
+        """Unpickle the value, which may run code of whoever wrote it."""
+        return pickled.load_text(text)
+
+
+class JSONData(SerializationStrategy):
+    r"""JSON: readable by any Python and safe to read; tuples become lists, keys strings.
+
+    Example:
+        >>> JSONData().serialize({"sizes": (1, 2)})
+        '11\n{"sizes": [1, 2]}'
+    """
+
+    identifier = "11\n"
+    for_code = False
+
+    def encode(self, value: Any) -> str:
+        """Write the value as JSON."""
+        return json.dumps(value)
+
+    def decode(self, text: str) -> Any:
+        """Read JSON."""
+        return json.loads(text)
+
+
+class AllDataStrategies(SerializationStrategy):
+    """JSON and pickle in one, as far as each can be had; the reader takes JSON if it is there.
+
+    So values may change on the way: a nested tuple arrives as a list.
+
+    Example:
+        >>> AllDataStrategies().deserialize(AllDataStrategies().serialize({"sizes": (1, 2)}))
+        {'sizes': [1, 2]}
+    """
+
+    identifier = "13\n"
+    for_code = False
+
+    def encode(self, value: Any) -> str:
+        """Write the value in both ways."""
+        return pack_buffers(all_that_write([JSONData(), DillDataBase64()], value))
+
+    def decode(self, text: str) -> Any:
+        """Read the first part that can be read."""
+        known = {strategy.identifier: strategy for strategy in (JSONData(), DillDataBase64())}
+        parts = [(part[:IDENTIFIER_LENGTH], part) for part in unpack_buffers(text)]
+        return first_that_reads([(known[head], part) for head, part in parts if head in known])

@@ -15,7 +15,7 @@ from funcx_async.serialize import (
     PickleCode,
     PureSourceTextInspect,
 )
-from funcx_async.serialize.facade import ANY_CODE, ANY_DATA, STRATEGIES
+from funcx_async.serialize.serializer import ANY_CODE, ANY_DATA, STRATEGIES
 from tests.serialize import application
 
 CONCRETES = "globus_compute_sdk.serialize.concretes."

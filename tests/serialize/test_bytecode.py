@@ -4,7 +4,7 @@ import os
 import sys
 from typing import Any
 
-from funcx_async.serialize.names import globals_read
+from funcx_async.serialize.bytecode import globals_read
 
 value: Any = None
 

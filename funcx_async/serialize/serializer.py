@@ -6,12 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from funcx_async.errors import DeserializationError, SerializationError
-from funcx_async.serialize import framing
-from funcx_async.serialize.base64_text import decoded_size, encoded_size
-from funcx_async.serialize.bounded import TooMuch
-from funcx_async.serialize.code import UNCOMBINED, DillCode, PickleCode
-from funcx_async.serialize.combined import AllCodeStrategies, CombinedCode, lone_part
-from funcx_async.serialize.data import AllDataStrategies, DillDataBase64, JSONData
+from funcx_async.serialize.payloads import TooMuch, decoded_size, encoded_size
 from funcx_async.serialize.sizes import (
     Encoding,
     Sized,
@@ -19,7 +14,20 @@ from funcx_async.serialize.sizes import (
     sizes_of_arguments,
     too_large,
 )
+from funcx_async.serialize.strategies import (
+    UNCOMBINED,
+    AllCodeStrategies,
+    AllDataStrategies,
+    CombinedCode,
+    DillCode,
+    DillDataBase64,
+    JSONData,
+    PickleCode,
+    lone_part,
+)
 from funcx_async.serialize.strategy import IDENTIFIER_LENGTH, SerializationStrategy
+from funcx_async.serialize.strategy import pack_buffers as pack
+from funcx_async.serialize.strategy import unpack_buffers as unpack
 from funcx_async.serialize.wrappers import runnable
 
 STRATEGIES: Mapping[str, SerializationStrategy] = {
@@ -227,18 +235,18 @@ class FuncXSerializer:
 
     @staticmethod
     def pack_buffers(buffers: list[str]) -> str:
-        """Join serialized texts; see :func:`funcx_async.serialize.framing.pack_buffers`.
+        """Join serialized texts, as :func:`funcx_async.serialize.strategy.pack_buffers` does.
 
         Example:
             >>> FuncXSerializer.unpack_buffers(FuncXSerializer.pack_buffers(["a", "b"]))
             ['a', 'b']
         """
-        return framing.pack_buffers(buffers)
+        return pack(buffers)
 
     @staticmethod
     def unpack_buffers(packed_buffer: str) -> list[str]:
-        """Take a pack apart; see :func:`funcx_async.serialize.framing.unpack_buffers`."""
-        return framing.unpack_buffers(packed_buffer)
+        """Split a pack, as :func:`funcx_async.serialize.strategy.unpack_buffers` does."""
+        return unpack(packed_buffer)
 
     @property
     def result_serializers(self) -> list[str] | None:
