@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from typing import TYPE_CHECKING
 
 import pytest
@@ -11,6 +12,9 @@ from tests import brokers, browser, confidential, limits
 if TYPE_CHECKING:
     from funcx_async.blocking import LocalService as BlockingService
     from funcx_async.local import LocalService
+
+# Where pytest was started in the background, it and what it starts ignore Ctrl-C.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 pytest_configure = confidential.pytest_configure
 pytest_fixture_setup = limits.pytest_fixture_setup
