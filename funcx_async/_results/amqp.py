@@ -20,8 +20,8 @@ from funcx_async._core.acks import Ack
 from funcx_async._net.cancellation import cancel_requests, is_cancelled
 from funcx_async._net.environments import is_globus
 from funcx_async._net.proxies import Proxy, proxy_for
-from funcx_async._results.bulk import SiftedReader, SiftingTransport, can_sift
-from funcx_async._results.dialling import Unreached
+from funcx_async._net.tunnel import BrokerUnreachable
+from funcx_async._results.amqp_transport import DeliveryReader, DeliveryTransport, takes_transport
 from funcx_async._results.source import SourceLost
 from funcx_async.models import Delivery, ResultQueueAddress
 
@@ -76,7 +76,7 @@ class AmqpSource:
     ) -> None:
         self._address = address
         self._port = port
-        self._gives_transport = can_sift()
+        self._gives_transport = takes_transport()
         self._in_bulk = in_bulk and self._gives_transport
         self._unreached = 0
 
@@ -89,7 +89,7 @@ class AmqpSource:
         proxy = self._proxy(url)
         deliveries = AmqpDeliveries()
         connection = aio_pika.Connection(url)  # here, so that it is closed in whatever state
-        transport = SiftingTransport(deliveries.found if self._in_bulk else None, proxy)
+        transport = DeliveryTransport(deliveries.found if self._in_bulk else None, proxy)
         if self._gives_transport:
             connection.kwargs["transport_factory"] = transport
         try:
@@ -102,7 +102,7 @@ class AmqpSource:
         finally:
             if transport.reader is None and self._gives_transport:
                 self._unreached += 1
-            if transport.met_something_strange:
+            if transport.desynchronised:
                 self._in_bulk = False
                 _log.info(
                     "the broker's stream is not understood; deliveries are read one by one from "
@@ -150,7 +150,7 @@ class AmqpDeliveries:
         self._burst: list[Delivery] = []
         self._lost: str | None = None
         self._unsettled = UnsettledBytes()
-        self._reader: SiftedReader | None = None
+        self._reader: DeliveryReader | None = None
         self._changed = asyncio.Event()
         self._channel: aiormq.abc.AbstractChannel | None = None
 
@@ -158,7 +158,7 @@ class AmqpDeliveries:
         self,
         connection: aio_pika.abc.AbstractConnection,
         queue: str,
-        reader: SiftedReader | None,
+        reader: DeliveryReader | None,
     ) -> None:
         """Open a channel on ``connection``, and consume ``queue``.
 
@@ -286,7 +286,7 @@ def _losses_in_words(url: URL | None = None) -> Iterator[None]:
 
 def _in_words(error: BaseException, url: URL | None = None) -> str:
     """Say what happened, without the password."""
-    if isinstance(error, Unreached):
+    if isinstance(error, BrokerUnreachable):
         return str(error)
     text = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
     if url is not None and url.password:

@@ -1,6 +1,6 @@
 """From results to futures, by whatever way the results of one task group come.
 
-Deliveries and looked-up results meet submit receipts in the matcher; a delivery is acknowledged
+Deliveries and looked-up results meet submit receipts in the matcher. A delivery is acknowledged
 after its future is settled and, where there is a journal, its result is on disk. The future does
 not wait for the disk: what is not acknowledged comes again.
 """
@@ -9,20 +9,24 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
-from typing import Any, NoReturn, TypeAlias, cast
+from typing import Any, TypeAlias, cast
 
 from funcx_async._core.acks import AckLedger
 from funcx_async._core.matcher import Matcher
 from funcx_async._core.matches import Duplicate, Event, Fetch, Noted, Orphaned, Settled
 from funcx_async._futures.future import FuncXFuture
-from funcx_async._results.aside import Aside
-from funcx_async._results.consumer import Consumer, Tag
-from funcx_async._results.members import Members
-from funcx_async._results.outcome import decoded, settle, spelled, takes_long
-from funcx_async._results.readings import Readings
-from funcx_async._results.reconciler import Reconciler
+from funcx_async._results.acks import Acknowledger, Tag
+from funcx_async._results.decoding import (
+    OffLoopReader,
+    decoded,
+    read_apart,
+    settle,
+    spelled,
+    takes_long,
+)
+from funcx_async._results.subscribers import Subscribers
 from funcx_async._service.messages import MalformedMessage
 from funcx_async.models import Delivery, Result
 from funcx_async.serialize.payloads import LARGE
@@ -35,74 +39,90 @@ SUSPICIOUS_ORPHANS = 100
 _log = logging.getLogger("funcx_async.results")
 
 
+class Lookups:
+    """What is to be looked up over REST.
+
+    Attributes:
+        all_open: whether all open tasks are: results may have been lost.
+        fetches: tasks whose results came without data, each with the delivery that waits.
+        due: is set when there is something new to look up.
+    """
+
+    def __init__(self) -> None:
+        self.all_open = False
+        self.fetches: dict[str, Tag | None] = {}
+        self.due = asyncio.Event()
+
+    def look_up_open(self) -> None:
+        """Look up all open tasks soon."""
+        self.all_open = True
+        self.due.set()
+
+    def fetch(self, task_id: str, tag: Tag | None) -> Tag | None:
+        """Look up a task soon; its delivery, if any, waits for that.
+
+        Returns:
+            An earlier delivery, which need not wait any more.
+        """
+        before = self.fetches.get(task_id)
+        self.fetches[task_id] = tag
+        self.due.set()
+        return before
+
+    def fetched(self, task_id: str) -> Tag | None:
+        """Forget a task that is settled, and return the delivery that waited for it."""
+        return self.fetches.pop(task_id, None)
+
+
 class Settler:
     """Settles the futures that await the results of one task group.
 
     Args:
         task_group_id: whose results.
-        members: the executors that share them.
+        subscribers: the executors that share them.
         matcher: which future a result belongs to.
-        consumer: of the queue; acknowledges deliveries, and reads while results are wanted.
-        reconciler: looks up what the queue did not bring.
+        acks: acknowledges deliveries.
 
     Attributes:
+        lookups: what is to be looked up.
+        reader: reads large results.
         orphans: how many results of unknown tasks came.
     """
 
     def __init__(
         self,
         task_group_id: str,
-        members: Members,
+        subscribers: Subscribers,
         matcher: Matcher[AnyFuture],
-        consumer: Consumer,
-        reconciler: Reconciler,
+        acks: Acknowledger,
     ) -> None:
         self._task_group_id = task_group_id
-        self._members = members
+        self._subscribers = subscribers
         self._matcher = matcher
-        self._consumer = consumer
-        self._reconciler = reconciler
-        self._aside = Aside()
-        self._readings = Readings(self._aside, self._done_with, self._was_read)
-        self.orphans = 0
+        self._acks = acks
+        self._being_read: dict[str, list[Tag | None]] = {}
         self._complaints: set[str] = set()
+        self.lookups = Lookups()
+        self.reader = OffLoopReader()
+        self.orphans = 0
 
     @property
     def reads_some(self) -> bool:
         """Whether large results are being read."""
-        return len(self._aside) > 0
+        return len(self.reader) > 0
 
-    async def read_for_ever(self) -> NoReturn:
-        """Read large results, off the loop."""
-        await self._aside.work_for_ever()
-
-    def do(self, events: Iterable[Event[AnyFuture]]) -> None:
-        """Do what the matcher has decided."""
-        for event in events:
-            if isinstance(event, Settled):
-                self._settle(event)
-            else:
-                self._do_without_result(event)
-        self.want()
-
-    def want(self) -> None:
-        """Have the queue read as long as any result is awaited."""
-        self._consumer.want(wanted=len(self._matcher) > 0)
-
-    def receive(self, results: Iterable[Result]) -> None:
-        """Settle what awaits these results, which were looked up."""
-        for result in results:
-            self.do(self._received(result))
-
-    def drop_fetch(self, task_id: str) -> None:
-        """Let go of the delivery of a result without data that nobody awaits any more."""
-        self._done_with(self._reconciler.fetched(task_id))
+    # What arrives -------------------------------------------------------------------------------
 
     def take(self, deliveries: Sequence[Delivery], ledger: AckLedger) -> None:
-        """Take deliveries; most bring the result of an open task, which has a short way."""
+        """Take deliveries; most bring the result of an open task, which has a short way.
+
+        Args:
+            deliveries: what the queue has brought.
+            ledger: of their connection; their own tags name them in it.
+        """
         done: list[int] = []
         others: list[tuple[Result | MalformedMessage, Tag]] = []
-        fetches, journaled = self._reconciler.fetches, self._members.journaled
+        fetches, journaled = self.lookups.fetches, self._subscribers.journaled
         here = asyncio.get_running_loop()
         for delivery in deliveries:
             if len(delivery.body) >= LARGE:
@@ -115,15 +135,45 @@ class Settler:
                     settle(future, outcome, here)
                     done.append(delivery.tag)
                     if fetches:
-                        self._settled(outcome.task_id)
+                        self._done_with(self.lookups.fetched(outcome.task_id))
                     continue
             others.append((outcome, (ledger, delivery.tag)))
-        self._consumer.all_done_with(ledger, done)
-        if others or not len(self._matcher):
+        self._acks.all_done_with(ledger, done)
+        if others:
             self._take_decoded(others)
 
+    def receive(self, results: Iterable[Result]) -> None:
+        """Settle what awaits these results, which were looked up."""
+        for result in results:
+            self.do(self._received(result))
+
+    def do(self, events: Iterable[Event[AnyFuture]]) -> None:
+        """Do what the matcher has decided."""
+        for event in events:
+            match event:
+                case Settled():
+                    self._settle(event)
+                    continue
+                case Fetch(_, task_id, tag):
+                    self._done_with(self.lookups.fetch(task_id, cast("Tag | None", tag)))
+                    continue
+                case Noted():
+                    self._subscribers.count("noted")
+                case Duplicate(task_id, tag):
+                    self._subscribers.count("duplicates")
+                    if task_id in self._being_read:  # it waits until the first one is read
+                        self._being_read[task_id].append(cast("Tag", tag))
+                        continue
+                case Orphaned():
+                    self._note_orphan()
+            self._done_with(event.tag)
+
+    def drop_fetch(self, task_id: str) -> None:
+        """Let go of the delivery of a result without data that nobody awaits any more."""
+        self._done_with(self.lookups.fetched(task_id))
+
     def _take_apart(self, delivery: Delivery, tag: Tag) -> None:
-        self._aside.do(lambda: partial(self._take_decoded, [(decoded(delivery), tag)]))
+        self.reader.do(lambda: partial(self._take_decoded, [(decoded(delivery), tag)]))
 
     def _take_decoded(self, outcomes: Iterable[tuple[Result | MalformedMessage, Tag]]) -> None:
         events: list[Event[AnyFuture]] = []
@@ -133,74 +183,77 @@ class Settler:
                 events += self._received(outcome, tag)
             else:
                 self._complain(outcome)
-                self._consumer.done_with(tag)
+                self._acks.done_with(tag)
         self.do(events)
 
     def _received(self, result: Result, tag: Tag | None = None) -> list[Event[AnyFuture]]:
-        """Note a result; gives what is to be done now."""
-        task_id = result.task_id
-        if self._members.journaled:
-            journals = self._members.journals
-            unattended = journals.unattended(task_id) and not self._matcher.awaits(task_id)
-            journals.receive(result)
+        """Match a result; return what is to be done now."""
+        if self._subscribers.journaled:
+            task_id = result.task_id
+            unattended = self._subscribers.unattended(task_id) and not self._matcher.awaits(task_id)
+            self._subscribers.write(result)
             if unattended:
                 self._done_with(tag)
                 return []
         return self._matcher.received(result, tag)
 
+    # Settling -----------------------------------------------------------------------------------
+
     def _settle(self, event: Settled[AnyFuture]) -> None:
         result = event.result
-        if self._members.journaled:
-            self._members.journals.receive(result)  # it may have overtaken its receipt
+        if self._subscribers.journaled:
+            self._subscribers.write(result)  # it may have overtaken its receipt
+        tags = [cast("Tag | None", event.tag), self.lookups.fetched(result.task_id)]
         if takes_long(result):
-            fetched = self._reconciler.fetched(result.task_id)
-            self._readings.read(event.tickets, result, (event.tag, fetched))
+            self._settle_apart(event.tickets, result, tags)
             return
         for future in event.tickets:
             settle(future, result)
-        self._done_with(event.tag)
-        self._settled(result.task_id)
+        for tag in tags:
+            self._done_with(tag)
 
-    def _settled(self, task_id: str) -> None:
-        """Let go of what waited for the outcome of a task."""
-        if self._reconciler.fetches:
-            self._done_with(self._reconciler.fetched(task_id))
+    def _settle_apart(
+        self, futures: Sequence[AnyFuture], result: Result, tags: Iterable[Tag | None]
+    ) -> None:
+        """Settle futures once a large result is read off the loop; its deliveries wait for that."""
+        # Where it is being read already, for futures that were given up, all wait for this one.
+        waiting = [*self._being_read.get(result.task_id, ()), *tags]
+        self._being_read[result.task_id] = waiting
 
-    def _do_without_result(self, event: Fetch[AnyFuture] | Noted | Duplicate | Orphaned) -> None:
-        match event:
-            case Fetch(_, task_id, tag):
-                self._done_with(self._reconciler.fetch(task_id, cast("Tag | None", tag)))
-                return
-            case Noted():
-                self._members.count("noted")
-            case Duplicate(task_id, tag):
-                self._members.count("duplicates")
-                if self._readings.hold(task_id, tag):
-                    return
-            case Orphaned():
-                self._note_orphan()
-        self._done_with(event.tag)
+        def read() -> Callable[[], None]:
+            outcomes = [read_apart(future, result) for future in futures]
+            return partial(self._was_read, result, outcomes, waiting)
 
-    def _was_read(self, result: Result) -> None:
-        """Have a result read again where its task was reloaded meanwhile."""
-        if self._matcher.awaits(result.task_id):
+        self.reader.do(read)
+
+    def _was_read(
+        self, result: Result, outcomes: Iterable[Callable[[], bool]], waiting: list[Tag | None]
+    ) -> None:
+        for settle_future in outcomes:
+            settle_future()
+        if self._matcher.awaits(result.task_id):  # it was reloaded meanwhile
             self.do(self._matcher.received(result))
+        if self._being_read[result.task_id] is waiting:
+            del self._being_read[result.task_id]
+            for tag in waiting:
+                self._done_with(tag)
 
     def _done_with(self, tag: object) -> None:
         if tag is None:
             return
-        if self._members.journaled:
-            done_with = partial(self._consumer.done_with, cast("Tag", tag))
-            self._members.journals.when_committed(done_with)
+        if self._subscribers.journaled:
+            self._subscribers.when_written(partial(self._acks.done_with, cast("Tag", tag)))
         else:
-            self._consumer.done_with(cast("Tag", tag))
+            self._acks.done_with(cast("Tag", tag))
+
+    # Oddities -----------------------------------------------------------------------------------
 
     def _note_orphan(self) -> None:
-        self._members.count("orphans")
+        self._subscribers.count("orphans")
         self.orphans += 1
         # Where a submit is uncertain its results are orphans, too, though nobody else's.
         if self.orphans == SUSPICIOUS_ORPHANS and self._matcher.accounted is not None:
-            self._reconciler.missed()
+            self.lookups.look_up_open()
             _log.warning(
                 "many results of the task group %s are for tasks that nobody here awaits: does "
                 "another process use the same group? Each takes results from the other; give "
@@ -210,12 +263,12 @@ class Settler:
             )
 
     def _complain(self, error: MalformedMessage) -> None:
-        self._members.count("malformed")
+        self._subscribers.count("malformed")
         if error.kind not in self._complaints:
             self._complaints.add(error.kind)
             _log.warning(
-                "a message of the task group %s is not a result (%s); it is dropped, and more of "
-                "its kind without a word",
+                "a message of the task group %s is not a result (%s); it is dropped, and further "
+                "messages of its kind are dropped silently",
                 self._task_group_id,
                 error,
                 extra={"task_group_id": self._task_group_id},

@@ -7,24 +7,25 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import AsyncExitStack
 from typing import NoReturn
 from weakref import WeakKeyDictionary, WeakValueDictionary
 
-from funcx_async._core.acks import AckLedger
 from funcx_async._core.matcher import Matcher
+from funcx_async._results.acks import Acknowledger
 from funcx_async._results.consumer import Consumer
-from funcx_async._results.lookup import Lookup
-from funcx_async._results.member import Member
-from funcx_async._results.members import Members
-from funcx_async._results.reconciler import Reconciler
+from funcx_async._results.poller import Poller
 from funcx_async._results.settler import AnyFuture, Settler
+from funcx_async._results.subscribers import Subscriber, Subscribers
 from funcx_async.client import FuncXClient
-from funcx_async.errors import FuncXError
-from funcx_async.models import Delivery, Result
+from funcx_async.models import Result
 
-AFTER_A_SLIP = 1.0
-"""Seconds until it goes on, should something in here have failed."""
+RESTART_DELAY = 1.0
+"""Seconds until the stream goes on after an unforeseen error."""
+
+IDLE_CONNECTIONS = 4
+"""So many task groups without open tasks keep their connection, for the tasks to come."""
 
 # A stream refers to its loop, so it must not be held by what the loop is the key of: those who
 # have joined it hold it.
@@ -36,7 +37,7 @@ _log = logging.getLogger("funcx_async.results")
 
 
 def shared_stream(service_url: str, task_group_id: str) -> ResultStream:
-    """Give the running loop's stream of a task group: a second would take results from it."""
+    """Return the running loop's stream of a task group: a second would take results from it."""
     streams = _shared.setdefault(asyncio.get_running_loop(), WeakValueDictionary())
     key = (service_url, task_group_id)
     stream = streams.get(key)
@@ -61,26 +62,12 @@ class ResultStream:
         self._key = (service_url, task_group_id)
         self._loop = asyncio.get_running_loop()
         self._host: asyncio.Task[None] | None = None
-        self._members = Members(task_group_id)
-        self._matcher: Matcher[AnyFuture] = Matcher()
-        self._lookup = Lookup()
-        self._consumer = Consumer(
-            task_group_id,
-            self._members,
-            take=self._take,
-            reconnected=self._reconnected,
-            unreachable=self.look_up_open,
-            awaits_receipts=lambda: self._matcher.unanswered > 0,
-        )
-        self._reconciler = Reconciler(
-            self._consumer,
-            self._members,
-            open_tasks=self._matcher.open_tasks,
-            look_up=self._look_up,
-        )
-        self._settler = Settler(
-            task_group_id, self._members, self._matcher, self._consumer, self._reconciler
-        )
+        self._subscribers = subscribers = Subscribers(task_group_id)
+        self._matcher = matcher = Matcher[AnyFuture]()
+        self._acks = acks = Acknowledger(task_group_id)
+        self._settler = settler = Settler(task_group_id, subscribers, matcher, acks)
+        self._consumer = Consumer(task_group_id, subscribers, matcher, settler, acks)
+        self._poller = Poller(task_group_id, subscribers, matcher, settler, self._consumer)
 
     def __repr__(self) -> str:
         state = "connected" if self._consumer.connected.is_set() else "not connected"
@@ -89,13 +76,13 @@ class ResultStream:
             f"{self._matcher.held} held>"
         )
 
-    # What sessions know -------------------------------------------------------------------------
+    # What sessions read -------------------------------------------------------------------------
 
     @property
     def idle(self) -> bool:
         """Whether nothing is awaited here, or kept for who asks again."""
         busy = len(self._matcher) or self._matcher.unanswered or self._settler.reads_some
-        return not (busy or self._lookup.keeps_some)
+        return not (busy or self._poller.keeps_some)
 
     @property
     def held(self) -> int:
@@ -109,7 +96,7 @@ class ResultStream:
 
     @property
     def unanswered(self) -> int:
-        """How many submits to the group are on the wire, or in doubt."""
+        """How many submits to the group are on the wire, or uncertain."""
         return self._matcher.unanswered
 
     @property
@@ -123,38 +110,37 @@ class ResultStream:
         return self._matcher.remembers_all
 
     def knows(self, task_id: str) -> bool:
-        """Whether this task is open here, or was not long ago."""
+        """Return whether this task is open here, or was not long ago."""
         return self._matcher.knows(task_id)
 
     def awaits(self, task_id: str) -> bool:
-        """Whether a future here awaits this task."""
+        """Return whether a future here awaits this task."""
         return self._matcher.awaits(task_id)
 
-    # What sessions say --------------------------------------------------------------------------
+    # What sessions tell -------------------------------------------------------------------------
 
     def sending(self) -> int:
-        """Note that a submit goes on the wire, and give its number."""
+        """Count a submit that goes on the wire, and return its number."""
         return self._matcher.sending()
 
     def answered(self, submit: int, accepted: Collection[tuple[str, AnyFuture]] = ()) -> None:
-        """Note the answer to a submit: the tasks that were made of it."""
+        """Handle the answer to a submit: the tasks that were made of it."""
         self._settler.do(self._matcher.answered(submit, accepted))
-        self._reconciler.opened()
+        self._opened()
 
     def expect(self, task_id: str, future: AnyFuture) -> None:
-        """Note that ``future`` awaits a task."""
+        """Settle ``future`` with the outcome of a task."""
         self._settler.do(self._matcher.expect(task_id, future))
-        self._reconciler.opened()
+        self._opened()
 
     def forget(self, task_id: str, future: AnyFuture) -> None:
-        """Note that ``future`` no longer awaits a task."""
+        """Await a task no longer with ``future``."""
         self._matcher.forget(task_id, future)
         if not self._matcher.awaits(task_id):
             self._settler.drop_fetch(task_id)
-        self._settler.want()
 
     def disown(self, task_ids: Collection[str] = (), *, complete: bool) -> None:
-        """Note tasks that came of submits here, though nobody awaits them.
+        """Count tasks that came of submits here, though nobody awaits them.
 
         Args:
             task_ids: their ids; their results will be duplicates.
@@ -167,46 +153,47 @@ class ResultStream:
         self._settler.receive(results)
 
     def look_up_open(self) -> None:
-        """Have the service asked for all that is open, soon, and again until it answers."""
-        self._reconciler.missed()
+        """Look up all that is open soon, and again until the service answers."""
+        self._settler.lookups.look_up_open()
 
     async def ask(self, client: FuncXClient, task_ids: Sequence[str]) -> list[Result]:
-        """Ask for these tasks now, and give the results that are there.
+        """Look up these tasks now, and return the results that are there.
 
         Raises:
             FuncXError: what keeps the service from answering.
         """
-        consumes = client.dialect.reading_consumes
-        results = await self._lookup.all_finished(client, task_ids, unknown_is_lost=not consumes)
-        if consumes:  # what is not there may be in the queue; if it is not, it is lost
-            self._reconciler.missed()
-        return results
+        return await self._poller.ask(client, task_ids)
+
+    def _opened(self) -> None:
+        if len(self._matcher):
+            self._consumer.want()
+        self._poller.opened()
 
     # Life ---------------------------------------------------------------------------------------
 
-    def join(self, member: Member) -> None:
-        """Have the stream serve this executor too."""
-        self._members.add(member)
-        self._reconciler.joined()
+    def join(self, subscriber: Subscriber) -> None:
+        """Serve this executor, too."""
+        self._subscribers.add(subscriber)
+        self._settler.lookups.due.set()  # it may want its tasks looked up sooner
         if self._host is None:
             self._host = self._loop.create_task(
                 self._run(), name=f"funcx:results:{self.task_group_id}"
             )
 
-    async def leave(self, member: Member) -> None:
-        """Take an executor out; the last one ends the stream."""
-        self._members.remove(member)
+    async def leave(self, subscriber: Subscriber) -> None:
+        """Serve an executor no longer; the last one ends the stream."""
+        self._subscribers.remove(subscriber)
         host = self._host
-        if self._members or host is None:
+        if self._subscribers or host is None:
             return
         # From here on whoever wants the group makes a stream of its own. What this one has not
         # acknowledged the broker delivers there.
         self._host = None
         if _shared[self._loop].get(self._key) is self:
             del _shared[self._loop][self._key]
-        self._consumer.part()
-        await self._members.journals.committed()
-        await self._consumer.flush()
+        self._consumer.stop_taking()
+        await self._subscribers.written()
+        await self._acks.flush()
         host.cancel()
         await asyncio.wait([host])
 
@@ -214,43 +201,74 @@ class ResultStream:
         while True:
             try:
                 await self._serve()
-            except* Exception:  # a slip of ours must not leave futures open for ever
+            except* Exception:  # a bug of ours must not leave futures open forever
                 _log.exception(
                     "serving the results of the task group %s",
                     self.task_group_id,
                     extra={"task_group_id": self.task_group_id},
                 )
-            await asyncio.sleep(AFTER_A_SLIP)
+            await asyncio.sleep(RESTART_DELAY)
 
     async def _serve(self) -> None:
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._consumer.consume_for_ever(), name="funcx:consume")
-            tasks.create_task(self._consumer.acknowledge_for_ever(), name="funcx:acknowledge")
-            tasks.create_task(self._reconciler.reconcile_for_ever(), name="funcx:reconcile")
-            tasks.create_task(self._settler.read_for_ever(), name="funcx:aside")
+            tasks.create_task(self._consumer.consume_forever(), name="funcx:consume")
+            tasks.create_task(self._acks.acknowledge_forever(), name="funcx:acknowledge")
+            tasks.create_task(self._poller.poll_forever(), name="funcx:poll")
+            tasks.create_task(self._settler.reader.read_forever(), name="funcx:read")
 
-    # What its parts ask -------------------------------------------------------------------------
 
-    def _take(self, deliveries: Sequence[Delivery], ledger: AckLedger) -> None:
-        self._settler.take(deliveries, ledger)
+class StreamSet:
+    """The streams of results that one executor has joined; used on the loop's thread.
 
-    def _reconnected(self) -> None:
-        self._members.count("reconnects")
-        self._reconciler.missed()
+    Args:
+        subscriber: the executor's part in them.
+    """
 
-    async def _look_up(self, task_ids: Sequence[str]) -> int:
-        """Ask for tasks, settle those that are done, and give how many that were."""
-        done = 0
-        client = self._members.client
-        # A result that was read already is with whoever did, or, if that answer was lost, only in
-        # the queue. When it is asked for over REST all that the queue had has come.
-        to_come = self._settler.reads_some or not self._consumer.nothing_to_come
-        lost = not (client.dialect.reading_consumes and to_come)
-        try:
-            async for results in self._lookup.finished(client, task_ids, unknown_is_lost=lost):
-                self.receive(results)
-                done += len(results)
-        except FuncXError:
-            self._members.rotate()
-            raise
-        return done
+    def __init__(self, subscriber: Subscriber) -> None:
+        self._subscriber = subscriber
+        self._streams: dict[str, ResultStream] = {}
+
+    def __iter__(self) -> Iterator[ResultStream]:
+        return iter(tuple(self._streams.values()))
+
+    def __contains__(self, task_group_id: str) -> bool:
+        return task_group_id in self._streams
+
+    @property
+    def held(self) -> int:
+        """How many results wait for the receipt of their submit."""
+        return sum(stream.held for stream in self)
+
+    def join(self, task_group_id: str) -> ResultStream:
+        """Return the stream of a task group, joined."""
+        stream = self._streams.pop(task_group_id, None)
+        if stream is None:
+            stream = shared_stream(self._subscriber.client.base_url, task_group_id)
+            stream.join(self._subscriber)
+        self._streams[task_group_id] = stream  # the last one is the one last used
+        return stream
+
+    def forget(self, task_id: str, future: AnyFuture) -> None:
+        """Await a task no longer with ``future``."""
+        for stream in self:
+            stream.forget(task_id, future)
+
+    async def leave(self, task_group_id: str) -> None:
+        """Leave a stream if it is idle: else it would go on taking results from others."""
+        if self._streams[task_group_id].idle:
+            await self._streams.pop(task_group_id).leave(self._subscriber)
+
+    async def leave_idle(self) -> None:
+        """Keep few connections, however many task groups the executor has seen."""
+        while len(self._streams) > IDLE_CONNECTIONS:
+            idle = next((group for group, stream in self._streams.items() if stream.idle), None)
+            if idle is None:
+                return
+            await self._streams.pop(idle).leave(self._subscriber)
+
+    async def leave_all(self) -> None:
+        """Leave every stream, also where leaving another one fails."""
+        async with AsyncExitStack() as leaving:
+            leaving.callback(self._streams.clear)
+            for stream in self:
+                leaving.push_async_callback(stream.leave, self._subscriber)

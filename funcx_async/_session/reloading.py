@@ -6,8 +6,7 @@ from collections.abc import Iterable
 from typing import Protocol
 
 from funcx_async._futures.future import FuncXFuture
-from funcx_async._results.joined import JoinedStreams
-from funcx_async._results.stream import ResultStream
+from funcx_async._results.stream import ResultStream, StreamSet
 from funcx_async._session.open_tasks import OpenTasks
 from funcx_async._session.posting import AnyFuture
 from funcx_async.client import FuncXClient
@@ -17,7 +16,7 @@ class Reloader(Protocol):
     """What is asked of the session that reloads."""
 
     client: FuncXClient
-    streams: JoinedStreams
+    streams: StreamSet
     tasks: OpenTasks
 
     def refuse_if_sealed(self) -> None:

@@ -10,8 +10,7 @@ from funcx_async._core.book import Entry, Outcome, Stage
 from funcx_async._futures.future import FuncXFuture
 from funcx_async._journal import Journal
 from funcx_async._journal.failures import error_of
-from funcx_async._results.aside import in_thread
-from funcx_async._results.outcome import read_apart, settle, takes_long
+from funcx_async._results.decoding import in_thread, read_apart, settle, takes_long
 from funcx_async._results.stream import ResultStream
 from funcx_async._session.posting import AnyFuture
 from funcx_async.errors import SubmitUncertain

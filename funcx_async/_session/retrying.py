@@ -18,7 +18,7 @@ from typing import Any, Protocol, TypeVar
 from funcx_async._core.backoff import Backoff
 from funcx_async._core.batcher import Route, Submission
 from funcx_async._futures.future import FuncXFuture, lock
-from funcx_async._results.joined import JoinedStreams
+from funcx_async._results.stream import StreamSet
 from funcx_async._session.alarm import Alarm
 from funcx_async._session.functions import Function
 from funcx_async._session.posting import AnyFuture, AnySubmission
@@ -34,7 +34,7 @@ class Queue(Protocol):
     """What is asked of the session that sends the tasks."""
 
     loop: asyncio.AbstractEventLoop
-    streams: JoinedStreams
+    streams: StreamSet
 
     def submit(
         self,

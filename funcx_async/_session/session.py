@@ -20,9 +20,8 @@ from funcx_async._futures.future import FuncXFuture
 from funcx_async._journal import Journal
 from funcx_async._process import current_pid, end_at_exit
 from funcx_async._results.amqp import AmqpSource
-from funcx_async._results.joined import JoinedStreams
-from funcx_async._results.source import ResultSource
-from funcx_async._results.stream import ResultStream
+from funcx_async._results.stream import ResultStream, StreamSet
+from funcx_async._results.subscribers import Subscriber
 from funcx_async._session.background import keep_running
 from funcx_async._session.endpoints import Endpoints
 from funcx_async._session.functions import Function
@@ -67,25 +66,36 @@ class Session:
         self.groups = groups
         self._closes_client = closes_client
         self.events = Events()
-        self.streams = JoinedStreams(self)
+        self.streams = StreamSet(self._subscriber(settings))
         self._submitter = self._new_submitter()
         self.on_terms = OnTerms(self)
         self._endpoints = Endpoints(client)
         self._presence = Presence(client, self.events, self.tasks.at)
         self._closing = False
         self._sealed = False
-        self._source = (
-            None
-            if settings.result_transport == "polling"
-            else AmqpSource(
-                client.get_result_queue_address, port=lambda: options.settings.amqp_port
-            )
-        )
         self._host = self.loop.create_task(
             self._run(), name="funcx:executor", context=contextvars.Context()
         )
         self._host.add_done_callback(self._host_done)
         end_at_exit(self)
+
+    def _subscriber(self, settings: Settings) -> Subscriber:
+        """Return the session's part in the streams of results that it joins."""
+        source = AmqpSource(
+            self.client.get_result_queue_address, port=lambda: self.settings.amqp_port
+        )
+        # Where looking a task up takes its result, none is looked up unless results were lost.
+        consumes = self.client.dialect.reading_consumes
+        return Subscriber(
+            owner=self,
+            client=self.client,
+            source=None if settings.result_transport == "polling" else source,
+            events=self.events,
+            count=self.count,
+            journal=self.journal,
+            reconcile_interval=math.inf if consumes else settings.reconcile_interval,
+            polls_instead=settings.result_transport != "amqp",
+        )
 
     def _new_submitter(self) -> Submitter:
         return Submitter(self, self.loop)
@@ -226,22 +236,6 @@ class Session:
                 if stream.awaits(task_id):
                     stream.receive([status.result])
         return status
-
-    @property
-    def reconcile_interval(self) -> float:
-        """Seconds after which an open task is looked up; never where that takes its result."""
-        consumes = self.client.dialect.reading_consumes
-        return math.inf if consumes else self.settings.reconcile_interval
-
-    @property
-    def asks_instead(self) -> bool:
-        """Whether results are asked for while the queue cannot be reached."""
-        return self.settings.result_transport != "amqp"
-
-    @property
-    def source(self) -> ResultSource | None:
-        """Connects to result queues; None if results are only asked for."""
-        return self._source
 
     def stream(self, task_group_id: str) -> ResultStream:
         """Give the stream of a task group, joined."""

@@ -17,8 +17,8 @@ from yarl import URL
 
 from funcx_async._net.proxies import Proxy, refusal
 from funcx_async._net.transports import web_transport
-from funcx_async._results.bulk import SiftingTransport, can_sift
-from funcx_async._results.dialling import connect
+from funcx_async._net.tunnel import connect
+from funcx_async._results.amqp_transport import DeliveryTransport, takes_transport
 from funcx_async.doctor.troubles import Trouble, trouble_of
 
 LEAVING = 0.2
@@ -148,8 +148,8 @@ async def log_in_to_broker(url: URL, proxy: Proxy | None, limit: float) -> Troub
         Why it did not work, without the password.
     """
     connection = aio_pika.Connection(url)
-    if can_sift():
-        connection.kwargs["transport_factory"] = SiftingTransport(None, proxy)
+    if takes_transport():
+        connection.kwargs["transport_factory"] = DeliveryTransport(None, proxy)
     task, trouble = asyncio.current_task(), None
     try:
         async with asyncio.timeout(limit):

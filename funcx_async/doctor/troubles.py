@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from funcx_async._net.proxies import Refusal
-from funcx_async._results.dialling import Unreached
+from funcx_async._net.tunnel import BrokerUnreachable
 
 Kind = Literal[
     "name",
@@ -58,7 +58,7 @@ def trouble_of(error: BaseException) -> Trouble:
     words = getattr(error, "strerror", None) or str(error) or type(error).__name__
     if isinstance(error, ssl.SSLCertVerificationError):
         return Trouble("certificate", error.verify_message.rstrip("."), error.verify_code)
-    if isinstance(error, Unreached):
+    if isinstance(error, BrokerUnreachable):
         return Trouble("silent" if error.refusal is None else "proxy", words, 0, error.refusal)
     if isinstance(error, socket.gaierror):
         return Trouble("name", words)

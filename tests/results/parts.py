@@ -1,4 +1,4 @@
-"""An executor's part in a stream of results, without the executor."""
+"""A session that subscribes to a stream of results, without the rest of an executor."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ import httpx
 from funcx_async import FuncXClient, FuncXFuture
 from funcx_async._results.source import ResultSource
 from funcx_async._results.stream import ResultStream
-from funcx_async.events import EventKind
+from funcx_async._results.subscribers import Subscriber
+from funcx_async.events import Events
 from funcx_async.models import TaskStatus
 from funcx_async.serialize import FuncXSerializer
 
@@ -27,18 +28,27 @@ def nobody() -> FuncXClient:
 
 @dataclass(eq=False)
 class Part:
-    """An executor's part in a stream, and what it makes futures for."""
+    """The origin of futures, and its part in a stream."""
 
     source: ResultSource | None
     client: FuncXClient = field(default_factory=nobody)
     loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.get_running_loop)
-    asks_instead: bool = False
+    polls_instead: bool = False
     reconcile_interval: float = math.inf
-    journal: None = None
     counts: Counter[str] = field(default_factory=Counter)
     pid: int = field(default_factory=os.getpid)
 
-    def note(self, kind: EventKind, subject: str, reason: str = "") -> None: ...
+    def __post_init__(self) -> None:
+        self.subscriber = Subscriber(
+            owner=self,
+            client=self.client,
+            source=self.source,
+            events=Events(),
+            count=self.count,
+            journal=None,
+            reconcile_interval=self.reconcile_interval,
+            polls_instead=self.polls_instead,
+        )
 
     def count(self, what: str) -> None:
         self.counts[what] += 1

@@ -16,9 +16,9 @@ import pytest
 import trustme
 
 from funcx_async._core.acks import Ack
-from funcx_async._results import amqp, bulk, sifter
+from funcx_async._results import amqp, amqp_parser, amqp_transport
 from funcx_async._results.amqp import AmqpSource
-from funcx_async._results.bulk import SiftedReader
+from funcx_async._results.amqp_transport import DeliveryReader
 from funcx_async._results.source import Deliveries, SourceLost
 from funcx_async.local.broker import EmbeddedBroker
 from funcx_async.models import Delivery, ResultQueueAddress
@@ -293,7 +293,7 @@ async def test_this_aiormq_lets_deliveries_be_taken_in_bulk(group: Group):
 async def test_where_aiormq_does_not_deliveries_come_one_by_one(
     group: Group, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(amqp, "can_sift", lambda: False)
+    monkeypatch.setattr(amqp, "takes_transport", lambda: False)
     await group.publish(b"x")
     async with AmqpSource(group.address).open(group.id) as deliveries:
         assert (await collect(deliveries, 1))[0].body == b"x"
@@ -325,7 +325,7 @@ async def test_a_broker_whose_stream_is_strange_is_read_one_by_one_from_then_on(
 ):
     caplog.set_level("INFO", "funcx_async")
     opener = AmqpSource(group.address)
-    monkeypatch.setattr(sifter, "LARGEST_FRAME", 10)
+    monkeypatch.setattr(amqp_parser, "LARGEST_FRAME", 10)
     for text in (b"1", b"2"):
         await group.publish(text)
         async with opener.open(group.id) as deliveries:
@@ -339,7 +339,7 @@ async def test_a_broker_whose_stream_is_strange_is_read_one_by_one_from_then_on(
 async def test_whoever_watches_for_signs_of_life_sees_one_now_and_then():
     times = iter([0.0, 0.5, 1.5, 1.5, 2.0])
     found: list[Delivery] = []
-    reader = SiftedReader(found.extend, lambda: next(times))
+    reader = DeliveryReader(found.extend, lambda: next(times))
     for tag in range(1, 4):
         reader.feed_data(message(tag, b"x"))
     reader.feed_eof()
@@ -348,8 +348,8 @@ async def test_whoever_watches_for_signs_of_life_sees_one_now_and_then():
 
 
 async def test_a_connection_that_is_paused_is_not_taken_for_lost(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(bulk, "SIGN_INTERVAL", 0.001)
-    reader = SiftedReader(lambda deliveries: None, lambda: 0.0)
+    monkeypatch.setattr(amqp_transport, "HEARTBEAT_INTERVAL", 0.001)
+    reader = DeliveryReader(lambda deliveries: None, lambda: 0.0)
     reader.pause_reading()
     reader.pause_reading()
     assert await asyncio.wait_for(reader.readexactly(16), TIMEOUT) == 2 * HEARTBEAT
@@ -361,7 +361,7 @@ async def test_a_connection_that_is_paused_is_not_taken_for_lost(monkeypatch: py
 
 async def test_the_end_of_a_paused_connection_is_heard():
     loop = asyncio.get_running_loop()
-    reader = SiftedReader(lambda deliveries: None, loop.time)
+    reader = DeliveryReader(lambda deliveries: None, loop.time)
     reader.pause_reading()
     reader.set_exception(ConnectionResetError("cut"))
     with pytest.raises(ConnectionResetError, match="cut"):
@@ -370,7 +370,7 @@ async def test_the_end_of_a_paused_connection_is_heard():
 
 async def test_what_comes_though_it_is_paused_is_passed_on_later_where_nothing_is_taken_out():
     loop = asyncio.get_running_loop()
-    reader = SiftedReader(None, loop.time)
+    reader = DeliveryReader(None, loop.time)
     reader.feed_data(b"one ")
     reader.pause_reading()
     reader.feed_data(b"two ")
@@ -383,7 +383,7 @@ async def test_what_comes_though_it_is_paused_is_passed_on_later_where_nothing_i
 
 async def test_a_frame_that_is_cut_off_by_the_end_is_passed_on():
     found: list[Delivery] = []
-    reader = SiftedReader(found.extend, lambda: 0.0)
+    reader = DeliveryReader(found.extend, lambda: 0.0)
     reader.feed_data(message(1, b"x")[:-1])
     reader.feed_eof()
     assert not found

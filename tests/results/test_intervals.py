@@ -41,14 +41,14 @@ async def first_asked(patient_first: bool) -> list[list[str]]:
     order = (patient, hasty) if patient_first else (hasty, patient)
     stream = shared_stream(URL, f"group, patient first: {patient_first}")
     for part in order:
-        stream.join(part)
+        stream.join(part.subscriber)
     try:
         patient.awaited("of the patient", stream)
         hasty.awaited("of the hasty", stream)
         return [await asyncio.wait_for(service.asked.get(), TIMEOUT) for _ in range(3)]
     finally:
         for part in order:
-            await stream.leave(part)
+            await stream.leave(part.subscriber)
 
 
 async def test_who_looks_often_does_so_though_another_never_does():
@@ -63,18 +63,18 @@ async def test_who_joins_late_looks_in_its_own_time():
     service = Service()
     patient = Part(Source(), service.client(), reconcile_interval=math.inf)
     stream = shared_stream(URL, "joined late")
-    stream.join(patient)
+    stream.join(patient.subscriber)
     patient.awaited("of the patient", stream)
     for _ in range(5):
         await asyncio.sleep(0)
     hasty = Part(Source(), service.client(), reconcile_interval=0.02)
-    stream.join(hasty)
+    stream.join(hasty.subscriber)
     try:
         hasty.awaited("of the hasty", stream)
         assert await asyncio.wait_for(service.asked.get(), TIMEOUT) == ["of the hasty"]
     finally:
         for part in (patient, hasty):
-            await stream.leave(part)
+            await stream.leave(part.subscriber)
 
 
 async def test_a_task_that_two_await_is_looked_up_as_often_as_either_wants():
@@ -83,10 +83,10 @@ async def test_a_task_that_two_await_is_looked_up_as_often_as_either_wants():
     hasty = Part(Source(), service.client(), reconcile_interval=0.02)
     stream = shared_stream(URL, "awaited twice")
     for part in (patient, hasty):
-        stream.join(part)
+        stream.join(part.subscriber)
         part.awaited("shared", stream)
     try:
         assert await asyncio.wait_for(service.asked.get(), TIMEOUT) == ["shared"]
     finally:
         for part in (patient, hasty):
-            await stream.leave(part)
+            await stream.leave(part.subscriber)

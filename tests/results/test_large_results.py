@@ -87,10 +87,10 @@ async def part(source: Source) -> Part:
 @pytest.fixture
 async def stream(part: Part) -> AsyncIterator[ResultStream]:
     joined = shared_stream("http://127.0.0.1:9", "group")
-    joined.join(part)
+    joined.join(part.subscriber)
     yield joined
     gate.set()
-    await asyncio.wait_for(joined.leave(part), TIMEOUT)
+    await asyncio.wait_for(joined.leave(part.subscriber), TIMEOUT)
 
 
 async def connected(source: Source) -> Connection:
@@ -202,7 +202,7 @@ async def test_nobody_waits_for_a_reading_at_the_end(part, source, stream):
     connection.bursts.put_nowait([delivery(1, GATED)])
     await reading()
     assert not stream.idle
-    await asyncio.wait_for(stream.leave(part), TIMEOUT)
+    await asyncio.wait_for(stream.leave(part.subscriber), TIMEOUT)
     assert future.fail(RuntimeError("the end"))
     assert connection.acks.empty()
 

@@ -43,7 +43,7 @@ async def test_where_logging_is_not_configured_a_loss_is_one_line():
     )
     assert (ended.returncode, ended.stdout) == (0, "2\n3\n")
     (line,) = ended.stderr.splitlines()
-    assert "results are asked for over REST instead" in line
+    assert "results are polled over REST instead" in line
 
 
 async def test_whoever_configured_logging_gets_what_aiormq_says(caplog: pytest.LogCaptureFixture):

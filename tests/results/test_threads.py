@@ -10,7 +10,7 @@ import threading
 
 import pytest
 
-from funcx_async._results.aside import in_thread
+from funcx_async._results.decoding import in_thread
 
 TIMEOUT = 20
 
@@ -38,7 +38,7 @@ async def test_a_program_ends_though_a_call_does_not():
     """As a pickle may do, which is any code."""
     program = """
         import asyncio, threading
-        from funcx_async._results.aside import in_thread
+        from funcx_async._results.decoding import in_thread
 
         begun = threading.Event()
 

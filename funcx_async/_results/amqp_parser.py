@@ -1,10 +1,8 @@
-"""Taking deliveries out of the bytes of an AMQP 0-9-1 connection, many at a time.
+"""Parsing deliveries out of the bytes of an AMQP 0-9-1 connection, many at a time.
 
-Bytes in; deliveries out, and the bytes that are not of deliveries, in order, for whoever speaks the
-rest of the protocol. A delivery is three kinds of frames: the method that announces it, a header
-with its size and properties, and as many frames of its body as it takes. What does not look like
-that ends the sifting: from there on everything is left to the other reader, which finds the fault
-in its own way.
+A delivery is three kinds of frames: the method that announces it, a header with its size and
+properties, and as many frames of its body as it takes. Bytes that look otherwise end the parsing:
+all that follows is left to aiormq, which reports the error.
 """
 
 from __future__ import annotations
@@ -36,7 +34,7 @@ LARGEST_FRAME: Final = 64 * 1024 * 1024
 """What claims to be a larger frame, in bytes, is none."""
 
 
-class _Strange(Exception):
+class _Desynchronised(Exception):
     """This is not what the protocol says a delivery looks like."""
 
 
@@ -74,15 +72,15 @@ class _Shape:
         self.layout = struct.Struct(f">{len(head)}sQB{len(middle)}sQ{len(tail)}sI")
 
 
-class Sifter:
-    """See the module.
+class DeliveryParser:
+    """Takes bytes; returns deliveries, and the bytes of other frames in their order.
 
     Example:
-        >>> sifter = Sifter()
+        >>> parser = DeliveryParser()
         >>> heartbeat = bytes.fromhex("08 0000 00000000 ce")
-        >>> sifter.feed(heartbeat[:3])
+        >>> parser.feed(heartbeat[:3])
         ([], b'')
-        >>> sifter.feed(heartbeat[3:]) == ([], heartbeat)
+        >>> parser.feed(heartbeat[3:]) == ([], heartbeat)
         True
     """
 
@@ -90,18 +88,18 @@ class Sifter:
         self._rest = b""
         self._partial: _Partial | None = None
         self._ended = False
-        self._strange = False
+        self._desynchronised = False
         self._last_properties = b""
         self._last_read: tuple[int | None, bool] = (None, False)
         self._shape: _Shape | None = None
 
     @property
-    def met_something_strange(self) -> bool:
+    def desynchronised(self) -> bool:
         """Whether the stream was not understood, so that nothing is taken out any more."""
-        return self._strange
+        return self._desynchronised
 
     def feed(self, received: bytes) -> tuple[list[Delivery], bytes]:
-        """Give the deliveries that are complete now, and the bytes that are not of deliveries."""
+        """Return the deliveries that are complete now, and the bytes that are not of deliveries."""
         if self._ended:
             return [], received
         stream = self._rest + received if self._rest else received
@@ -123,8 +121,8 @@ class Sifter:
                     others.append(stream[kept:position])
                     kept = after
                 position = after
-        except _Strange:
-            self._ended = self._strange = True
+        except _Desynchronised:
+            self._ended = self._desynchronised = True
             self._rest = b""
             return deliveries, b"".join([*others, stream[kept:]])
         others.append(stream[kept:position])
@@ -132,12 +130,12 @@ class Sifter:
         return deliveries, b"".join(others)
 
     def end(self) -> bytes:
-        """Give what is left over at the end of the stream: a part of a frame, or nothing."""
+        """Return what is left over at the end of the stream: a part of a frame, or nothing."""
         rest, self._rest, self._ended = self._rest, b"", True
         return rest
 
     def _take_alike(self, stream: bytes, position: int, found: list[Delivery]) -> int:
-        """Take the deliveries that look like the one before; gives where they end.
+        """Take the deliveries that look like the one before, and return where they end.
 
         Nearly all of a consumer do: what differs is read, and the bytes around it are compared.
         """
@@ -162,7 +160,7 @@ class Sifter:
         return position
 
     def _take_whole(self, stream: bytes, position: int, found: list[Delivery]) -> int:
-        """Take a delivery that is there whole, with one frame of body; gives where it ends.
+        """Take a delivery that is there whole, with one frame of body, and return where it ends.
 
         Most come so. It is the same as one frame at a time, only faster.
         """
@@ -198,21 +196,21 @@ class Sifter:
         return after
 
     def _take_frame(self, stream: bytes, position: int, found: list[Delivery]) -> tuple[int, bool]:
-        """Look at one frame; gives where it ends, if it is whole, and whether it is a delivery's.
+        """Parse one frame; return where it ends, if it is whole, and whether it is a delivery's.
 
         Raises:
-            _Strange: if this is no frame, or it comes at the wrong time.
+            _Desynchronised: if this is no frame, or it comes at the wrong time.
         """
         if position + _AROUND > len(stream):
             return position, False
         kind, channel, size = _FRAME.unpack_from(stream, position)
         after = position + size + _AROUND
         if kind not in _KINDS or size > LARGEST_FRAME:
-            raise _Strange
+            raise _Desynchronised
         if after > len(stream):
             return position, False
         if stream[after - 1] != _FRAME_END:
-            raise _Strange
+            raise _Desynchronised
         payload = stream[position + 7 : after - 1]
         if kind == _METHOD and payload[:4] == _LENGTH.pack(_DELIVER):
             self._begin(channel, payload)
@@ -224,7 +222,7 @@ class Sifter:
 
     def _begin(self, channel: int, payload: bytes) -> None:
         if self._partial is not None or len(payload) < 14 or len(payload) < 14 + payload[4]:
-            raise _Strange
+            raise _Desynchronised
         tag, redelivered = _TAG.unpack_from(payload, 5 + payload[4])  # behind the consumer's tag
         self._partial = _Partial(channel, tag, redelivered & 1 == 1)
 
@@ -238,10 +236,10 @@ class Sifter:
             partial.body.append(payload)
             partial.missing -= len(payload)
         else:
-            raise _Strange
+            raise _Desynchronised
         if partial.missing == 0:
             if not self._understands(partial.properties):
-                raise _Strange
+                raise _Desynchronised
             self._partial = None
             body = b"".join(partial.body)
             found.append(Delivery(partial.tag, body, *self._last_read, partial.redelivered))

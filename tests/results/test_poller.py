@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from funcx_async import FuncXClient
-from funcx_async._results.lookup import OFTEN, Lookup
+from funcx_async._results.poller import ABSENCES_BEFORE_LOST, Lookup
 from funcx_async._service.outcomes import EXPIRED
 
 
@@ -43,7 +43,7 @@ async def look(lookup: Lookup, client: FuncXClient, *, lost: bool = True) -> lis
 
 async def test_a_task_that_answers_keep_leaving_out_is_lost(client: FuncXClient):
     lookup = Lookup()
-    for _ in range(OFTEN - 1):
+    for _ in range(ABSENCES_BEFORE_LOST - 1):
         assert await look(lookup, client) == []
     assert await look(lookup, client) == [EXPIRED]
 
@@ -52,7 +52,7 @@ async def test_a_task_that_was_left_out_for_a_moment_is_not_lost(
     client: FuncXClient, script: Script
 ):
     lookup = Lookup()
-    for _ in range(OFTEN - 1):
+    for _ in range(ABSENCES_BEFORE_LOST - 1):
         assert await look(lookup, client) == []
     script.known["a"] = {"task_id": "a", "status": "running"}
     assert await look(lookup, client) == []
@@ -64,5 +64,5 @@ async def test_a_task_that_was_left_out_for_a_moment_is_not_lost(
 
 async def test_where_a_result_may_still_come_another_way_nothing_is_lost(client: FuncXClient):
     lookup = Lookup()
-    for _ in range(2 * OFTEN):
+    for _ in range(2 * ABSENCES_BEFORE_LOST):
         assert await look(lookup, client, lost=False) == []

@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 import trustme
 
-from funcx_async._results import amqp, dialling
+from funcx_async._net import tunnel
+from funcx_async._results import amqp
 from funcx_async._results.amqp import AmqpSource
 from funcx_async._results.source import SourceLost
 from funcx_async.local.broker import EmbeddedBroker
@@ -298,7 +299,7 @@ async def test_a_proxy_that_hangs_up_after_a_yes_is_a_loss(
 async def test_a_proxy_that_is_silent_is_given_up(
     far: Far, proxy: ConnectProxy, source: Opener, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(dialling, "REACH_TIMEOUT", 0.05)
+    monkeypatch.setattr(tunnel, "REACH_TIMEOUT", 0.05)
     proxy.silent = True
     told = await failure(source(far.with_tls))
     assert f"the proxy http://{proxy.address} (HTTPS_PROXY) does not connect to" in told
@@ -378,7 +379,7 @@ async def test_a_variable_that_helps_nothing_is_told(
 async def test_where_aiormq_takes_no_transport_there_is_no_way_through(
     far: Far, proxy: ConnectProxy, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(amqp, "can_sift", lambda: False)
+    monkeypatch.setattr(amqp, "takes_transport", lambda: False)
     assert "aiormq knows no way through the proxy" in await failure(AmqpSource(far.with_tls))
     assert not proxy.asked
 

@@ -25,7 +25,7 @@ _BEGIN = b"HTTP/1."
 _ANSWER = re.compile(rb"HTTP/1\.[01] (\d{3} ?[ -~]{0,100})[^\r\n]*\r?\n")
 
 
-class Unreached(OSError):
+class BrokerUnreachable(OSError):
     """There is no way to the broker; the message says where it ends.
 
     Attributes:
@@ -58,7 +58,7 @@ async def connect(
         options: go to asyncio's own way to connect directly.
 
     Raises:
-        Unreached: if the proxy cannot be reached, or does not connect.
+        BrokerUnreachable: if the proxy cannot be reached, or does not connect.
         OSError: if the broker cannot be reached, or has another's certificate.
     """
     try:
@@ -69,8 +69,8 @@ async def connect(
     except TimeoutError:
         limit = f"{REACH_TIMEOUT:g} s"
         if proxy is None:
-            raise Unreached(f"port {port} does not answer in {limit}") from None
-        raise Unreached(refusal(proxy, _target(host, port), "silent", limit)) from None
+            raise BrokerUnreachable(f"port {port} does not answer in {limit}") from None
+        raise BrokerUnreachable(refusal(proxy, _target(host, port), "silent", limit)) from None
 
 
 async def _directly(
@@ -100,7 +100,7 @@ async def _through(
         elif not tunnel.is_closing():
             end = await loop.start_tls(tunnel, protocol, context, server_hostname=host)
         if end is None or end.is_closing():
-            raise Unreached(refusal(proxy, target, "unreachable", "it hung up at once"))
+            raise BrokerUnreachable(refusal(proxy, target, "unreachable", "it hung up at once"))
     except BaseException:  # cancelled as well: nothing is left open
         tunnel.abort()
         raise
@@ -111,7 +111,7 @@ async def _through(
 async def _tunnel(proxy: Proxy, target: str) -> asyncio.Transport:
     """Have a proxy connect to ``target``; whatever is written from then on goes there."""
     if not proxy.tunnels:
-        raise Unreached(_no_tunnel(proxy))
+        raise BrokerUnreachable(_no_tunnel(proxy))
     loop = asyncio.get_running_loop()
     context = ssl.create_default_context() if proxy.scheme == "https" else None
     try:
@@ -120,7 +120,7 @@ async def _tunnel(proxy: Proxy, target: str) -> asyncio.Transport:
         )
     except OSError as error:
         told = f"{type(error).__name__}: {error}"
-        raise Unreached(refusal(proxy, target, _kind(error), told)) from error
+        raise BrokerUnreachable(refusal(proxy, target, _kind(error), told)) from error
     try:
         transport.write(_request(proxy, target))
         told = await answer.told
@@ -131,8 +131,8 @@ async def _tunnel(proxy: Proxy, target: str) -> asyncio.Transport:
         return transport
     transport.abort()
     if not told:
-        raise Unreached(refusal(proxy, target, "no proxy"))
-    raise Unreached(refusal_of_status(proxy, target, told))
+        raise BrokerUnreachable(refusal(proxy, target, "no proxy"))
+    raise BrokerUnreachable(refusal_of_status(proxy, target, told))
 
 
 def _no_tunnel(proxy: Proxy) -> Refusal:

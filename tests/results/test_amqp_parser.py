@@ -9,7 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from pamqp import body, commands, frame, header, heartbeat
 
-from funcx_async._results.sifter import Sifter
+from funcx_async._results.amqp_parser import DeliveryParser
 from funcx_async.models import Delivery
 from tests.results.streams import message
 
@@ -112,16 +112,16 @@ def whole(deliver: commands.Basic.Deliver, head: header.ContentHeader, text: byt
 @example([message(1, b"")], [1])
 def test_however_the_stream_is_cut_the_same_comes_out(pieces: list[bytes], sizes: list[int]):
     stream = b"".join(pieces)
-    sifter, found, others, position, turn = Sifter(), [], b"", 0, 0
+    parser, found, others, position, turn = DeliveryParser(), [], b"", 0, 0
     while position < len(stream):
         size = sizes[turn % len(sizes)]
-        deliveries, passed = sifter.feed(stream[position : position + size])
+        deliveries, passed = parser.feed(stream[position : position + size])
         found += deliveries
         others += passed
         position, turn = position + size, turn + 1
     assert (found, others) == read_by_pamqp(stream)
-    assert sifter.end() == b""
-    assert not sifter.met_something_strange
+    assert parser.end() == b""
+    assert not parser.desynchronised
 
 
 @given(streams, st.binary(min_size=1, max_size=200), st.integers(1, 300))
@@ -129,12 +129,12 @@ def test_whatever_comes_nothing_is_raised_and_what_is_no_delivery_is_passed_on(
     pieces: list[bytes], garbage: bytes, size: int
 ):
     stream = b"".join(pieces) + garbage
-    sifter, found, others = Sifter(), [], b""
+    parser, found, others = DeliveryParser(), [], b""
     for position in range(0, len(stream), size):
-        deliveries, passed = sifter.feed(stream[position : position + size])
+        deliveries, passed = parser.feed(stream[position : position + size])
         found += deliveries
         others += passed
-    others += sifter.end()
+    others += parser.end()
     assert stream.endswith(others[-1:])
     good, _ = read_by_pamqp(b"".join(pieces))
     assert found[: len(good)] == good
@@ -145,9 +145,9 @@ def test_a_byte_that_is_wrong_anywhere_raises_nothing(data: st.DataObject):
     stream = bytearray(b"".join(data.draw(messages(3))))
     at = data.draw(st.integers(0, len(stream) - 1))
     stream[at] ^= data.draw(st.integers(1, 255))
-    sifter = Sifter()
-    sifter.feed(bytes(stream))
-    sifter.feed(HEARTBEAT)
+    parser = DeliveryParser()
+    parser.feed(bytes(stream))
+    parser.feed(HEARTBEAT)
 
 
 def frames_of(stream: bytes) -> list[bytes]:
@@ -170,15 +170,15 @@ def frames_of(stream: bytes) -> list[bytes]:
         pytest.param([0, 1, 4], id="more than the header says"),
     ],
 )
-def test_frames_in_another_order_end_the_sifting_and_are_passed_on(order: list[int]):
+def test_frames_in_another_order_end_the_parsing_and_are_passed_on(order: list[int]):
     frames = [
         *frames_of(message(1, b"text")),
         frame.marshal(commands.Basic.Cancel("ctag"), 1),
         frame.marshal(body.ContentBody(b"too long"), 1),
     ]
     stream = b"".join(frames[number] for number in order)
-    sifter = Sifter()
-    _, passed = sifter.feed(stream)
-    assert sifter.met_something_strange
+    parser = DeliveryParser()
+    _, passed = parser.feed(stream)
+    assert parser.desynchronised
     assert passed.endswith(frames[order[-1]])
-    assert sifter.feed(message(2, b"more")) == ([], message(2, b"more"))
+    assert parser.feed(message(2, b"more")) == ([], message(2, b"more"))
