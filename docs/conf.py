@@ -47,27 +47,25 @@ toc_object_entries_show_parents = "hide"
 
 # Only names of this package can be linked to: other packages' inventories would be downloads.
 # The type variables and what the package keeps to itself have no pages.
-WITHOUT_PAGE = "T|Dialect|LoopBinding|NotGiven|Observer|Origin|Queueing|TokenFile|Watcher"
+WITHOUT_PAGE = (
+    "T|Classic|Compute|Dialect|LoopBinding|NotGiven|Observer|Origin|Queueing|Rest|TokenFile|Watcher"
+)
 nitpicky = True
 nitpick_ignore_regex = [
     ("py:.*", r"(?!funcx_async).*"),
     ("py:.*", r"funcx_async\.fastapi\.lifespan\.get_\w+|funcx_async\.executor\.Annotated"),
-    (
-        "py:.*",
-        r"funcx_async\..*\.(T|Dialect|LoopBinding|NotGiven|Observer|Origin|Queueing|TokenFile|Watcher)",
-    ),
+    ("py:.*", rf"funcx_async\..*\.({WITHOUT_PAGE})"),
 ]
 
 FOR_THE_PACKAGE = {
     "BearerAuth": "async_auth_flow",
     "ClientCredentials": "fetch",
-    "FuncXClient": "within_budget",
+    "FuncXClient": "warn_if_outdated within_budget",
     "FuncXFuture": "accept belongs_to bind claim fail failed fulfil give_up outcome reader release "
     "sent succeed unwatch watch",
     "FuncXSerializer": "sizes without_source serialize_arguments serialize_function",
     "Hold": "note",
     "RenewingAuth": "token",
-    "ServiceRoutes": "warn_if_outdated",
     "Telemetry": "began counted posting settled submitted",
 }
 """Methods that are public to modules of this package alone, by the class that has them."""

@@ -1,7 +1,8 @@
-"""The REST API as coroutines: all of ``routes`` around one connection to the service."""
+"""The client of the service's REST API: all operations as coroutines."""
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Mapping
 from types import TracebackType
@@ -13,18 +14,20 @@ from funcx_async._net.environments import certificates, request_timeout, service
 from funcx_async._net.transports import web_proxy
 from funcx_async._process import CONNECTIONS, confined
 from funcx_async._service.dialects import DIALECTS
+from funcx_async._service.operations.calls import CallOperations
+from funcx_async._service.operations.classic import ClassicOperations
+from funcx_async._service.operations.endpoints import EndpointOperations
 from funcx_async._service.rest import Rest
-from funcx_async._service.routes.calls import CallRoutes
-from funcx_async._service.routes.classic import ClassicRoutes
-from funcx_async._service.routes.endpoints import EndpointRoutes
-from funcx_async._service.routes.service import ServiceRoutes
+from funcx_async._versions import is_older
 from funcx_async.auth import Auth, resolve_auth
-from funcx_async.models import TaskStatus
+from funcx_async.errors import FuncXError, VersionMismatch
 from funcx_async.serialize import FuncXSerializer
+
+_log = logging.getLogger("funcx_async.service")
 
 
 @confined(CONNECTIONS)
-class FuncXClient(CallRoutes, EndpointRoutes, ServiceRoutes, ClassicRoutes):
+class FuncXClient(CallOperations, EndpointOperations, ClassicOperations):
     """An async client of the funcX web service.
 
     Construct it anywhere, without network or credentials; it binds to the event loop that first
@@ -88,23 +91,22 @@ class FuncXClient(CallRoutes, EndpointRoutes, ServiceRoutes, ClassicRoutes):
     ) -> None:
         if api not in DIALECTS:
             raise ValueError(f"api must be 'v2' or 'v3', not {api!r}.")
+        dialect = DIALECTS[api]
         self.api = api
-        self.dialect = DIALECTS[api]
-        self.task_group_id = self.dialect.new_task_group()
-        self.base_url = service_url(base_url, environment, os.environ, self.dialect.deployments)
-        self.serializer = serializer or FuncXSerializer(self.dialect.code_strategy)
-        self._user_runtime = user_runtime
-        self._version_checked = False
-        self._unclaimed: dict[str, TaskStatus] = {}
-        self._rest = Rest(
+        self.base_url = service_url(base_url, environment, os.environ, dialect.deployments)
+        rest = Rest(
             self.base_url,
             auth=resolve_auth(auth, self.base_url, os.environ, classic=api == "v2"),
-            user_agent=self.dialect.user_agent,
+            user_agent=dialect.user_agent,
             timeout=request_timeout(timeout, os.environ),
             verify=certificates(os.environ),
             proxy=web_proxy(self.base_url) if transport is None else None,
             transport=transport,
         )
+        super().__init__(
+            rest, dialect, serializer or FuncXSerializer(dialect.code_strategy), user_runtime
+        )
+        self._version_checked = False
 
     def __repr__(self) -> str:
         return f"<FuncXClient {self.base_url}>"
@@ -137,3 +139,78 @@ class FuncXClient(CallRoutes, EndpointRoutes, ServiceRoutes, ClassicRoutes):
             share: the part of the budget that requests of this kind may use up.
         """
         await self._rest.within_budget(share)
+
+    async def get_version(self) -> dict[str, Any]:
+        """Ask for the versions of the service, and the oldest of SDK and endpoint that it takes.
+
+        Raises:
+            FuncXError: as every request.
+
+        Example::
+
+            print((await client.get_version())["min_sdk_version"])
+        """
+        return await self._rest.read(
+            "GET", "/v2/version?service=all", dict[str, Any], "asking for the version"
+        )
+
+    async def version_check(self, endpoint_version: str | None = None) -> None:
+        """Ask whether the service still takes requests as this client makes them.
+
+        They equal those of one version of the official client, which the service knows and this
+        client names in each of them. If it is too old, refusals that follow say so, too, as their
+        ``version_mismatch``. Executors check it by themselves, beside their first tasks, and only
+        warn.
+
+        Args:
+            endpoint_version: the version of an endpoint's software, to check it, too.
+
+        Raises:
+            VersionMismatch: if one of them is older than what the service takes.
+            FuncXError: as every request.
+
+        Example::
+
+            await client.version_check()
+        """
+        told = await self.get_version()
+        self._check(self.dialect.sdk_name, self.dialect.sdk_version, told.get("min_sdk_version"))
+        if endpoint_version is not None:
+            self._check("the endpoint", endpoint_version, told.get("min_ep_version"))
+
+    async def warn_if_outdated(self, share: float) -> None:
+        """Check the version once in the client's life; only the log learns of it.
+
+        Args:
+            share: the part of the budget that this request may use up.
+        """
+        if self._version_checked:
+            return
+        self._version_checked = True
+        try:
+            await self._rest.within_budget(share)
+            await self.version_check()
+        except VersionMismatch as error:
+            _log.warning("%s", error)
+        except FuncXError as error:
+            self._version_checked = False
+            _log.debug("The service does not tell which versions it takes: %s", error)
+        except BaseException:  # cancelled as well: nothing was checked
+            self._version_checked = False
+            raise
+
+    def _check(self, name: str, version: str, minimum: object) -> None:
+        if not isinstance(minimum, str) or not is_older(version, minimum):
+            return
+        ours = name == self.dialect.sdk_name
+        who = f"This client speaks as {name} {version}" if ours else f"Version {version} of {name}"
+        verb = ", but the service takes" if ours else " is too old: the service takes"
+        error = VersionMismatch(
+            f"{who}{verb} {minimum} at least. Requests may be refused: install a newer "
+            f"{'funcx-async' if ours else 'globus-compute-endpoint there'}.",
+            version=version,
+            minimum=minimum,
+        )
+        if ours:
+            self._rest.mismatch = error
+        raise error

@@ -165,7 +165,11 @@ class Target:
             if isinstance(value, dict):
                 # A copy that cannot be changed in place: a change would not reach the tasks.
                 object.__setattr__(self, name, MappingProxyType(copy.deepcopy(value)))
-        self.dialect.check_options(self)
+        self.dialect.check_options(
+            resource_specification=self.resource_specification,
+            user_endpoint_config=self.user_endpoint_config,
+            result_serializers=self.result_serializers,
+        )
         group = self.task_group_id
         if group is not None and not isinstance(group, str):
             raise TypeError(f"A task group id must be a string or a UUID, not {group!r}.")

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 from rich.text import Text
 
-from funcx_async._service.routes.calls import TaskBlock
+from funcx_async._service.operations.calls import TaskBlock
 from funcx_async.cli.options import AsJson, Service, client_of
 from funcx_async.cli.printing import console, harmless, ids_first, print_json, printable, shown
 from funcx_async.client import FuncXClient

@@ -16,12 +16,12 @@ _BLOCK = re.compile(r"^([ \t]*)Examples?::\n\n((?:\1[ \t]+\S.*\n|[ \t]*\n)+)", r
 
 NOT_RUN = {
     "LocalService.agent_environment": "starts an official agent",
-    "EndpointRoutes.register_endpoint": "needs a service that takes agents",
-    "EndpointRoutes.stop_endpoint": "needs a service that takes agents",
-    "EndpointRoutes.delete_endpoint": "needs a service that takes agents",
+    "EndpointOperations.register_endpoint": "needs a service that takes agents",
+    "EndpointOperations.stop_endpoint": "needs a service that takes agents",
+    "EndpointOperations.delete_endpoint": "needs a service that takes agents",
     "FuncXExecutor.events": "ends with its executor; docs/telemetry.md has one that is run",
 }
-"""What tests/oracles, tests/routes and pages try in another way."""
+"""What tests/oracles, tests/service and pages try in another way."""
 
 
 @dataclass(frozen=True)

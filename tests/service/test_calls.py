@@ -21,7 +21,7 @@ from funcx_async import (
     TaskPending,
 )
 from funcx_async import blocking as blocking_api
-from funcx_async._service.batch import Batch
+from funcx_async._service.operations.calls import Batch
 from funcx_async.local import LocalService
 from tests.service.answering import ENDPOINT, FUNCTION, GROUP, answering
 

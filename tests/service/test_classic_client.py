@@ -21,7 +21,7 @@ from funcx_async import (
     TooLarge,
 )
 from funcx_async._core.batcher import Batch, Route, Submission, read_receipt
-from funcx_async._service.dialects import DIALECTS, Order
+from funcx_async._service.dialects import DIALECTS, SubmitRequest
 from funcx_async._service.registration import Registration
 from funcx_async.models import EndpointStatus
 from funcx_async.serialize import FuncXSerializer
@@ -58,9 +58,9 @@ def refused(task_id: str | None, code: Any, status: int, reason: str = "no") -> 
 
 def receipt_of(*results: dict[str, Any], tasks: dict[str, list[str]] | None = None) -> Any:
     """What the dialect reads in an answer with these results."""
-    order = Order(ENDPOINT, tasks or {"f": ["p"] * len(results)}, GROUP)
+    submission = SubmitRequest(ENDPOINT, tasks or {"f": ["p"] * len(results)}, GROUP)
     answer = {"response": "batch", "task_group_id": GROUP, "results": results}
-    return CLASSIC.receipt(json.dumps(answer).encode(), order, "submitting")
+    return CLASSIC.receipt(json.dumps(answer).encode(), submission, "submitting")
 
 
 # Requests -----------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from funcx_async import FuncXClient, ResponseLost, SubmitUncertain
-from funcx_async._service.routes.tasks import CHUNK
+from funcx_async._service.operations.tasks import CHUNK
 from tests.service.answering import ENDPOINT, FUNCTION, GROUP, ROOT, answering
 from tests.vectors_of import vectors_of
 

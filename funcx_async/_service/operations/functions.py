@@ -9,13 +9,13 @@ from uuid import UUID
 
 from funcx_async._service.answers import Registered
 from funcx_async._service.documents import AllowedFunctions, FunctionDocument, record_of
+from funcx_async._service.operations.base import Operations, in_path
 from funcx_async._service.registration import Registration, registration_of, registration_of_source
-from funcx_async._service.routes.shared import Routes, in_path
 
 _log = logging.getLogger("funcx_async.service")
 
 
-class FunctionRoutes(Routes):
+class FunctionOperations(Operations):
     """What can be asked about functions."""
 
     async def register_function(self, fn: Callable[..., Any], **options: Any) -> str:
@@ -97,9 +97,9 @@ class FunctionRoutes(Routes):
             registration = registration_of(add, FuncXSerializer(), public=True)
             function_id = await client.register(registration)
         """
-        path, body = self.dialect.registration(registration)
+        method, path, body = self.dialect.registration(registration)
         what = f"registering the function {registration.function_name!r}"
-        answer = await self._rest.read("POST", path, Registered, what, body)
+        answer = await self._rest.read(method, path, Registered, what, body)
         if answer.ha_warning:
             _log.warning("The service says of %s: %s", what, answer.ha_warning)
         return answer.function_uuid

@@ -8,7 +8,7 @@ from uuid import UUID
 
 import msgspec
 
-from funcx_async._service.routes.shared import Routes, in_path, several
+from funcx_async._service.operations.base import Operations, in_path, several
 
 
 class _Container(msgspec.Struct):
@@ -27,7 +27,7 @@ class _Whitelist(msgspec.Struct):
     result: list[str]
 
 
-class ClassicRoutes(Routes):
+class ClassicOperations(Operations):
     """What ``funcx`` 1.x could ask besides; today's service refuses all of it.
 
     Each raises RequestRefused if the service does not do it, NotFound if it does not know an id,

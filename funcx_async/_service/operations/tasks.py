@@ -8,9 +8,8 @@ from typing import Any
 from uuid import UUID
 
 from funcx_async._service.answers import BatchStatus, QueueAddress, TaskDocument, TaskGroup
-from funcx_async._service.dialects import Order
-from funcx_async._service.routes.shared import Routes, in_path, several
-from funcx_async._service.runtime import runtime_here
+from funcx_async._service.dialects import SubmitRequest, runtime_here
+from funcx_async._service.operations.base import Operations, in_path, several
 from funcx_async.errors import ResponseLost, ResponseNotUnderstood, SubmitUncertain
 from funcx_async.models import ListedTask, Receipt, ResultQueueAddress, TaskStatus
 
@@ -20,7 +19,7 @@ CHUNK = 1_024
 _log = logging.getLogger("funcx_async.service")
 
 
-class TaskRoutes(Routes):
+class TaskOperations(Operations):
     """What can be asked about tasks."""
 
     async def submit(
@@ -45,7 +44,7 @@ class TaskRoutes(Routes):
             create_queue: have the results sent to the group's queue as well.
             resource_specification: what the tasks need, as the endpoint defines it.
             user_endpoint_config: the configuration of the user's endpoint.
-            result_serializers: import paths of the strategies for results, tried in order.
+            result_serializers: import paths of the strategies for results, tried in submission.
             user_runtime: what to tell multi-user endpoints, whose templates may choose the workers'
                 Python by it; by default what the client was made with, else versions of Python and
                 SDK, and platform and name of the machine, as the official client does. An empty
@@ -64,7 +63,7 @@ class TaskRoutes(Routes):
             receipt = await client.submit(endpoint_id, {function_id: payloads})
             print(receipt.tasks[function_id])
         """
-        order = Order(
+        submission = SubmitRequest(
             in_path(endpoint_id, "endpoint"),
             tasks,
             str(task_group_id) if task_group_id else self.task_group_id,
@@ -74,21 +73,21 @@ class TaskRoutes(Routes):
             result_serializers,
             self._runtime() if user_runtime is None else user_runtime,
         )
-        what = f"submitting {len(order)} task(s) to the endpoint {endpoint_id}"
-        path, body = self.dialect.submit(order)
+        what = f"submitting {len(submission)} task(s) to the endpoint {endpoint_id}"
+        method, path, body = self.dialect.submit(submission)
         try:
-            answer = await self._rest.ask("POST", path, what, body)
-            receipt = self.dialect.receipt(answer, order, what)
+            answer = await self._rest.ask(method, path, what, body)
+            receipt = self.dialect.receipt(answer, submission, what)
         except (ResponseLost, ResponseNotUnderstood) as error:
             raise SubmitUncertain(
                 f"Nobody can know whether the tasks run. {error} Look at the task group before "
                 "you submit them again.",
-                task_group_id=order.task_group_id,
+                task_group_id=submission.task_group_id,
                 request_id=error.request_id,
             ) from error
         if receipt.warning:
             ids = {
-                "endpoint_id": order.endpoint_id,
+                "endpoint_id": submission.endpoint_id,
                 "task_group_id": receipt.task_group_id,
                 "request_id": receipt.request_id,
             }

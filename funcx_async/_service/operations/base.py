@@ -1,4 +1,4 @@
-"""What the routes of every subject work with."""
+"""What the operations of every subject share: the connection, and ids in paths."""
 
 from __future__ import annotations
 
@@ -13,25 +13,33 @@ from funcx_async.models import TaskStatus
 from funcx_async.serialize import FuncXSerializer
 
 
-class Routes:
-    """A part of the client, which gives it all of this.
+class Operations:
+    """Operations of the service, on one connection; there is a subclass for each subject.
 
-    Attributes:
-        dialect: phrases requests and reads answers.
-        task_group_id: the group of what it submits, or None where the service makes the groups.
+    Args:
+        rest: makes the requests.
+        dialect: phrases requests and parses answers.
+        serializer: writes functions and arguments, reads results.
+        user_runtime: what submits tell of the Python and the machine; None: this process.
     """
 
-    dialect: Dialect
-    task_group_id: str | None
-    _rest: Rest
-    serializer: FuncXSerializer
-    _user_runtime: Mapping[str, Any] | None
-    _version_checked: bool
-    _unclaimed: dict[str, TaskStatus]
+    def __init__(
+        self,
+        rest: Rest,
+        dialect: Dialect,
+        serializer: FuncXSerializer,
+        user_runtime: Mapping[str, Any] | None,
+    ) -> None:
+        self._rest = rest
+        self.dialect = dialect
+        self.serializer = serializer
+        self.task_group_id = dialect.new_task_group()
+        self._user_runtime = user_runtime
+        self._unclaimed: dict[str, TaskStatus] = {}
 
 
 def in_path(given: str | UUID, kind: str) -> str:
-    """Give an id as a part of a path.
+    """Return an id as a part of a path.
 
     Args:
         given: the id.
@@ -55,5 +63,5 @@ def in_path(given: str | UUID, kind: str) -> str:
 
 
 def several(ids: str | UUID | Iterable[str | UUID]) -> Iterable[str | UUID]:
-    """Give ids, also where only one was given."""
+    """Return ids as an iterable, also for a single id."""
     return [ids] if isinstance(ids, str | UUID) else ids

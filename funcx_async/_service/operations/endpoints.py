@@ -14,11 +14,11 @@ from funcx_async._service.documents import (
     EndpointSummary,
     record_of,
 )
-from funcx_async._service.routes.shared import Routes, in_path
+from funcx_async._service.operations.base import Operations, in_path
 from funcx_async.models import EndpointStatus
 
 
-class EndpointRoutes(Routes):
+class EndpointOperations(Operations):
     """What can be asked about endpoints."""
 
     async def get_endpoints(

@@ -1,1 +1,0 @@
-"""What can be asked of the service, by subject; ``FuncXClient`` is all of it together."""
