@@ -30,7 +30,7 @@ from funcx_async.local.broker import EmbeddedBroker
 from tests import brokers
 from tests.vault import Vault
 
-NAMES_NOT_SECRETS = ("funcx_async.local.broker.consuming", "funcx_async.local.broker.topology")
+NAMES_NOT_SECRETS = ("funcx_async.local.broker.methods", "funcx_async.local.broker.topology")
 """These make up names of consumers and queues; whatever else is made at random may be secret."""
 
 REDACTED = "(here was a secret)"

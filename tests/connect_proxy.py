@@ -22,7 +22,7 @@ from typing import Self
 from urllib.parse import quote, urlsplit
 
 from funcx_async.local.broker import EmbeddedBroker
-from funcx_async.local.tally import Tally
+from funcx_async.local.injection import AwaitableCounter
 
 Place = tuple[str, int]
 
@@ -64,7 +64,7 @@ class ConnectProxy:
         self.answer: bytes | None = None
         self.silent = False
         self.asked: list[str] = []
-        self.seen = Tally(("asked", "tunnelled"))
+        self.seen = AwaitableCounter(("asked", "tunnelled"))
         self._context = context
         self._socket = listening or socket.create_server(("127.0.0.1", 0))
         self._port = self._socket.getsockname()[1]

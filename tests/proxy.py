@@ -22,7 +22,7 @@ from types import TracebackType
 from typing import Final, Self, cast
 from urllib.parse import urlsplit, urlunsplit
 
-from funcx_async.local.tally import Tally
+from funcx_async.local.injection import AwaitableCounter
 
 LINGER_NOT: Final = struct.pack("ii", 1, 0)
 """Close a socket with RST, whatever it still has to send."""
@@ -300,7 +300,7 @@ class Proxy:
         self.port = 0
         self.upward = Flow(self._advance_all)
         self.downward = Flow(self._advance_all)
-        self.tally = Tally(["connected", "closed", "struck"])
+        self.tally = AwaitableCounter(["connected", "closed", "struck"])
 
     @property
     def open_connections(self) -> int:

@@ -58,7 +58,7 @@ def test_tasks_run_and_crash_alone_and_nothing_is_left_behind():
 
         def where():
             import sys
-            from funcx_async.local import worker
+            from funcx_async.local.workers import worker
             return sys.as_on_windows, hasattr(worker.os, "killpg")
 
         async def main():

@@ -12,7 +12,7 @@ from funcx_async._lazy import attach
 
 if TYPE_CHECKING:
     from funcx_async.local.faults import Faults
-    from funcx_async.local.holds import Hold
+    from funcx_async.local.injection import Hold
     from funcx_async.local.service import LocalService
 
 __all__ = ["Faults", "Hold", "LocalService"]
@@ -20,7 +20,7 @@ __all__ = ["Faults", "Hold", "LocalService"]
 __getattr__, __dir__ = attach(
     __name__,
     __all__,
-    {"Faults": "faults", "Hold": "holds", "LocalService": "service"},
+    {"Faults": "faults", "Hold": "injection", "LocalService": "service"},
     extra="local",
     user="the local service",
     libraries={"starlette": "starlette", "uvicorn": "uvicorn"},

@@ -7,14 +7,13 @@ import logging
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, Protocol
 
+from funcx_async.local.history import History
+from funcx_async.local.injection import Switches
 from funcx_async.local.outcomes import Notice, read_outcome, without_details
 from funcx_async.local.publisher import Publisher
-from funcx_async.local.records import NO_WISHES, Job, Task, Wishes
-from funcx_async.local.refusals import Refusal
-from funcx_async.local.status.history import History
-from funcx_async.local.store import Store
-from funcx_async.local.switches import Switches
-from funcx_async.local.workers import Pool
+from funcx_async.local.store import NO_OPTIONS, Job, Store, Task, TaskOptions
+from funcx_async.local.web.answers import Refusal
+from funcx_async.local.workers.pool import Pool
 
 logger = logging.getLogger(__name__)
 
@@ -95,7 +94,7 @@ class Dispatch:
         group_id: str | None,
         create_queue: bool,
         result_serializers: Sequence[str],
-        wishes: Wishes = NO_WISHES,
+        options: TaskOptions = NO_OPTIONS,
     ) -> tuple[str, dict[str, list[str]]]:
         """Take tasks, all or none; the task group, and the task ids of each function.
 
@@ -115,14 +114,14 @@ class Dispatch:
             group_id=group_id,
             endpoint_id=endpoint_id,
             result_serializers=result_serializers,
-            wishes=wishes,
+            options=options,
         )
         batch = self.history.taken(group_id, endpoint_id, tuple(tasks), len(flat))
         taken: dict[str, list[str]] = {function: [] for function in tasks}
         jobs = []
         for task_id, (function, _) in zip(ids, flat, strict=True):
             taken[function].append(task_id)
-            jobs.append(Job(task_id, group_id, function, options=wishes.options, batch=batch))
+            jobs.append(Job(task_id, group_id, function, options=options.options, batch=batch))
         self._begin(endpoint_id, jobs)
         return group_id, taken
 
@@ -168,7 +167,7 @@ class Dispatch:
             self._store.give_queue(group_id)
 
     def _begin(self, endpoint_id: str, jobs: Sequence[Job]) -> None:
-        self._switches.tally.add("accepted", len(jobs))
+        self._switches.counter.add("accepted", len(jobs))
         if endpoint_id in self._runners:
             self._runners[endpoint_id].add(jobs)
 
@@ -186,7 +185,7 @@ class Dispatch:
                 self._catching_up = asyncio.create_task(
                     self._let_consumers_catch_up(), name="funcx:catching-up"
                 )
-        self._switches.tally.add("executed")
+        self._switches.counter.add("executed")
 
     async def _let_consumers_catch_up(self) -> None:
         """Begin no tasks while results pile up, but not for long: their consumer may be gone."""
@@ -207,7 +206,7 @@ class Dispatch:
         """Put messages on their queues."""
         for notice in notices:
             self._publisher.publish(notice)
-            self._switches.tally.add("published")
+            self._switches.counter.add("published")
 
     @property
     def queued_groups(self) -> list[str]:

@@ -10,15 +10,14 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from funcx_async._process import CONNECTIONS, confined
-from funcx_async.local.holds import Hold
+from funcx_async.local.injection import Hold, Reply, Switches
 from funcx_async.local.outcomes import Notice
 from funcx_async.local.publisher import queue_of
-from funcx_async.local.refusals import Refusal
-from funcx_async.local.switches import Reply, Switches
+from funcx_async.local.web.answers import Refusal
 
 if TYPE_CHECKING:
     from funcx_async.local.broker import EmbeddedBroker
-    from funcx_async.local.parts import Parts
+    from funcx_async.local.components import Components
 
 REFUSING: Final = range(400, 600)
 """The HTTP statuses that say no."""
@@ -46,9 +45,9 @@ class Faults:
         32 2
     """
 
-    def __init__(self, switches: Switches, parts: Callable[[], Parts]) -> None:
+    def __init__(self, switches: Switches, components: Callable[[], Components]) -> None:
         self._switches = switches
-        self._parts = parts
+        self._components = components
 
     # Requests
 
@@ -128,24 +127,24 @@ class Faults:
         if window < 2:
             msg = f"a window of {window} has no order to change; give 2 or more"
             raise ValueError(msg)
-        return self._switches.stage_results(self._parts().dispatch.publish, window)
+        return self._switches.stage_results(self._components().dispatch.publish, window)
 
     def hold_results(self) -> Hold:
         """Keep result messages back; REST has the results meanwhile."""
-        return self._switches.stage_results(self._parts().dispatch.publish, None)
+        return self._switches.stage_results(self._components().dispatch.publish, None)
 
     def publish(
         self, task_group_id: str, body: bytes, *, headers: Mapping[str, Any] | None = None
     ) -> None:
         """Put any message on a group's result queue: an orphan, a duplicate, nonsense."""
         notice = Notice(task_group_id, body, headers=dict(headers or {}))
-        self._parts().dispatch.publish([notice])
+        self._components().dispatch.publish([notice])
 
     # The broker
 
     async def delete_queues(self) -> None:
         """Delete every result queue; the next submit that asks for one makes it again."""
-        await self._parts().dispatch.delete_queues()
+        await self._components().dispatch.delete_queues()
 
     def disconnect(self) -> None:
         """Cut every AMQP connection.
@@ -164,7 +163,9 @@ class Faults:
     def cancel_consumers(self, task_group_id: str | None = None) -> None:
         """Cancel the AMQP consumers, of one group's queue or of all."""
         broker = self._broker("cancel_consumers")
-        groups = self._parts().dispatch.queued_groups if task_group_id is None else [task_group_id]
+        groups = (
+            self._components().dispatch.queued_groups if task_group_id is None else [task_group_id]
+        )
         for queue in map(queue_of, groups):
             if broker.has_queue(queue):
                 broker.cancel_consumers(queue)
@@ -180,7 +181,7 @@ class Faults:
         return Hold(broker.resume)
 
     def _broker(self, fault: str) -> EmbeddedBroker:
-        broker = self._parts().broker
+        broker = self._components().broker
         if broker is None:
             msg = (
                 f"{fault}() works on the embedded broker only, and this service uses a RabbitMQ; "
@@ -193,7 +194,7 @@ class Faults:
 
     def endpoint_offline(self) -> Hold:
         """Begin no more tasks and call the endpoint offline, until the hold is released."""
-        self._parts().pool.pause()
+        self._components().pool.pause()
         return self._switches.go_offline()
 
     # Afterwards
@@ -206,7 +207,7 @@ class Faults:
         Raises:
             RuntimeError: the service is not running.
         """
-        broker = self._parts().broker
+        broker = self._components().broker
         self._switches.reset()
         if broker is not None:
             broker.refuse_logins(0)
@@ -228,11 +229,11 @@ class Faults:
         Raises:
             ValueError: nothing of this name is counted.
         """
-        return self._switches.tally.count(what)
+        return self._switches.counter.count(what)
 
     async def seen(self, what: str, times: int = 1) -> None:
         """Return when :meth:`count` has reached ``times``."""
-        await self._switches.tally.reached(what, times)
+        await self._switches.counter.reached(what, times)
 
 
 def at_least_once(times: int) -> int:

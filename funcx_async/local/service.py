@@ -9,19 +9,31 @@ import secrets
 from contextlib import AsyncExitStack
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Final, Self
 
 from funcx_async._process import CONNECTIONS, confined, end_sessions
 from funcx_async.client import FuncXClient
 from funcx_async.executor.executor import FuncXExecutor
-from funcx_async.local.agents.login import variables_for_agents
-from funcx_async.local.assembly import Plan, assemble
+from funcx_async.local.agents.agents import Agents
+from funcx_async.local.broker import EmbeddedBroker
+from funcx_async.local.components import Components
 from funcx_async.local.database import IN_MEMORY
+from funcx_async.local.dispatch import Dispatch
 from funcx_async.local.faults import Faults
-from funcx_async.local.parts import Parts
-from funcx_async.local.switches import Switches
+from funcx_async.local.http_server import HttpServer
+from funcx_async.local.injection import Switches
+from funcx_async.local.publisher import EmbeddedPublisher, Publisher, RabbitPublisher
+from funcx_async.local.store import Store
+from funcx_async.local.web.app import Web
+from funcx_async.local.web.login import variables_for_agents
+from funcx_async.local.workers.pool import Pool
+from funcx_async.serialize import FuncXSerializer
 
 logger = logging.getLogger(__name__)
+
+HELLO_WORLD: Final = "b0a5d1a0-2b22-4381-b899-ba73321e41e0"
+"""The public function that every service has."""
+HELLO_WORLD_SOURCE: Final = 'def hello_world():\n    return "Hello World!"\n'
 
 
 @confined(CONNECTIONS)
@@ -80,37 +92,43 @@ class LocalService:
             raise ValueError(msg)
         if not token and str(database) == IN_MEMORY:
             token = secrets.token_urlsafe(32)
-        self._plan = Plan(workers, amqp_url, host, port, token, database, agents)
+        self._workers = workers
+        self._amqp_url = amqp_url
+        self._agents = agents
+        self._host = host
+        self._port = port
+        self._token = token
+        self._database = database
         self._switches = Switches()
-        self._parts: Parts | None = None
+        self._components: Components | None = None
         self._stack = AsyncExitStack()
         self.faults = Faults(self._switches, self._running)
 
     def __repr__(self) -> str:
-        if self._parts is None:
+        if self._components is None:
             return "<LocalService, not running>"
-        running, queued = len(self._parts.pool.running), self._parts.pool.queued
-        return f"<LocalService {self.url} {self._plan.workers} workers, {running + queued} open>"
+        running, queued = len(self._components.pool.running), self._components.pool.queued
+        return f"<LocalService {self.url} {self._workers} workers, {running + queued} open>"
 
     def _repr_html_(self) -> str:
         from funcx_async._html import Tone, card
 
-        if self._parts is None:
+        if self._components is None:
             return card("LocalService", "not running", Tone.RESTING, {})
-        running, queued = len(self._parts.pool.running), self._parts.pool.queued
+        running, queued = len(self._components.pool.running), self._components.pool.queued
         rows = {
             "address": self.url,
             "endpoint": self.endpoint_id,
-            "workers": self._plan.workers,
+            "workers": self._workers,
             "tasks": f"{running} running, {queued} queued",
         }
         return card("LocalService", "running", Tone.GOOD, rows)
 
-    def _running(self) -> Parts:
-        if self._parts is None:
+    def _running(self) -> Components:
+        if self._components is None:
             msg = "the local service is not running; open it with 'async with' or start() first"
             raise RuntimeError(msg)
-        return self._parts
+        return self._components
 
     @property
     def url(self) -> str:
@@ -119,8 +137,8 @@ class LocalService:
         Raises:
             RuntimeError: the service is not running.
         """
-        host = f"[{self._plan.host}]" if ":" in self._plan.host else self._plan.host
-        return f"http://{host}:{self._running().listener.port}"
+        host = f"[{self._host}]" if ":" in self._host else self._host
+        return f"http://{host}:{self._running().http_server.port}"
 
     @property
     def token(self) -> str:
@@ -129,7 +147,7 @@ class LocalService:
         Raises:
             RuntimeError: the service is not running, and its token is in its database.
         """
-        return self._plan.token or self._running().token
+        return self._token or self._running().token
 
     @property
     def status_url(self) -> str:
@@ -166,8 +184,8 @@ class LocalService:
             environment = os.environ | service.agent_environment
             subprocess.Popen(["globus-compute-endpoint", "start", "mine"], env=environment)
         """
-        parts = self._running()
-        if parts.agents is None:
+        components = self._running()
+        if components.agents is None:
             msg = "the local service takes no agents; start it with agents=True and an amqp_url"
             raise RuntimeError(msg)
         return variables_for_agents(self.url, self.token)
@@ -192,13 +210,72 @@ class LocalService:
             ValueError: the database is another program's, of another version of this package, or
                 damaged.
         """
-        if self._parts is not None:
+        if self._components is not None:
             msg = "the local service is running already"
             raise RuntimeError(msg)
-        warn_of_others(self._plan.host)
+        warn_of_others(self._host)
         async with AsyncExitStack() as stack:
-            self._parts = await assemble(self._plan, self._switches, stack)
+            self._components = await self._assemble(stack)
             self._stack = stack.pop_all()
+
+    async def _assemble(self, stack: AsyncExitStack) -> Components:
+        """Start every component, and leave on the stack how to close it."""
+        store = Store(self._database)
+        stack.callback(store.close)
+        endpoint_id = _own_endpoint(store)
+        token = self._token or store.token()
+        broker, publisher = self._make_publisher()
+        stack.push_async_callback(publisher.aclose)
+        await publisher.start()
+        dispatch = Dispatch(store, publisher, self._switches)
+        stack.callback(dispatch.close)
+        pool = Pool(
+            self._workers, work=store.work, settled=dispatch.settled, endpoint_id=endpoint_id
+        )
+        stack.push_async_callback(pool.aclose)
+        await pool.start()
+        if self._switches.offline:
+            pool.pause()
+        self._switches.back_online = pool.resume
+        dispatch.attach(endpoint_id, pool)
+        agents = self._make_agents(store, dispatch)
+        if agents is not None:
+            stack.push_async_callback(agents.aclose)
+            await agents.start()
+        await dispatch.start(pool)
+        http_server = HttpServer(self._host, self._port)
+        stack.push_async_callback(http_server.aclose)
+        components = Components(
+            store=store,
+            broker=broker,
+            publisher=publisher,
+            pool=pool,
+            dispatch=dispatch,
+            agents=agents,
+            http_server=http_server,
+            switches=self._switches,
+            endpoint_id=endpoint_id,
+            token=token,
+            status_key=secrets.token_urlsafe(24),
+        )
+        await http_server.start(Web(components).app)
+        stack.callback(self._switches.release_all)
+        return components
+
+    def _make_publisher(self) -> tuple[EmbeddedBroker | None, Publisher]:
+        """Return what publishes results, and the broker where it is one of our own."""
+        if self._amqp_url is not None:
+            return None, RabbitPublisher(self._amqp_url)
+        broker = EmbeddedBroker(host=self._host)
+        return broker, EmbeddedPublisher(broker)
+
+    def _make_agents(self, store: Store, dispatch: Dispatch) -> Agents | None:
+        """Return what looks after agents, if the service takes any."""
+        if not self._agents or self._amqp_url is None:
+            return None
+        forgetful = str(self._database) == IN_MEMORY
+        note = self._switches.counter.add
+        return Agents(store, dispatch, self._amqp_url, forgetful=forgetful, note=note)
 
     async def aclose(self) -> None:
         """Close its clients, its sockets and its processes; tasks that run are ended.
@@ -212,7 +289,7 @@ class LocalService:
         try:
             await self._stack.aclose()
         finally:
-            self._parts = None
+            self._components = None
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -248,6 +325,19 @@ class LocalService:
         client = self.client(serializer=options.get("serializer"))
         chosen: dict[str, Any] = {"endpoint_id": self.endpoint_id, "funcx_client": client}
         return FuncXExecutor(**(chosen | options))
+
+
+def _own_endpoint(store: Store) -> str:
+    """Put into a new database what every service has; the id of its endpoint."""
+    pack = FuncXSerializer().pack_buffers
+    store.add_function(
+        "hello_world",
+        pack([f"st\nhello_world:{HELLO_WORLD_SOURCE}"]),
+        function_id=HELLO_WORLD,
+        description="Says hello to the world",
+    )
+    own = [endpoint.id for endpoint in store.endpoints() if endpoint.registration is None]
+    return own[0] if own else store.add_endpoint("local workers")
 
 
 def warn_of_others(host: str) -> None:

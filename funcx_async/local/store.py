@@ -1,4 +1,4 @@
-"""What the service remembers: tasks and their results, besides what stays, in SQLite.
+"""The service's memory, in SQLite: functions, endpoints, containers, groups, tasks and results.
 
 Calls are short and made on the event loop's own thread. In memory, 128 tasks are taken in about
 a millisecond.
@@ -11,16 +11,20 @@ Its id is unknown from then on.
 from __future__ import annotations
 
 import json
+import secrets
+import sqlite3
 import time
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Any, Final
 
-from funcx_async.local.catalogue import Catalogue
 from funcx_async.local.database import open_database
-from funcx_async.local.records import NO_WISHES, Job, Task, Wishes
+
+if TYPE_CHECKING:
+    from funcx_async.local.history import Batch
 
 RESULTS_KEPT_FOR: Final = 30 * 60.0
 """Seconds from settling a task to forgetting it."""
@@ -28,7 +32,108 @@ RESULTS_KEPT_BYTES: Final = 512 * 1024 * 1024
 """Result messages kept at most, in bytes."""
 
 
-class Store(Catalogue):
+@dataclass(frozen=True, slots=True)
+class Function:
+    """A registered function."""
+
+    id: str
+    name: str
+    code: str
+    description: str | None
+    metadata: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Where tasks run.
+
+    Attributes:
+        id: the endpoint's id.
+        name: what it is called.
+        registration: what an agent told of itself; None where the service runs tasks itself.
+    """
+
+    id: str
+    name: str
+    registration: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TaskOptions:
+    """How tasks are to be run, for endpoints that can choose; worker processes cannot.
+
+    Attributes:
+        resources: the resource specification as JSON; empty if there is none.
+        options: the user endpoint configuration as JSON, with its keys in order, so that equal
+            ones are equal text.
+        runtime: the submitter's environment as JSON, for the agent's template.
+    """
+
+    resources: str = ""
+    options: str = "{}"
+    runtime: str = "{}"
+
+
+NO_OPTIONS: Final = TaskOptions()
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A task on its way to where it runs.
+
+    Attributes:
+        task_id: the task's id.
+        group_id: the task group that it belongs to.
+        function_id: the function that it runs.
+        classic: whether it came in the classic dialect.
+        options: the user endpoint configuration as JSON.
+        batch: what it came in, for the status page; None: before this service was started.
+    """
+
+    task_id: str
+    group_id: str
+    function_id: str
+    classic: bool = False
+    options: str = "{}"
+    batch: Batch | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TaskGroup:
+    """The owner of one result queue, if one was asked for."""
+
+    id: str
+    queued: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One task, and once it is settled its result message.
+
+    Attributes:
+        id: the task's id.
+        group_id: the task group that it belongs to.
+        function_id: the function that it runs.
+        endpoint_id: where it runs.
+        created_at: when it was taken, in Unix seconds.
+        settled_at: when its result came, in Unix seconds, or None.
+        message: the result message as it goes over AMQP, or None.
+        failed: whether it ended in an error; None while it is open.
+        classic: whether it came in the classic dialect, so that its result is read once.
+    """
+
+    id: str
+    group_id: str
+    function_id: str
+    endpoint_id: str
+    created_at: float
+    settled_at: float | None
+    message: bytes | None
+    failed: bool | None
+    classic: bool = False
+
+
+class Store:
     """The service's memory.
 
     Args:
@@ -51,11 +156,139 @@ class Store(Catalogue):
     def __init__(
         self, database: str | Path = ":memory:", *, clock: Callable[[], float] = time.time
     ) -> None:
-        super().__init__(open_database(database))
+        self._database = open_database(database)
         self._clock = clock
         self._kept_bytes: int = self._one(
             "SELECT coalesce(sum(length(message)), 0) FROM tasks WHERE settled_at IS NOT NULL"
         )[0]
+
+    def close(self) -> None:
+        """Close the database; a second call does nothing."""
+        self._database.close()
+
+    @property
+    def database(self) -> sqlite3.Connection:
+        """Where the tables are, for the part of the service that keeps agents."""
+        return self._database
+
+    def _one(self, sql: str, *parameters: object) -> Any:
+        return self._database.execute(sql, parameters).fetchone()
+
+    def token(self) -> str:
+        """The bearer token of the service's clients, made once and kept."""
+        self._database.execute(
+            "INSERT OR IGNORE INTO settings VALUES ('token', ?)", (secrets.token_urlsafe(32),)
+        )
+        return str(self._one("SELECT value FROM settings WHERE name = 'token'")[0])
+
+    def add_function(
+        self,
+        name: str,
+        code: str,
+        *,
+        function_id: str | None = None,
+        description: str | None = None,
+        metadata: dict[str, Any] | None = None,
+    ) -> str:
+        """Register a function, or register it anew under the id given, and return its id."""
+        function_id = function_id or str(uuid.uuid4())
+        self._database.execute(
+            "INSERT OR REPLACE INTO functions VALUES (?, ?, ?, ?, ?, 0)",
+            (function_id, name, code, description, json.dumps(metadata or {})),
+        )
+        return function_id
+
+    def function(self, function_id: str) -> Function | None:
+        """The function of this id."""
+        row = self._one(
+            "SELECT id, name, code, description, metadata FROM functions"
+            " WHERE id = ? AND NOT deleted",
+            function_id,
+        )
+        if row is None:
+            return None
+        known_id, name, code, description, metadata = row
+        return Function(known_id, name, code, description, json.loads(metadata))
+
+    def delete_function(self, function_id: str) -> None:
+        """Know the function no longer; its code stays, for the tasks that are open."""
+        self._database.execute("UPDATE functions SET deleted = 1 WHERE id = ?", (function_id,))
+
+    def unknown_functions(self, function_ids: Iterable[str]) -> list[str]:
+        """Those of the ids that are not registered."""
+        sql = "SELECT 1 FROM functions WHERE id = ? AND NOT deleted"
+        return [wanted for wanted in function_ids if self._one(sql, wanted) is None]
+
+    def add_endpoint(self, name: str, *, endpoint_id: str | None = None) -> str:
+        """Add an endpoint and return its id."""
+        endpoint_id = endpoint_id or str(uuid.uuid4())
+        self._database.execute(
+            "INSERT INTO endpoints (id, name) VALUES (?, ?)", (endpoint_id, name)
+        )
+        return endpoint_id
+
+    def endpoint(self, endpoint_id: str) -> Endpoint | None:
+        """The endpoint of this id."""
+        row = self._one("SELECT id, name, registration FROM endpoints WHERE id = ?", endpoint_id)
+        return None if row is None else _endpoint(row)
+
+    def endpoints(self) -> list[Endpoint]:
+        """Every endpoint, in the order of their making."""
+        sql = "SELECT id, name, registration FROM endpoints ORDER BY rowid"
+        return [_endpoint(row) for row in self._database.execute(sql)]
+
+    def whitelist(self, endpoint_id: str) -> list[str]:
+        """The functions that the endpoint may run, in the order of their adding; none: any."""
+        sql = "SELECT function_id FROM whitelists WHERE endpoint_id = ? ORDER BY rowid"
+        return [row[0] for row in self._database.execute(sql, (endpoint_id,))]
+
+    def add_to_whitelist(self, endpoint_id: str, function_ids: Iterable[str]) -> None:
+        """Let the endpoint run these functions too."""
+        rows = [(endpoint_id, function_id) for function_id in function_ids]
+        self._database.executemany("INSERT OR IGNORE INTO whitelists VALUES (?, ?)", rows)
+
+    def remove_from_whitelist(self, endpoint_id: str, function_id: str) -> None:
+        """Let the endpoint no longer run this function."""
+        sql = "DELETE FROM whitelists WHERE endpoint_id = ? AND function_id = ?"
+        self._database.execute(sql, (endpoint_id, function_id))
+
+    def add_container(self, document: Mapping[str, Any]) -> str:
+        """Note a container, which nothing here runs in, and return its id."""
+        container_id = str(uuid.uuid4())
+        self._database.execute(
+            "INSERT INTO containers VALUES (?, ?)", (container_id, json.dumps(document))
+        )
+        return container_id
+
+    def container(self, container_id: str) -> dict[str, Any] | None:
+        """What was told of the container of this id."""
+        row = self._one("SELECT document FROM containers WHERE id = ?", container_id)
+        return None if row is None else json.loads(row[0])
+
+    def add_task_group(self, *, queued: bool, group_id: str | None = None) -> str:
+        """Make a task group, with a result queue or without, and return its id."""
+        group_id = group_id or str(uuid.uuid4())
+        self._database.execute("INSERT INTO task_groups VALUES (?, ?)", (group_id, queued))
+        return group_id
+
+    def task_group(self, group_id: str) -> TaskGroup | None:
+        """The task group of this id."""
+        row = self._one("SELECT id, queued FROM task_groups WHERE id = ?", group_id)
+        return None if row is None else TaskGroup(row[0], bool(row[1]))
+
+    def queued_task_groups(self) -> list[str]:
+        """The ids of the groups that have a result queue and tasks that are not forgotten."""
+        rows = self._database.execute(
+            "SELECT id FROM task_groups WHERE queued"
+            " AND EXISTS (SELECT 1 FROM tasks WHERE group_id = task_groups.id)"
+        )
+        return [row[0] for row in rows]
+
+    def give_queue(self, group_id: str) -> None:
+        """Note that the group has a result queue from now on."""
+        self._database.execute("UPDATE task_groups SET queued = 1 WHERE id = ?", (group_id,))
+
+    # Tasks and their results
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
@@ -75,7 +308,7 @@ class Store(Catalogue):
         endpoint_id: str,
         result_serializers: Sequence[str] = (),
         classic: bool = False,
-        wishes: Wishes = NO_WISHES,
+        options: TaskOptions = NO_OPTIONS,
     ) -> list[str]:
         """Take ``(function id, payload)`` tasks, all or none, and return their ids in order.
 
@@ -83,7 +316,7 @@ class Store(Catalogue):
         """
         now = self._clock()
         serializers = json.dumps(list(result_serializers))
-        same = (serializers, classic, now, wishes.resources, wishes.options)
+        same = (serializers, classic, now, options.resources, options.options)
         rows = [
             (str(uuid.uuid4()), group_id, function, endpoint_id, payload, *same)
             for function, payload in tasks
@@ -191,3 +424,8 @@ class Store(Catalogue):
             (parameter,),
         ).fetchall()
         self._kept_bytes -= sum(length for (length,) in lengths)
+
+
+def _endpoint(row: tuple[str, str, str | None]) -> Endpoint:
+    endpoint_id, name, registration = row
+    return Endpoint(endpoint_id, name, None if registration is None else json.loads(registration))

@@ -20,7 +20,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from funcx_async.auth.tokens import RESOURCE_SERVER, SCOPE
-from funcx_async.local.listener import Listener
+from funcx_async.local.http_server import HttpServer
 
 CLIENT_ID = "11111111-2222-3333-4444-555555555555"
 SECRET = "the-secret-of-the-client"
@@ -67,7 +67,7 @@ class Issuer:
         self.log: Counter[str] = Counter()
         self.forms: list[dict[str, str]] = []
         self.refuse_all = False
-        self._listener = Listener("127.0.0.1", 0)
+        self._listener = HttpServer("127.0.0.1", 0)
 
     @property
     def url(self) -> str:

@@ -15,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from funcx_async.local.listener import Listener
+from funcx_async.local.http_server import HttpServer
 
 Change = Callable[[dict[str, Any]], dict[str, Any]]
 
@@ -33,7 +33,7 @@ class Front:
     def __init__(self, url: str, token: str) -> None:
         self._url = url
         self._token = token
-        self._listener = Listener("127.0.0.1", 0)
+        self._listener = HttpServer("127.0.0.1", 0)
         self.changes: dict[str, Change] = {}
         self.headers: dict[str, str] = {}
         self.takes: Callable[[str], bool] = lambda _: True

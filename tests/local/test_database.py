@@ -13,8 +13,7 @@ from pathlib import Path
 import pytest
 
 from funcx_async.local import LocalService
-from funcx_async.local.database import open_database
-from funcx_async.local.schema import SCHEMA_VERSION
+from funcx_async.local.database import SCHEMA_VERSION, open_database
 from funcx_async.local.store import Store
 
 NOBODY = 65534

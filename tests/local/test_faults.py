@@ -284,7 +284,7 @@ async def test_what_only_the_embedded_broker_can_do_is_refused_elsewhere():
 
 
 async def test_tasks_wait_while_results_pile_up(rest: Rest, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("funcx_async.local.publisher.WAITING_BYTES", 100_000)
+    monkeypatch.setattr("funcx_async.local.publisher.CROWDED_BYTES", 100_000)
     monkeypatch.setattr("funcx_async.local.dispatch.CATCH_UP", 3600.0)
     function_id = await rest.register(bytes)
     group_id, _ = await rest.submit(function_id, *[payload(50_000)] * 200, create_queue=True)
@@ -299,7 +299,7 @@ async def test_tasks_wait_while_results_pile_up(rest: Rest, monkeypatch: pytest.
 async def test_tasks_do_not_wait_for_ever_for_a_consumer(
     rest: Rest, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr("funcx_async.local.publisher.WAITING_BYTES", 100)
+    monkeypatch.setattr("funcx_async.local.publisher.CROWDED_BYTES", 100)
     monkeypatch.setattr("funcx_async.local.dispatch.CATCH_UP", 0.01)
     await submitted(rest, 100)
     await rest.executed(100)

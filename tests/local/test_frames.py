@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from funcx_async.local import frames
+from funcx_async.local.workers import frames
 
 
 def test_frames_come_out_as_they_went_in_however_they_are_cut():

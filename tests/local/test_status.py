@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from funcx_async.local import LocalService
-from funcx_async.local.status.history import BATCHES, SPAN, STEPS, History, step_of
+from funcx_async.local.history import BATCHES, SPAN, STEPS, History, step_of
 from tests.brokers import require, with_rabbitmq
 from tests.local.dialogue import Rest, payload, rest_of
 

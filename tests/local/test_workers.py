@@ -17,10 +17,10 @@ from typing import Any
 
 import pytest
 
+from funcx_async.local.injection import AwaitableCounter
 from funcx_async.local.outcomes import read_outcome
-from funcx_async.local.records import Job
-from funcx_async.local.tally import Tally
-from funcx_async.local.workers import Pool
+from funcx_async.local.store import Job
+from funcx_async.local.workers.pool import Pool
 from funcx_async.serialize import FuncXSerializer
 from tests.local.dialogue import LIMIT
 
@@ -61,7 +61,7 @@ class Bench:
         self.buffers: dict[str, tuple[str, str]] = {}
         self.messages: dict[str, tuple[bool, bytes]] = {}
         self.order: list[str] = []
-        self.tally = Tally(["settled"])
+        self.tally = AwaitableCounter(["settled"])
         self.pool = Pool(
             size, work=self.buffers.__getitem__, settled=self._settled, endpoint_id="endpoint"
         )

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from funcx_async._service.messages import decode_result
-from funcx_async.local import frames
+from funcx_async.local.workers import frames
 from tests.oracles.interpreters import interpreter
 
 ROOT = Path(__file__).parents[2]
@@ -174,7 +174,7 @@ class Reader:
 
     def start(self, folder: Path) -> Worker:
         if self.make == "own":
-            command = [self.python, "-P", "-W", "ignore", "-m", "funcx_async.local.worker"]
+            command = [self.python, "-P", "-W", "ignore", "-m", "funcx_async.local.workers.worker"]
             return OwnWorker(command, folder, PYTHONPATH=str(ROOT))
         command = [self.python, "-I", "-W", "ignore", str(HERE / "official_worker.py"), str(folder)]
         return OfficialWorker(command, folder)

@@ -15,16 +15,16 @@ from funcx_async.local.agents.ledger import Ledger, UserEndpointEntry
 from funcx_async.local.agents.link import Link
 from funcx_async.local.agents.messages import (
     STANDARD_PERIOD,
+    Queues,
     Report,
     TaskTooLarge,
     read_report,
     start_command,
     task_message,
 )
-from funcx_async.local.agents.queues import Queues
 from funcx_async.local.agents.user_endpoint import Do, UserEndpoint
 from funcx_async.local.outcomes import Failure, result_message
-from funcx_async.local.records import Job
+from funcx_async.local.store import Job
 
 logger = logging.getLogger(__name__)
 

@@ -14,9 +14,8 @@ from funcx_async.local.agents.agent import Agent, Note
 from funcx_async.local.agents.ledger import Ledger
 from funcx_async.local.agents.link import Link
 from funcx_async.local.dispatch import Dispatch
-from funcx_async.local.records import Wishes
-from funcx_async.local.refusals import Refusal, unknown
-from funcx_async.local.store import Store
+from funcx_async.local.store import Store, TaskOptions
+from funcx_async.local.web.answers import Refusal, unknown
 
 LOCKED_FOR: Final = 15.0
 """Seconds that an endpoint cannot register after it was locked."""
@@ -140,10 +139,10 @@ class Agents:
         agent.end("it was deleted")
         self._ledger.remove(endpoint_id)
 
-    def note_runtime(self, endpoint_id: str, wishes: Wishes) -> None:
+    def note_runtime(self, endpoint_id: str, options: TaskOptions) -> None:
         """Remember who submits, for the template of the user endpoint that is started for it."""
         if endpoint_id in self._agents:
-            self._ledger.keep_runtime(endpoint_id, wishes.options, wishes.runtime)
+            self._ledger.keep_runtime(endpoint_id, options.options, options.runtime)
 
     def _known(self, endpoint_id: str) -> Agent:
         if self._store.endpoint(endpoint_id) is None:

@@ -30,7 +30,7 @@ class UserEndpointEntry:
 
 
 @dataclass(frozen=True, slots=True)
-class Parcel:
+class TaskMessage:
     """A task as it is sent.
 
     Attributes:
@@ -113,7 +113,7 @@ class Ledger:
         sql = "UPDATE user_endpoints SET session = ? WHERE id = ?"
         self._database.execute(sql, (session, user_endpoint_id))
 
-    def parcel(self, task_id: str) -> Parcel | None:
+    def parcel(self, task_id: str) -> TaskMessage | None:
         """What is to be sent for a task, unless it is settled or unknown."""
         rows = self._database.execute(
             "SELECT function_id, resources, serializers, code || payload FROM tasks"
@@ -122,7 +122,7 @@ class Ledger:
             (task_id,),
         )
         row = rows.fetchone()
-        return None if row is None else Parcel(*row)
+        return None if row is None else TaskMessage(*row)
 
     def mark_sent(self, task_id: str) -> None:
         """Note that RabbitMQ has the task."""

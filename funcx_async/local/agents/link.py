@@ -19,7 +19,7 @@ from typing import Any, Final
 import aio_pika
 from aio_pika.abc import AbstractChannel, AbstractIncomingMessage
 
-from funcx_async.local.rabbit import AT_ONCE, OUT_OF_REACH, RabbitConnection
+from funcx_async.local.publisher import CONFIRMS_AT_ONCE, OUT_OF_REACH, RabbitConnection
 
 logger = logging.getLogger(__name__)
 
@@ -134,7 +134,9 @@ class Link(RabbitConnection):
             await self._consume(self._open_channel(), queue=queue)
         while self._steps:
             channel = self._open_channel()
-            batch = list(islice(takewhile(lambda step: step.together, self._steps), AT_ONCE))
+            batch = list(
+                islice(takewhile(lambda step: step.together, self._steps), CONFIRMS_AT_ONCE)
+            )
             batch = batch or [self._steps[0]]
             outcomes = await asyncio.gather(
                 *(step.do(channel) for step in batch), return_exceptions=True

@@ -1,4 +1,4 @@
-"""What goes to an agent, and what an agent reports of itself.
+"""What goes to an agent and through which queues, and what an agent reports of itself.
 
 A command goes to the agent itself, a task to a user endpoint, the process that the agent starts
 for it. Both report their state in heartbeats.
@@ -14,7 +14,8 @@ from typing import Any, Final, Literal
 import aio_pika
 import msgspec
 
-from funcx_async.local.agents.ledger import Parcel
+from funcx_async.local.agents.ledger import TaskMessage
+from funcx_async.local.agents.link import EXCHANGE
 
 IDENTITY: Final = "6c1b6f86-3f1d-5a53-8f6b-0d6b5a1f3c77"
 """Who owns a local service and its agents: an agent obeys nobody else."""
@@ -93,7 +94,7 @@ class TaskTooLarge(ValueError):
     """A task is larger, with its function, than what an agent can be sent."""
 
 
-def task_message(task_id: str, parcel: Parcel) -> aio_pika.Message:
+def task_message(task_id: str, parcel: TaskMessage) -> aio_pika.Message:
     """The message that carries one task.
 
     Raises:
@@ -149,3 +150,56 @@ def start_command(
         "globus_username": USERNAME,
     }
     return json.dumps(command).encode("ascii")
+
+
+class Queues:
+    """The queues of one agent.
+
+    Args:
+        endpoint_id: the agent.
+        url: the RabbitMQ's address for the agent.
+    """
+
+    def __init__(self, endpoint_id: str, url: str) -> None:
+        self._endpoint_id = endpoint_id
+        self._url = url
+        self.commands = f"funcx.agent.{endpoint_id}.commands"
+        self.heartbeats = f"funcx.agent.{endpoint_id}.heartbeats"
+        self.results = f"funcx.agent.{endpoint_id}.results"
+
+    def tasks(self, user_endpoint_id: str) -> str:
+        """The task queue of a user endpoint."""
+        return f"funcx.agent.{self._endpoint_id}.tasks.{user_endpoint_id}"
+
+    def registration(self) -> dict[str, Any]:
+        """What an agent that registers is answered."""
+        return {
+            "endpoint_id": self._endpoint_id,
+            "command_queue_info": self._inward(self.commands),
+            "heartbeat_queue_info": self._outward(self.heartbeats),
+        }
+
+    def credentials(self, user_endpoint_id: str) -> dict[str, Any]:
+        """What a user endpoint is told when it is started."""
+        return {
+            "endpoint_id": user_endpoint_id,
+            "task_queue_info": self._inward(self.tasks(user_endpoint_id)),
+            "result_queue_info": self._outward(self.results),
+            "heartbeat_queue_info": self._outward(self.heartbeats),
+        }
+
+    def _inward(self, queue: str) -> dict[str, Any]:
+        return {"connection_url": self._url, "queue": queue}
+
+    def _outward(self, queue: str) -> dict[str, Any]:
+        return {
+            "connection_url": self._url,
+            "exchange": EXCHANGE,
+            "queue": queue,
+            "queue_publish_kwargs": {
+                "exchange": EXCHANGE,
+                "routing_key": queue,
+                "mandatory": True,
+                "properties": {"delivery_mode": 2},
+            },
+        }

@@ -16,9 +16,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from funcx_async.local.agents.messages import STANDARD_PERIOD, Report
-from funcx_async.local.records import Job
+from funcx_async.local.store import Job
 
-START_PATIENCE: Final = 120.0
+START_TIMEOUT_S: Final = 120.0
 """Seconds that a process may take from the command to its first heartbeat."""
 COMMAND_EVERY: Final = 10.0
 """Seconds between two commands while it runs; the agent remembers one for 30, and obeys it should
@@ -81,7 +81,7 @@ class UserEndpoint:
         return now - self._heard <= MISSED * self._period + 2
 
     def _starting(self, now: float) -> bool:
-        return self._commanded is not None and now - self._commanded < START_PATIENCE
+        return self._commanded is not None and now - self._commanded < START_TIMEOUT_S
 
     def add(self, jobs: Iterable[Job], now: float, *, online: bool) -> list[Do]:
         """Take tasks; ``online`` says whether the agent can start a process."""

@@ -8,10 +8,15 @@ from itertools import takewhile
 
 from pamqp import base, commands
 
-from funcx_async.local.broker.errors import SoftError
-from funcx_async.local.broker.framing import encode_content, encode_deliver, encode_method
-from funcx_async.local.broker.messages import Message, short_string
 from funcx_async.local.broker.outbox import Outbox
+from funcx_async.local.broker.protocol import (
+    Message,
+    SoftError,
+    encode_content,
+    encode_deliver,
+    encode_method,
+    short_string,
+)
 from funcx_async.local.broker.queues import Entry, Queue, Receiver
 from funcx_async.local.broker.topology import Topology
 

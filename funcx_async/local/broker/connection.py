@@ -1,4 +1,4 @@
-"""One client's connection: its login, its heartbeats, and its end.
+"""One client's connection: its login, its channels, its heartbeats, and its end.
 
 There is no task per connection. Everything happens inside the callbacks of the transport, of a
 few timers, and of the queues; when the last of these is cancelled, nothing is left.
@@ -10,13 +10,16 @@ import asyncio
 import logging
 import socket
 import struct
+from dataclasses import dataclass
 from typing import cast
 
 from pamqp import base, commands
 
-from funcx_async.local.broker.channels import Channels
-from funcx_async.local.broker.errors import HardError
-from funcx_async.local.broker.framing import (
+from funcx_async.local.broker.channel import Channel, Session
+from funcx_async.local.broker.login import FRAME_MAX_BEFORE_LOGIN, Login, Offer, Users
+from funcx_async.local.broker.methods import content_body, content_header, perform
+from funcx_async.local.broker.outbox import Outbox
+from funcx_async.local.broker.protocol import (
     BODY,
     HEADER,
     HEARTBEAT,
@@ -25,18 +28,156 @@ from funcx_async.local.broker.framing import (
     PROTOCOL_HEADER,
     Frame,
     FrameReader,
+    HardError,
+    ProtocolError,
+    SoftError,
     decode_method,
     encode_method,
 )
-from funcx_async.local.broker.heartbeat import Heartbeat
-from funcx_async.local.broker.login import FRAME_MAX_BEFORE_LOGIN, Login
-from funcx_async.local.broker.outbox import Outbox
-from funcx_async.local.broker.premises import Premises
+from funcx_async.local.broker.queues import Volume, Watch
+from funcx_async.local.broker.topology import Topology
 
+TICKS_PER_INTERVAL = 2  # a client gives up after two silent intervals, so one lost does no harm
+SILENT_TICKS_LIMIT = 4
 logger = logging.getLogger("funcx_async.local.broker")
-
 CLOSE_BY_RESET = struct.pack("ii", 1, 0)  # the value of SO_LINGER: linger, for no time
 CONTENT = frozenset({HEADER, BODY})
+
+
+@dataclass(frozen=True, slots=True)
+class BrokerContext:
+    """What all connections of a broker share.
+
+    Attributes:
+        handshake_timeout: seconds that a client has to log in.
+        close_timeout: seconds that a client has to agree to being closed.
+        max_body: the largest message body taken, in bytes.
+        connections: those that are open; each adds and removes itself.
+    """
+
+    loop: asyncio.AbstractEventLoop
+    users: Users
+    offer: Offer
+    topology: Topology
+    volume: Volume
+    watch: Watch
+    handshake_timeout: float
+    close_timeout: float
+    max_body: int
+    connections: set[Connection]
+
+
+class Channels:
+    """Opens and closes channels and passes frames to them.
+
+    Attributes:
+        open: the open channels by number.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        outbox: Outbox,
+        topology: Topology,
+        *,
+        owner: object,
+        max_body: int,
+    ) -> None:
+        """Begin without any; ``owner`` is whom exclusive queues belong to."""
+        self.open: dict[int, Channel] = {}
+        self._session = session
+        self._outbox = outbox
+        self._topology = topology
+        self._owner = owner
+        self._max_body = max_body
+        self._closing: set[int] = set()  # closed by the broker; the client has yet to agree
+
+    def receive(self, frame: Frame) -> None:
+        """Do what a frame asks.
+
+        Raises:
+            HardError: it costs the client its connection.
+        """
+        method = decode_method(frame.payload) if frame.kind == METHOD else None
+        if frame.channel in self._closing:
+            self._receive_closing(frame.channel, method)
+            return
+        channel = self.open.get(frame.channel)
+        try:
+            if channel is None:
+                self._open_channel(frame.channel, method)
+            elif method is not None:
+                self._perform(channel, method)
+            elif frame.kind == HEADER:
+                content_header(channel, frame.payload, self._max_body)
+            else:
+                content_body(channel, frame.payload)
+        except ProtocolError as error:
+            error.method = commands.Basic.Publish.index if method is None else method.index
+            if channel is None or not isinstance(error, SoftError):
+                raise
+            self.close(channel, error)
+
+    def close(self, channel: Channel, error: SoftError) -> None:
+        """Close a channel and tell the client why."""
+        number = channel.number
+        del self.open[number]
+        self._closing.add(number)
+        channel.close()
+        close = commands.Channel.Close(error.code, error.text, *divmod(error.method, 1 << 16))
+        self._send(number, close)
+
+    def flush_confirms(self) -> None:
+        """Confirm what was published in the frames received so far."""
+        for channel in self.open.values():
+            if channel.confirms is not None:
+                channel.confirms.flush()
+
+    def pump(self) -> None:
+        """Deliver again, after the outbox had no room."""
+        for channel in list(self.open.values()):
+            channel.pump_all()
+
+    def abandon(self) -> None:
+        """Let everything go, without a word to the client; the connection is at its end."""
+        channels = list(self.open.values())
+        self.open.clear()
+        for channel in channels:
+            channel.close()
+
+    def _perform(self, channel: Channel, method: base.Frame) -> None:
+        if isinstance(method, commands.Channel.Close):
+            del self.open[channel.number]
+            channel.close()
+            self._send(channel.number, commands.Channel.CloseOk())
+        elif isinstance(method, commands.Channel.Open):
+            raise HardError(504, "second 'channel.open' seen")
+        else:
+            perform(channel, method)
+
+    def _open_channel(self, number: int, method: base.Frame | None) -> None:
+        if not isinstance(method, commands.Channel.Open):
+            raise HardError(504, "expected 'channel.open'")
+        limit = self._session.channel_max
+        if len(self.open) >= limit:
+            raise HardError(
+                530,
+                f"number of channels opened ({len(self.open)}) has reached the negotiated "
+                f"channel_max ({limit})",
+            )
+        self.open[number] = Channel(
+            number, self._session, self._outbox, self._topology, self._owner
+        )
+        self._send(number, commands.Channel.OpenOk())
+
+    def _receive_closing(self, number: int, method: base.Frame | None) -> None:
+        if isinstance(method, commands.Channel.CloseOk):
+            self._closing.discard(number)
+        elif isinstance(method, commands.Channel.Close):  # both sides closed at once
+            self._send(number, commands.Channel.CloseOk())
+
+    def _send(self, number: int, method: base.Frame) -> None:
+        self._outbox.write(encode_method(number, method))
 
 
 class Connection(asyncio.Protocol):
@@ -49,33 +190,34 @@ class Connection(asyncio.Protocol):
     _transport: asyncio.Transport
     _outbox: Outbox
 
-    def __init__(self, premises: Premises[Connection], *, stalled: bool = False) -> None:
+    def __init__(self, context: BrokerContext, *, stalled: bool = False) -> None:
         self.channels: Channels | None = None
-        self._premises = premises
-        self._login = Login(premises.users, premises.offer)
+        self._context = context
+        self._login = Login(context.users, context.offer)
         self._reader = FrameReader(FRAME_MAX_BEFORE_LOGIN)
         self._greeted = False
         self._stalled = stalled
         self._blocked = False  # publishers are held up
         self._closing = False  # told to close; what still arrives is read and dropped
         self._garbled = False  # where the next frame begins is unknown
-        self._heartbeat: Heartbeat | None = None
-        self._deadline = premises.loop.call_later(premises.handshake_timeout, self.abort)
+        self._heard = False  # since the last tick of the heartbeat
+        self._silent_ticks = 0
+        self._heartbeat: asyncio.TimerHandle | None = None
+        self._deadline = context.loop.call_later(context.handshake_timeout, self.abort)
 
     # what the transport calls
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take the transport."""
         self._transport = cast(asyncio.Transport, transport)
-        self._outbox = Outbox(self._premises.loop, self._transport, self._on_room)
-        self._premises.connections.add(self)
-        self._premises.watch.changed()
+        self._outbox = Outbox(self._context.loop, self._transport, self._on_room)
+        self._context.connections.add(self)
+        self._context.watch.changed()
         self.stall(self._stalled)
 
     def data_received(self, data: bytes) -> None:
         """Do what the client asks."""
-        if self._heartbeat is not None:
-            self._heartbeat.heard = True
+        self._heard = True
         if not self._garbled:
             self._reader.feed(data)
             self._read()
@@ -93,8 +235,8 @@ class Connection(asyncio.Protocol):
         logger.debug("connection of %s ended: %s", self._name(), exc or "closed")
         self._deadline.cancel()
         self._abandon()
-        self._premises.connections.discard(self)
-        self._premises.watch.changed()
+        self._context.connections.discard(self)
+        self._context.watch.changed()
 
     # what the broker calls
 
@@ -153,7 +295,7 @@ class Connection(asyncio.Protocol):
             self._transport.pause_reading()
         else:
             self._transport.resume_reading()
-            self._premises.loop.call_soon(self._read)  # frames may be here already
+            self._context.loop.call_soon(self._read)  # frames may be here already
 
     def _read(self) -> None:
         try:
@@ -197,7 +339,7 @@ class Connection(asyncio.Protocol):
             raise HardError(504, f"a frame on channel {frame.channel} before login", told=False)
         else:
             self.channels.receive(frame)
-            if frame.kind in CONTENT and self._premises.volume.over:
+            if frame.kind in CONTENT and self._context.volume.over:
                 self._block()
 
     def _control(self, method: base.Frame) -> None:
@@ -232,12 +374,12 @@ class Connection(asyncio.Protocol):
         if not self._login.done:
             return
         self._deadline.cancel()
-        premises = self._premises
+        context = self._context
         self.channels = Channels(
-            session, self._outbox, premises.topology, owner=self, max_body=premises.max_body
+            session, self._outbox, context.topology, owner=self, max_body=context.max_body
         )
         if session.heartbeat:  # not before open-ok is sent: clients would take it for garbage
-            self._heartbeat = Heartbeat(premises.loop, session.heartbeat, self._beat, self.abort)
+            self._schedule_beat(session.heartbeat)
         logger.debug("user %s logged in", session.user)
 
     # the rest
@@ -257,13 +399,23 @@ class Connection(asyncio.Protocol):
         if session is not None and "connection.blocked" in session.capabilities:
             self._send(method)
 
-    def _beat(self) -> None:
+    def _schedule_beat(self, interval: float) -> None:
+        pause = interval / TICKS_PER_INTERVAL
+        self._heartbeat = self._context.loop.call_later(pause, self._beat, interval)
+
+    def _beat(self, interval: float) -> None:
+        """Send a heartbeat unless something else was sent; give up a client that is silent."""
+        self._schedule_beat(interval)
         if not self._outbox.sent:
             self._outbox.write(HEARTBEAT_FRAME)
             self._outbox.flush()
         self._outbox.sent = False
-        if self._heartbeat is not None and (self._blocked or self._stalled):
-            self._heartbeat.heard = True  # no wonder: nobody listens
+        # A client that is not read cannot be heard.
+        heard = self._heard or self._blocked or self._stalled
+        self._silent_ticks = 0 if heard else self._silent_ticks + 1
+        self._heard = False
+        if self._silent_ticks >= SILENT_TICKS_LIMIT:
+            self.abort()
 
     def _send(self, method: base.Frame) -> None:
         self._outbox.write(encode_method(0, method))
@@ -275,15 +427,15 @@ class Connection(asyncio.Protocol):
 
     def _set_deadline(self) -> None:
         self._deadline.cancel()
-        self._deadline = self._premises.loop.call_later(self._premises.close_timeout, self.abort)
+        self._deadline = self._context.loop.call_later(self._context.close_timeout, self.abort)
 
     def _abandon(self) -> None:
         """Give everything back that the client had."""
         if self._heartbeat is not None:
-            self._heartbeat.stop()
+            self._heartbeat.cancel()
         if self.channels is not None:
             self.channels.abandon()
-        self._premises.topology.delete_owned(self)
+        self._context.topology.delete_owned(self)
 
     def _name(self) -> str:
         session = self._login.session

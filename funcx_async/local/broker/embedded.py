@@ -1,14 +1,30 @@
-"""The embedded broker's public face: what the program that it is in does with its queues."""
+"""The embedded broker: its life, its users, and what its program does with the queues."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, NamedTuple
+import asyncio
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from functools import partial
+from types import TracebackType
+from typing import Any, NamedTuple, Self
+from urllib.parse import quote
 
-from funcx_async.local.broker.errors import SoftError
-from funcx_async.local.broker.messages import Message, encode_address, encode_properties
-from funcx_async.local.broker.queues import Queue
-from funcx_async.local.broker.server import Server
+from funcx_async.local.broker.connection import BrokerContext, Connection
+from funcx_async.local.broker.login import Offer, Users
+from funcx_async.local.broker.protocol import (
+    HardError,
+    Message,
+    SoftError,
+    encode_address,
+    encode_properties,
+)
+from funcx_async.local.broker.queues import Queue, Volume, Watch
+from funcx_async.local.broker.topology import Topology
+
+FRAME_MAX = 131_072
+CHANNEL_MAX = 2047
+MAX_BODY = 128 * 1024 * 1024
 
 
 class QueueCounts(NamedTuple):
@@ -19,7 +35,7 @@ class QueueCounts(NamedTuple):
     consumers: int
 
 
-class EmbeddedBroker(Server):
+class EmbeddedBroker:
     """An AMQP 0-9-1 broker inside this process, for development, tests and air-gapped use.
 
     It behaves like RabbitMQ as far as it goes: default, direct, fanout and topic exchanges, queues
@@ -50,6 +66,28 @@ class EmbeddedBroker(Server):
         1
     """
 
+    def __init__(
+        self,
+        *,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        heartbeat: int = 60,
+        max_queued_bytes: int = 256 * 1024 * 1024,
+        handshake_timeout: float = 10,
+        close_timeout: float = 3,
+    ) -> None:
+        self._host = host
+        self._port = port
+        self._offer = Offer(CHANNEL_MAX, FRAME_MAX, heartbeat)
+        self._max_queued_bytes = max_queued_bytes
+        self._handshake_timeout = handshake_timeout
+        self._close_timeout = close_timeout
+        self._users = Users()
+        self._watch = Watch()
+        self._server: asyncio.Server | None = None
+        self._open: BrokerContext | None = None
+        self._stalled = False
+
     def __repr__(self) -> str:
         if self._open is None:
             return "<EmbeddedBroker closed>"
@@ -58,6 +96,116 @@ class EmbeddedBroker(Server):
             f"<EmbeddedBroker {self._host}:{self._port}, "
             f"{self.connections} connections, {queues} queues, {self.queued_bytes} bytes>"
         )
+
+    # life
+
+    async def start(self) -> None:
+        """Listen. A broker that was closed may start again; it then takes the same port.
+
+        Raises:
+            OSError: the port is taken.
+            RuntimeError: it runs already.
+        """
+        if self._server is not None:
+            raise RuntimeError("this broker runs already; aclose() it first, or make another")
+        loop = asyncio.get_running_loop()
+        connections: set[Connection] = set()
+        volume = Volume(self._max_queued_bytes, self._watch, partial(_unblock, connections))
+        self._open = context = BrokerContext(
+            loop,
+            self._users,
+            self._offer,
+            Topology(loop, volume),
+            volume,
+            self._watch,
+            self._handshake_timeout,
+            self._close_timeout,
+            MAX_BODY,
+            connections,
+        )
+        try:
+            self._server = await loop.create_server(
+                lambda: Connection(context, stalled=self._stalled), self._host, self._port
+            )
+        except OSError:
+            self._open = None
+            raise
+        self._port = self._server.sockets[0].getsockname()[1]
+
+    async def aclose(self) -> None:
+        """Close all connections (320, CONNECTION_FORCED), delete all queues, listen no more."""
+        if self._server is None:
+            return
+        server, self._server = self._server, None
+        server.close()
+        self.resume()
+        self.disconnect(abort=False)
+        context = self._context
+        try:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._close_timeout):
+                    await self.until(lambda: not context.connections)
+        finally:
+            self.disconnect()  # those that did not agree, or all if this was cancelled
+            context.topology.delete_all()
+            self._open = None
+        await self.until(lambda: not context.connections)
+        await server.wait_closed()
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.aclose()
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        """Wait until ``condition()`` is true. It is asked whenever something changes here.
+
+        Example:
+            ``await broker.until(lambda: broker.queue_counts("results").consumers == 1)``
+        """
+        await self._watch.until(condition)
+
+    # where, and who
+
+    @property
+    def port(self) -> int:
+        """The port on which it listens; the one asked for while it does not."""
+        return self._port
+
+    def add_user(self, user: str, password: str) -> None:
+        """Let a user in, or give one another password. Open connections are not touched."""
+        self._users.add(user, password)
+
+    def remove_user(self, user: str) -> None:
+        """Let a user in no more. Open connections live on."""
+        self._users.remove(user)
+
+    def url(self, user: str, password: str) -> str:
+        """The URL with which this user connects; it holds the password, so never log it."""
+        host = f"[{self._host}]" if ":" in self._host else self._host
+        login = f"{quote(user, safe='')}:{quote(password, safe='')}"
+        return f"amqp://{login}@{host}:{self._port}/%2F"
+
+    @property
+    def connections(self) -> int:
+        """How many connections are open, those that have not logged in yet included."""
+        return len(self._open.connections) if self._open is not None else 0
+
+    @property
+    def unsent_bytes(self) -> int:
+        """What is written to connections and not yet taken by the operating system."""
+        if self._open is None:
+            return 0
+        return sum(connection.unsent for connection in self._open.connections)
+
+    # what is in it
 
     def declare_queue(self, name: str, *, expires: float | None = None) -> None:
         """Make a durable queue; nothing happens if there is one like it.
@@ -73,17 +221,17 @@ class EmbeddedBroker(Server):
             raise ValueError(f"a queue's name has 1 to 255 bytes, not {len(name.encode())}")
         arguments = {} if expires is None else {"x-expires": round(expires * 1000)}
         try:
-            self._premises.topology.declare_queue(name, durable=True, arguments=arguments)
+            self._context.topology.declare_queue(name, durable=True, arguments=arguments)
         except SoftError as error:
             raise ValueError(error.text) from None
 
     def delete_queue(self, name: str) -> int:
         """Delete a queue, if it is there, and cancel its consumers; how many messages waited."""
-        return self._premises.topology.delete_queue(name)
+        return self._context.topology.delete_queue(name)
 
     def has_queue(self, name: str) -> bool:
         """Whether there is such a queue."""
-        return name in self._premises.topology.queues
+        return name in self._context.topology.queues
 
     def queue_length(self, name: str) -> int:
         """How many messages wait in a queue, those that are out with clients not counted.
@@ -124,7 +272,7 @@ class EmbeddedBroker(Server):
         Raises:
             TypeError: AMQP has no type for a value in ``headers``.
         """
-        found = self._premises.topology.queues.get(queue)
+        found = self._context.topology.queues.get(queue)
         if found is None:
             return False
         properties = encode_properties(timestamp, headers)
@@ -133,7 +281,7 @@ class EmbeddedBroker(Server):
 
     async def room(self) -> None:
         """Wait until the queues hold less than their limit; returns at once if they do."""
-        volume = self._premises.volume
+        volume = self._context.volume
         await self.until(lambda: not volume.over)
 
     @property
@@ -143,10 +291,46 @@ class EmbeddedBroker(Server):
 
     # faults on purpose
 
+    def disconnect(self, *, abort: bool = True) -> int:
+        """Cut all connections; how many.
+
+        Args:
+            abort: by a reset; else politely, by CONNECTION_FORCED.
+        """
+        connections = list(self._context.connections)
+        for connection in connections:
+            if abort:
+                connection.abort()
+            else:
+                connection.close(HardError(320, "broker forced connection closure"))
+        return len(connections)
+
+    def refuse_logins(self, times: int) -> None:
+        """Refuse the next ``times`` logins, whatever their passwords."""
+        self._users.refuse(times)
+
+    @property
+    def logins_to_refuse(self) -> int:
+        """How many logins will be refused, whatever their passwords."""
+        return self._users.to_refuse
+
+    @property
+    def stalled(self) -> bool:
+        """Whether nothing is read and written, by :meth:`stall`."""
+        return self._stalled
+
+    def stall(self) -> None:
+        """Read and write nothing on any connection, old or new, as if the network had gone."""
+        self._set_stalled(True)
+
+    def resume(self) -> None:
+        """Undo :meth:`stall`."""
+        self._set_stalled(False)
+
     def close_channels(self, queue: str | None = None, *, code: int = 406) -> int:
         """Close all channels, or those that consume from ``queue``; how many."""
         closed = 0
-        for connection in list(self._premises.connections):
+        for connection in list(self._context.connections):
             if connection.channels is None:
                 continue
             for channel in list(connection.channels.open.values()):
@@ -170,8 +354,24 @@ class EmbeddedBroker(Server):
 
     # the rest
 
+    @property
+    def _context(self) -> BrokerContext:
+        if self._open is None:
+            raise RuntimeError("the broker is not running; await start() first")
+        return self._open
+
+    def _set_stalled(self, stalled: bool) -> None:
+        self._stalled = stalled
+        for connection in list(self._context.connections):
+            connection.stall(stalled)
+
     def _queue(self, name: str) -> Queue:
-        queue = self._premises.topology.queues.get(name)
+        queue = self._context.topology.queues.get(name)
         if queue is None:
             raise LookupError(f"there is no queue {name!r}; declare_queue() makes one")
         return queue
+
+
+def _unblock(connections: set[Connection]) -> None:
+    for connection in list(connections):
+        connection.unblock()

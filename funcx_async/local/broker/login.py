@@ -10,7 +10,7 @@ from pamqp import base, commands, decode
 from pamqp.common import FieldTable
 
 from funcx_async.local.broker.channel import Session
-from funcx_async.local.broker.errors import HardError
+from funcx_async.local.broker.protocol import HardError
 
 SMALLEST_FRAME_MAX = 4096  # the protocol's minimum
 FRAME_MAX_BEFORE_LOGIN = 8192  # strangers need not send more

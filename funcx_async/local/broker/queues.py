@@ -15,12 +15,174 @@ import asyncio
 import heapq
 from collections import deque
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from operator import attrgetter
 from typing import Any, Protocol
 
-from funcx_async.local.broker.arguments import QueueOptions, read_arguments
-from funcx_async.local.broker.messages import Message
-from funcx_async.local.broker.volume import Volume
+from funcx_async.local.broker.protocol import Message, SoftError
+
+DROP_HEAD, REJECT_PUBLISH = "drop-head", "reject-publish"
+NUMBERS = {"x-expires": 1, "x-message-ttl": 0, "x-max-length": 0}  # each with its least value
+CHOICES = {"x-overflow": (DROP_HEAD, REJECT_PUBLISH), "x-queue-type": ("classic",)}
+# RabbitMQ would act on these. To take and ignore them would lose or reorder messages in silence.
+ABSENT = (
+    "x-dead-letter-exchange",
+    "x-dead-letter-routing-key",
+    "x-max-length-bytes",
+    "x-max-priority",
+    "x-single-active-consumer",
+)
+by_position = attrgetter("position")
+
+
+class Watch:
+    """Lets coroutines wait until something about the broker is true.
+
+    Conditions are asked again once per turn of the loop in which something changed, so a burst
+    of a thousand messages asks once.
+    """
+
+    def __init__(self) -> None:
+        self._waiting: list[tuple[Callable[[], bool], asyncio.Future[None]]] = []
+        self._scheduled = False
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        """Wait until ``condition()`` is true."""
+        if condition():
+            return
+        future = asyncio.get_running_loop().create_future()
+        entry = (condition, future)
+        self._waiting.append(entry)
+        try:
+            await future
+        finally:
+            self._waiting.remove(entry)
+
+    def changed(self) -> None:
+        """Say that something changed."""
+        if self._waiting and not self._scheduled:
+            self._scheduled = True
+            asyncio.get_running_loop().call_soon(self._ask)
+
+    def _ask(self) -> None:
+        self._scheduled = False
+        for condition, future in self._waiting:
+            if future.done():
+                continue
+            try:
+                met = condition()
+            except Exception as error:  # the condition is its author's; so is what it raises
+                future.set_exception(error)
+            else:
+                if met:
+                    future.set_result(None)
+
+
+class Volume:
+    """The memory that all queues take together, against a limit.
+
+    Attributes:
+        used: bytes held now, waiting and unacknowledged messages alike.
+        limit: past it publishers are held up, until a quarter of it is free again.
+        over: whether publishers are held up now.
+        on_room: called when they may go on.
+        watch: told of every change.
+    """
+
+    def __init__(self, limit: int, watch: Watch, on_room: Callable[[], None]) -> None:
+        self.used = 0
+        self.limit = limit
+        self.over = False
+        self.on_room = on_room
+        self.watch = watch
+        self._low = limit * 3 // 4
+
+    def add(self, size: int) -> None:
+        """Count a message that a queue took."""
+        self.used += size
+        if self.used > self.limit:
+            self.over = True
+        self.watch.changed()
+
+    def remove(self, size: int) -> None:
+        """Count a message that a queue let go for good."""
+        self.used -= size
+        if self.over and self.used <= self._low:
+            self.over = False
+            self.on_room()
+        self.watch.changed()
+
+
+@dataclass(frozen=True, slots=True)
+class QueueOptions:
+    """What a queue's arguments mean.
+
+    Attributes:
+        expires: seconds without use after which the queue goes away, or None.
+        message_ttl: seconds that a message may wait, or None.
+        max_length: how many messages may wait, or None.
+        rejects: what happens beyond that: the newcomer is refused, else the oldest is dropped.
+    """
+
+    expires: float | None = None
+    message_ttl: float | None = None
+    max_length: int | None = None
+    rejects: bool = False
+
+
+def read_arguments(queue: str, arguments: Mapping[str, Any]) -> QueueOptions:
+    """Check a new queue's arguments.
+
+    Raises:
+        SoftError: 406, one has a value that it may not have, or is not served here.
+    """
+    for name, least in NUMBERS.items():
+        value = arguments.get(name, least)
+        if isinstance(value, bool) or not isinstance(value, int):
+            raise _invalid(queue, name, f"expected integer, got {type(value).__name__}")
+        if value < least:
+            raise _invalid(queue, name, f"{value} is less than {least}")
+    for name, choices in CHOICES.items():
+        if name in arguments and arguments[name] not in choices:
+            raise _invalid(queue, name, f"this broker has only {' and '.join(choices)}")
+    for name in ABSENT:
+        if name in arguments:
+            raise _invalid(queue, name, "this broker does not have it")
+    limit = arguments.get("x-max-length")
+    return QueueOptions(
+        expires=_seconds(arguments.get("x-expires")),
+        message_ttl=_seconds(arguments.get("x-message-ttl")),
+        max_length=limit,
+        rejects=limit is not None and arguments.get("x-overflow") == REJECT_PUBLISH,
+    )
+
+
+def check_equivalent(queue: str, received: Mapping[str, Any], current: Mapping[str, Any]) -> None:
+    """Check that a queue is declared again with the arguments that it has.
+
+    Raises:
+        SoftError: 406, they differ.
+    """
+    for name in (*NUMBERS, *CHOICES, *ABSENT):
+        new, old = received.get(name), current.get(name)
+        if new != old:
+            raise SoftError(
+                406,
+                f"inequivalent arg '{name}' for queue '{queue}' in vhost '/': "
+                f"received {_quoted(new)} but current is {_quoted(old)}",
+            )
+
+
+def _invalid(queue: str, name: str, reason: str) -> SoftError:
+    return SoftError(406, f"invalid arg '{name}' for queue '{queue}' in vhost '/': {reason}")
+
+
+def _quoted(value: object) -> str:
+    return "none" if value is None else f"'{value}'"
+
+
+def _seconds(milliseconds: int | None) -> float | None:
+    return None if milliseconds is None else milliseconds / 1000
 
 
 class Receiver(Protocol):
@@ -60,9 +222,6 @@ class Entry:
         self.redelivered = False
         self.deadline: float | None = None
         self.consumer: Receiver | None = None
-
-
-by_position = attrgetter("position")
 
 
 class Queue:

@@ -6,12 +6,12 @@ from funcx_async.local.agents.messages import Report
 from funcx_async.local.agents.user_endpoint import (
     MISSED,
     RETRY_START,
-    START_PATIENCE,
+    START_TIMEOUT_S,
     STARTS_AT_MOST,
     Do,
     UserEndpoint,
 )
-from funcx_async.local.records import Job
+from funcx_async.local.store import Job
 
 PERIOD = 5.0
 DEAD = MISSED * PERIOD + 3
@@ -60,8 +60,8 @@ def test_what_comes_while_it_starts_is_sent_behind(fresh):
 
 def test_one_that_does_not_come_is_started_again_after_some_patience(fresh):
     fresh.add(jobs("a"), 0.0, online=True)
-    assert fresh.tick(START_PATIENCE - 1, online=True) == []
-    assert fresh.tick(START_PATIENCE, online=True) == [Do.BEGIN]
+    assert fresh.tick(START_TIMEOUT_S - 1, online=True) == []
+    assert fresh.tick(START_TIMEOUT_S, online=True) == [Do.BEGIN]
 
 
 def test_while_it_runs_a_submit_renews_the_command_now_and_then(running):

@@ -1,4 +1,10 @@
-"""The routes of the status page: the page, and what it shows."""
+"""The status page of the local service: what it does now, and did lately.
+
+The page itself holds nothing and is given to everybody. What it shows, ``/status.json``, is for
+who has the service's token, or the page's key, with which nothing can be run. The key is made anew
+at each start and comes into the page as the part of its address behind ``#``, which browsers send
+to nobody.
+"""
 
 from __future__ import annotations
 
@@ -18,23 +24,22 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
-from funcx_async.local.parts import Parts
-from funcx_async.local.refusals import Refusal
-from funcx_async.local.replies import Document
-from funcx_async.local.status.history import SHORTEST, SPAN, STEPS, Batch
+from funcx_async.local.components import Components
+from funcx_async.local.history import SHORTEST, SPAN, STEPS, Batch
+from funcx_async.local.web.answers import Document, Refusal
 
 
 class StatusWeb:
     """The routes and what they answer.
 
     Args:
-        parts: what is shown.
+        components: what is shown.
         check_token: raises a refusal unless a request has the service's token.
     """
 
-    def __init__(self, parts: Parts, *, check_token: Callable[[Request], None]) -> None:
-        self._parts = parts
-        self._authorization = f"Bearer {parts.status_key}".encode()
+    def __init__(self, components: Components, *, check_token: Callable[[Request], None]) -> None:
+        self._components = components
+        self._authorization = f"Bearer {components.status_key}".encode()
         self._check_token = check_token
 
     def routes(self) -> list[Route]:
@@ -65,12 +70,12 @@ class StatusWeb:
 
     def status(self) -> dict[str, Any]:
         """All that the page shows."""
-        history, running = self._parts.dispatch.history, len(self._parts.pool.running)
+        history, running = self._components.dispatch.history, len(self._components.pool.running)
         return {
             "version": version("funcx-async"),
             "since": history.since,
             "now": time.time(),
-            "broker": self._broker_in_words(),
+            "broker": self._describe_broker(),
             "tasks": {
                 "waiting": max(history.open - running, 0),
                 "running": running,
@@ -87,7 +92,7 @@ class StatusWeb:
         }
 
     def _batch(self, batch: Batch) -> dict[str, Any]:
-        functions = map(self._parts.store.function, batch.function_ids)
+        functions = map(self._components.store.function, batch.function_ids)
         return {
             "at": batch.taken_at,
             "group": batch.group_id,
@@ -102,16 +107,23 @@ class StatusWeb:
         """Id, name, and whether its tasks run here."""
         return [
             (endpoint.id, endpoint.name, endpoint.registration is None)
-            for endpoint in self._parts.store.endpoints()
+            for endpoint in self._components.store.endpoints()
         ]
 
     def _endpoint(self, endpoint_id: str, name: str, is_own: bool) -> dict[str, Any]:
         if is_own:
-            online = not self._parts.switches.offline
-            workers, busy = len(self._parts.pool.process_ids), len(self._parts.pool.running)
-            is_open = self._parts.pool.open
+            online = not self._components.switches.offline
+            workers, busy = (
+                len(self._components.pool.process_ids),
+                len(self._components.pool.running),
+            )
+            is_open = self._components.pool.open
         else:
-            agent = None if self._parts.agents is None else self._parts.agents.get(endpoint_id)
+            agent = (
+                None
+                if self._components.agents is None
+                else self._components.agents.get(endpoint_id)
+            )
             online = agent is not None and agent.online
             told = {} if agent is None else agent.workers
             workers = told.get("total_workers", 0)
@@ -127,25 +139,25 @@ class StatusWeb:
         }
 
     def _faults(self) -> list[dict[str, Any]]:
-        broker = self._parts.broker
-        faults = self._parts.switches.in_force()
+        broker = self._components.broker
+        faults = self._components.switches.in_force()
         if broker is not None and broker.stalled:
             faults.append(("the broker is stalled", None))
         if broker is not None and broker.logins_to_refuse:
             faults.append(("the broker refuses a login", broker.logins_to_refuse))
         return [{"what": what, "times": times} for what, times in faults]
 
-    def _broker_in_words(self) -> str:
-        if self._parts.broker is not None:
+    def _describe_broker(self) -> str:
+        if self._components.broker is not None:
             return "embedded broker"
-        parts = urlsplit(self._parts.publisher.connection_url())
+        parts = urlsplit(self._components.publisher.connection_url())
         return f"RabbitMQ at {parts.hostname}:{parts.port or 5672}"
 
 
 @cache
 def _page() -> tuple[str, str]:
     """The page, and what its content may do: its own script and style, and asking its own host."""
-    text = files("funcx_async.local.status").joinpath("page.html").read_text(encoding="utf-8")
+    text = files("funcx_async.local.web").joinpath("status_page.html").read_text(encoding="utf-8")
     (script,) = re.findall(r"<script>(.*?)</script>", text, re.DOTALL)
     (style,) = re.findall(r"<style>(.*?)</style>", text, re.DOTALL)
     policy = {

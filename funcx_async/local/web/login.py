@@ -15,8 +15,7 @@ from urllib.parse import parse_qs, urlsplit
 from starlette.requests import Request
 
 from funcx_async.local.agents.messages import IDENTITY, USERNAME
-from funcx_async.local.refusals import Refusal, no_agents
-from funcx_async.local.replies import PlainRoute
+from funcx_async.local.web.answers import PlainRoute, Refusal, no_agents
 
 CLIENT_ID: Final = IDENTITY
 """What agents log in as; the service's token is the secret to it."""

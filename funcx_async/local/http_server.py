@@ -42,7 +42,7 @@ class Connection(H11Protocol):
         super().connection_lost(exc)
 
 
-class Listener:
+class HttpServer:
     """Serves an ASGI application.
 
     Args:

@@ -1,4 +1,4 @@
-"""The REST routes that both dialects share, and those of today's clients (v3)."""
+"""The REST application: the routes that both dialects share, and those of today's clients (v3)."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import secrets
 import uuid
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
+from http import HTTPStatus
 from importlib.metadata import version
 from typing import Any, Final
 
@@ -16,24 +17,28 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from funcx_async.local.agents.login import LoginWeb
-from funcx_async.local.agents.registering import AgentWeb
-from funcx_async.local.bodies import Submission, TaskIds, read_body, read_v3_body
-from funcx_async.local.classic import ClassicWeb
-from funcx_async.local.endpoints import EndpointWeb
-from funcx_async.local.functions import FunctionWeb
-from funcx_async.local.parts import Parts
+from funcx_async.local.components import Components
+from funcx_async.local.injection import Reply
 from funcx_async.local.publisher import QUEUE_PREFIX
-from funcx_async.local.refusals import Refusal, not_permitted, unknown
-from funcx_async.local.replies import Cut, Document, path_uuid, v3_path_uuid
-from funcx_async.local.status.web import StatusWeb
-from funcx_async.local.switches import Reply
+from funcx_async.local.store import Function
+from funcx_async.local.web.answers import (
+    Cut,
+    Document,
+    Refusal,
+    not_permitted,
+    path_uuid,
+    unknown,
+    v3_path_uuid,
+)
+from funcx_async.local.web.bodies import Registration, Submission, TaskIds, read_body, read_v3_body
+from funcx_async.local.web.classic import ClassicWeb
+from funcx_async.local.web.endpoints import EndpointWeb
+from funcx_async.local.web.login import LoginWeb
+from funcx_async.local.web.status_page import StatusWeb
 
 logger = logging.getLogger(__name__)
-
 OLDEST_CLIENT: Final = "1.0.0"
 """Official clients and endpoints below this version are told to upgrade."""
-
 Answer = Callable[[Request], Awaitable[Any]]
 
 
@@ -41,31 +46,33 @@ class Web:
     """The routes and what they answer.
 
     Args:
-        parts: what answers them.
+        components: what answers them.
     """
 
-    def __init__(self, parts: Parts) -> None:
-        self._parts = parts
-        self._authorization = f"Bearer {parts.token}".encode()
-        status = StatusWeb(parts, check_token=self._check_token)
+    def __init__(self, components: Components) -> None:
+        self._components = components
+        self._authorization = f"Bearer {components.token}".encode()
+        status = StatusWeb(components, check_token=self._check_token)
         self.app = Starlette(
             routes=[*self._routes(), *status.routes()],
             exception_handlers={HTTPException: _no_such_route, Exception: _broken},
         )
 
     def _routes(self) -> list[Route]:
-        parts = self._parts
-        store, agents = parts.store, parts.agents
+        components = self._components
+        store, agents = components.store, components.agents
         get, post, v3 = ["GET"], ["POST"], "/v3/endpoints/{endpoint}"
+        function = "/v2/functions/{function}"
         further = [
-            *FunctionWeb(store).routes(),
-            *EndpointWeb(store, parts.pool, agents, parts.switches).routes(),
-            *ClassicWeb(store, parts.dispatch).routes(),
-            *AgentWeb(store, agents).routes(),
-            *LoginWeb(parts.token, taken=agents is not None).routes(),
+            *EndpointWeb(store, components.pool, agents, components.switches).routes(),
+            *ClassicWeb(store, components.dispatch).routes(),
+            *LoginWeb(components.token, taken=agents is not None).routes(),
         ]
         return [
             self._route("/v2/version", get, "version", self._version, public=True),
+            self._route("/v3/functions", post, "register", self._register),
+            self._route(function, get, "function", self._function),
+            self._route(function, ["DELETE"], "function", self._delete_function),
             self._route(f"{v3}/submit", post, "submit", self._submit),
             self._route("/v2/tasks/{task}", get, "tasks", self._task),
             self._route("/v2/batch_status", post, "batch_status", self._batch_status),
@@ -84,7 +91,7 @@ class Web:
         async def endpoint(request: Request) -> Response:
             """Answer with the document, or with what the switches make of it."""
             try:
-                self._parts.switches.arriving(name)
+                self._components.switches.arriving(name)
                 if not public:
                     self._check_token(request)
                 answered = await answer(request)
@@ -93,10 +100,10 @@ class Web:
                 response = _refused(refusal)
             except ClientDisconnect:
                 # In the middle of its request: there is nobody to answer.
-                return Cut(self._parts.listener.cut)
-            reply = await self._parts.switches.leaving(name)
+                return Cut(self._components.http_server.cut)
+            reply = await self._components.switches.leaving(name)
             if reply is Reply.LOST:
-                return Cut(self._parts.listener.cut)
+                return Cut(self._components.http_server.cut)
             if reply is Reply.TRUNCATED:
                 half = bytes(response.body)[: len(response.body) // 2]
                 return Response(half, response.status_code, media_type="application/json")
@@ -123,27 +130,60 @@ class Web:
             return own
         return {"api": own, "min_sdk_version": OLDEST_CLIENT, "min_ep_version": OLDEST_CLIENT}
 
+    async def _register(self, request: Request) -> Any:
+        registration = await read_v3_body(request, Registration, "FUNCTION_TOO_LARGE")
+        function_id = self._components.store.add_function(
+            registration.function_name,
+            registration.framed_code(),
+            description=registration.description,
+            metadata=registration.meta,
+        )
+        return {"function_uuid": function_id}
+
+    async def _function(self, request: Request) -> Any:
+        function = self._known_function(request)
+        return {
+            "function_uuid": function.id,
+            "function_name": function.name,
+            "function_code": function.code,
+            "description": function.description,
+            "metadata": {
+                key: function.metadata.get(key) for key in ("python_version", "sdk_version")
+            },
+        }
+
+    async def _delete_function(self, request: Request) -> Any:
+        self._components.store.delete_function(self._known_function(request).id)
+        return {"result": HTTPStatus.FOUND}
+
+    def _known_function(self, request: Request) -> Function:
+        function_id = path_uuid(request, "function")
+        function = self._components.store.function(function_id)
+        if function is None:
+            raise unknown("FUNCTION", function_id)
+        return function
+
     async def _submit(self, request: Request) -> Any:
         endpoint_id = v3_path_uuid(request, "endpoint")
         submission = await read_v3_body(request, Submission, "BATCH_RUN_TOO_LARGE")
         submission.check()
-        if self._parts.store.endpoint(endpoint_id) is None:
+        if self._components.store.endpoint(endpoint_id) is None:
             raise unknown("ENDPOINT", endpoint_id)
-        for function_id in self._parts.store.unknown_functions(submission.tasks):
+        for function_id in self._components.store.unknown_functions(submission.tasks):
             raise unknown("FUNCTION", function_id)
-        if allowed := self._parts.store.whitelist(endpoint_id):
+        if allowed := self._components.store.whitelist(endpoint_id):
             for function_id in submission.tasks.keys() - allowed:
                 raise not_permitted(function_id, endpoint_id)
-        wishes = submission.wishes
-        if self._parts.agents is not None:
-            self._parts.agents.note_runtime(endpoint_id, wishes)
-        group_id, tasks = await self._parts.dispatch.take(
+        options = submission.options
+        if self._components.agents is not None:
+            self._components.agents.note_runtime(endpoint_id, options)
+        group_id, tasks = await self._components.dispatch.take(
             submission.tasks,
             endpoint_id=endpoint_id,
             group_id=submission.task_group_id,
             create_queue=submission.create_queue,
             result_serializers=submission.result_serializers or (),
-            wishes=wishes,
+            options=options,
         )
         return {
             "request_id": str(uuid.uuid4()),
@@ -154,17 +194,20 @@ class Web:
 
     async def _task(self, request: Request) -> Any:
         task_id = path_uuid(request, "task")
-        if self._parts.store.task(task_id) is None:
+        if self._components.store.task(task_id) is None:
             raise unknown("TASK", task_id)
-        return self._parts.dispatch.documents([task_id])[task_id]
+        return self._components.dispatch.documents([task_id])[task_id]
 
     async def _batch_status(self, request: Request) -> Any:
         wanted = await read_body(request, TaskIds)
-        return {"response": "batch", "results": self._parts.dispatch.documents(wanted.task_ids)}
+        return {
+            "response": "batch",
+            "results": self._components.dispatch.documents(wanted.task_ids),
+        }
 
     async def _task_group(self, request: Request) -> Any:
         group_id = path_uuid(request, "group")
-        group = self._parts.store.task_group(group_id)
+        group = self._components.store.task_group(group_id)
         if group is None:
             raise unknown("TASK_GROUP", group_id)
         return {
@@ -172,14 +215,14 @@ class Web:
             "create_websockets_queue": group.queued,
             "tasks": [
                 {"id": task_id, "created_at": datetime.fromtimestamp(created, UTC).isoformat()}
-                for task_id, created in self._parts.store.tasks_of_group(group_id)
+                for task_id, created in self._components.store.tasks_of_group(group_id)
             ],
         }
 
     async def _connection_url(self, request: Request) -> Any:
         return {
             "queue_prefix": QUEUE_PREFIX,
-            "connection_url": self._parts.publisher.connection_url(),
+            "connection_url": self._components.publisher.connection_url(),
         }
 
 

@@ -1,7 +1,7 @@
 """The REST routes that only classic clients use (the v2 dialect of funcX 1.x).
 
-What today's clients use as well is in :mod:`funcx_async.local.web`. Containers are taken note of,
-for programs that register them; functions run in the worker processes all the same.
+What today's clients use as well is in :mod:`funcx_async.local.web.app`. Containers are recorded for
+programs that register them. Functions run in the worker processes all the same.
 """
 
 from __future__ import annotations
@@ -14,7 +14,18 @@ from typing import Any
 import msgspec
 from starlette.requests import Request
 
-from funcx_async.local.bodies import (
+from funcx_async.local.dispatch import Dispatch
+from funcx_async.local.store import Store
+from funcx_async.local.web.answers import (
+    Document,
+    PlainRoute,
+    Refusal,
+    not_permitted,
+    path_uuid,
+    unknown,
+    uuid_of,
+)
+from funcx_async.local.web.bodies import (
     ClassicRegistration,
     ClassicSubmission,
     Container,
@@ -23,10 +34,6 @@ from funcx_async.local.bodies import (
     check_payload,
     read_body,
 )
-from funcx_async.local.dispatch import Dispatch
-from funcx_async.local.refusals import Refusal, not_permitted, unknown
-from funcx_async.local.replies import Document, PlainRoute, path_uuid, uuid_of
-from funcx_async.local.store import Store
 
 
 class ClassicWeb:

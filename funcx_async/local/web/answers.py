@@ -1,11 +1,18 @@
-"""How the service says no: its error documents."""
+"""What the web service sends back: documents, refusals, and connections cut on purpose."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import uuid
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from email.utils import formatdate
 from http import HTTPStatus
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
 
 STATUS_OF: Final[Mapping[str, int]] = MappingProxyType(
     {
@@ -101,3 +108,69 @@ def no_agents() -> Refusal:
         "of a RabbitMQ"
     )
     return Refusal("ENDPOINT_ACCESS_FORBIDDEN", msg)
+
+
+class PlainRoute(NamedTuple):
+    """Which requests a method answers, and the name of the faults that concern them.
+
+    ``public`` ones need no bearer token.
+    """
+
+    path: str
+    methods: list[str]
+    name: str
+    answer: Callable[[Request], Awaitable[Any]]
+    public: bool = False
+
+
+class Document(Response):
+    """A JSON answer, which tells the service's time."""
+
+    media_type = "application/json"
+
+    def init_headers(self, headers: Mapping[str, str] | None = None) -> None:
+        """Set the headers, and the date, which the server that is left out would set."""
+        super().init_headers({"Date": formatdate(usegmt=True), **(headers or {})})
+
+    def render(self, content: Any) -> bytes:
+        """The bytes of the body."""
+        return msgspec.json.encode(content)
+
+
+class Cut(Response):
+    """No answer: the connection is closed without a byte."""
+
+    def __init__(self, cut: Callable[[Scope], None]) -> None:
+        super().__init__()
+        self._cut = cut
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Cut the connection, and return when it is cut."""
+        self._cut(scope)
+        while (await receive())["type"] != "http.disconnect":
+            pass
+
+
+def uuid_of(given: str) -> str:
+    """The id as it is usually written.
+
+    Raises:
+        Refusal: it is none.
+    """
+    try:
+        return str(uuid.UUID(given))
+    except ValueError:
+        raise Refusal("INVALID_UUID", f"{given!r} is no uuid", error_args=[given]) from None
+
+
+def path_uuid(request: Request, name: str) -> str:
+    """The id in the request's path."""
+    return uuid_of(request.path_params[name])
+
+
+def v3_path_uuid(request: Request, name: str) -> str:
+    """The id in the path of a v3 route."""
+    try:
+        return path_uuid(request, name)
+    except Refusal as refusal:
+        raise Invalid(refusal.reason, where=["path", name]) from None

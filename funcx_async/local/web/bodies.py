@@ -10,8 +10,8 @@ import msgspec
 from starlette.requests import Request
 
 from funcx_async import serialize
-from funcx_async.local.records import Wishes
-from funcx_async.local.refusals import Invalid, Refusal
+from funcx_async.local.store import TaskOptions
+from funcx_async.local.web.answers import Invalid, Refusal
 
 SIZE_LIMIT: Final = 10 * 1000 * 1000
 """A body, and one task's payload, may have so many bytes."""
@@ -48,10 +48,10 @@ class Submission(msgspec.Struct):
     user_runtime: dict[str, Any] | None = None
 
     @property
-    def wishes(self) -> Wishes:
+    def options(self) -> TaskOptions:
         """How the tasks are to be run, where there is a choice."""
         as_text = partial(json.dumps, sort_keys=True)
-        return Wishes(
+        return TaskOptions(
             as_text(self.resource_specification) if self.resource_specification else "",
             as_text(self.user_endpoint_config or {}),
             as_text(self.user_runtime or {}),

@@ -15,31 +15,60 @@ import logging
 import subprocess
 import sys
 import time
+from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
 
-from funcx_async.local import frames
 from funcx_async.local.outcomes import Failure, result_message
-from funcx_async.local.process import WorkerProcess
-from funcx_async.local.records import Job
-from funcx_async.local.turns import Turns
+from funcx_async.local.store import Job
+from funcx_async.local.workers import frames
+from funcx_async.local.workers.process import WorkerProcess
 
 logger = logging.getLogger(__name__)
-
 QUICK: Final = 0.002
 """A function is quick if its last run took less than this, in seconds."""
 AHEAD: Final = 32
 """So many quick tasks may be in a worker's pipe."""
-PATIENCE: Final = 0.05
+RECALL_AFTER_S: Final = 0.05
 """Seconds until tasks behind a slow one are recalled."""
 RESTART_DELAYS: Final = (0.0, 0.1, 0.5, 2.0, 5.0)
 """Seconds before a worker is started again, by how many in a row ended before they were ready."""
-
 _UNINTERRUPTED: dict[str, Any]  # Ctrl-C in the service's terminal is not for the workers
 if sys.platform == "win32":
     _UNINTERRUPTED = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
 else:
     _UNINTERRUPTED = {"start_new_session": True}
+
+
+class FairQueue:
+    """What waits for a worker: one queue per task group, served in turn."""
+
+    def __init__(self) -> None:
+        self._queues: OrderedDict[str, deque[Job]] = OrderedDict()
+
+    def __len__(self) -> int:
+        return sum(map(len, self._queues.values()))
+
+    def add(self, job: Job) -> None:
+        """Queue a job behind those of its group."""
+        self._queues.setdefault(job.group_id, deque()).append(job)
+
+    def put_back(self, jobs: Iterable[Job]) -> None:
+        """Give jobs that came from here their places at the front of their queues again."""
+        for job in reversed(list(jobs)):
+            self._queues.setdefault(job.group_id, deque()).appendleft(job)
+
+    def peek(self) -> Job | None:
+        """What :meth:`take` would give."""
+        return next(iter(self._queues.values()))[0] if self._queues else None
+
+    def take(self) -> Job:
+        """The next job; its group goes to the end of the line."""
+        group_id, queue = self._queues.popitem(last=False)
+        job = queue.popleft()
+        if queue:
+            self._queues[group_id] = queue
+        return job
 
 
 class Pool:
@@ -64,23 +93,23 @@ class Pool:
         self._work = work
         self._settled = settled
         self._command = (
-            *(sys.executable, "-P", "-m", "funcx_async.local.worker"),
+            *(sys.executable, "-P", "-m", "funcx_async.local.workers.worker"),
             endpoint_id,
         )
-        self._turns = Turns()
+        self._waiting = FairQueue()
         self._workers: set[WorkerProcess] = set()
         self._quick: dict[str, bool] = {}
         self._paused = False
         self._closed = True
         self._early_ends = 0
         self._timers: set[asyncio.TimerHandle] = set()
-        self._patience: asyncio.TimerHandle | None = None
+        self._recall_timer: asyncio.TimerHandle | None = None
         self._starts: set[asyncio.Task[None]] = set()
 
     @property
     def queued(self) -> int:
         """How many tasks wait for a worker."""
-        return len(self._turns)
+        return len(self._waiting)
 
     @property
     def open(self) -> int:
@@ -129,8 +158,8 @@ class Pool:
         for timer in self._timers:
             timer.cancel()
         self._timers.clear()
-        if self._patience is not None:
-            self._patience.cancel()
+        if self._recall_timer is not None:
+            self._recall_timer.cancel()
         await asyncio.gather(*self._starts, return_exceptions=True)
         for worker in self._workers:
             worker.kill()
@@ -140,7 +169,7 @@ class Pool:
     def add(self, jobs: Iterable[Job]) -> None:
         """Queue jobs, and give them to workers that have room."""
         for job in jobs:
-            self._turns.add(job)
+            self._waiting.add(job)
         self._feed_all()
 
     def pause(self) -> None:
@@ -181,7 +210,7 @@ class Pool:
                 self._quick[job.function_id] = seconds < QUICK
                 self._settled(job, body[frames.OUTCOME.size :], failed)
             elif kind == frames.RETURNED:
-                self._turns.put_back(worker.take_back(frames.ids(body)))
+                self._waiting.put_back(worker.take_back(frames.ids(body)))
                 self._feed_all()
             elif kind == frames.READY:
                 self._early_ends = 0
@@ -197,7 +226,7 @@ class Pool:
         if worker.jobs:
             culprit = worker.jobs.popleft()
             logger.info("Task %s took its worker with it: the process %s", culprit.task_id, ending)
-            self._turns.put_back(worker.jobs)
+            self._waiting.put_back(worker.jobs)
             message = worker_lost(culprit.task_id, ending, worker.seconds_on_head)
             self._settled(culprit, message, True)
             self._feed_all()
@@ -238,10 +267,10 @@ class Pool:
         while (
             len(worker.jobs) < limit
             and not self._paused
-            and (job := self._turns.peek()) is not None
+            and (job := self._waiting.peek()) is not None
             and self._has_room(worker, job)
         ):
-            self._turns.take()
+            self._waiting.take()
             self._give(worker, job)
         worker.flush()
 
@@ -264,20 +293,20 @@ class Pool:
             return  # settled or forgotten meanwhile
         head = f'["{job.task_id}",{serializers}]\n'
         worker.give(job, (head + buffer).encode("utf-8", frames.ENCODING_ERRORS))
-        if len(worker.jobs) > 1 and self._patience is None:
+        if len(worker.jobs) > 1 and self._recall_timer is None:
             loop = asyncio.get_running_loop()
-            self._patience = loop.call_later(PATIENCE, self._recall_from_slow)
+            self._recall_timer = loop.call_later(RECALL_AFTER_S, self._recall_from_slow)
 
     def _recall_from_slow(self) -> None:
         """Ask for the tasks behind a slow one, and look again while any are behind another."""
-        self._patience = None
+        self._recall_timer = None
         behind = [worker for worker in self._workers if len(worker.jobs) > 1]
         for worker in behind:
-            if worker.seconds_on_head > PATIENCE:
+            if worker.seconds_on_head > RECALL_AFTER_S:
                 worker.recall()
         if behind and not self._closed:
             loop = asyncio.get_running_loop()
-            self._patience = loop.call_later(PATIENCE, self._recall_from_slow)
+            self._recall_timer = loop.call_later(RECALL_AFTER_S, self._recall_from_slow)
 
 
 def worker_lost(task_id: str, ending: str, seconds: float) -> bytes:

@@ -1,4 +1,4 @@
-"""One worker process: ``python -P -m funcx_async.local.worker ENDPOINT_ID``.
+"""One worker process: ``python -P -m funcx_async.local.workers.worker ENDPOINT_ID``.
 
 The service starts it. It reads tasks from its standard input, runs one at a time in its main
 thread, and writes the result messages to its standard output. Before the first task both are moved
@@ -25,8 +25,8 @@ import types
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Final
 
-from funcx_async.local import frames
 from funcx_async.local.outcomes import Failure, result_message
+from funcx_async.local.workers import frames
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -236,6 +236,6 @@ def main() -> None:
 
 if __name__ == "__main__":
     # Under its own name this module survives __main__ being emptied.
-    from funcx_async.local import worker
+    from funcx_async.local.workers import worker
 
     worker.main()

@@ -12,14 +12,14 @@ from collections import deque
 from collections.abc import Callable, Collection, Sequence
 from typing import TYPE_CHECKING, Final, cast
 
-from funcx_async.local import frames
+from funcx_async.local.workers import frames
 
 if TYPE_CHECKING:
-    from funcx_async.local.records import Job
+    from funcx_async.local.store import Job
 
-ENOUGH: Final = 65536
+SENT_AHEAD_BYTES: Final = 65536
 """So many bytes are sent ahead at most, or one job."""
-LAST_WORDS: Final = 1.0
+PIPE_DRAIN_S: Final = 1.0
 """Seconds for a worker's pipe to close after its process ended, before we close it."""
 
 
@@ -64,7 +64,7 @@ class WorkerProcess(asyncio.SubprocessProtocol):
     @property
     def backlog(self) -> bool:
         """Whether the process has enough to read for now."""
-        return self._unsent_bytes > ENOUGH or self._pipe.get_write_buffer_size() > 0
+        return self._unsent_bytes > SENT_AHEAD_BYTES or self._pipe.get_write_buffer_size() > 0
 
     @property
     def seconds_on_head(self) -> float:
@@ -136,7 +136,7 @@ class WorkerProcess(asyncio.SubprocessProtocol):
         """The process has ended; what it wrote before may still be in the pipe."""
         self.kill()  # whatever is left of its group
         loop = asyncio.get_running_loop()
-        self._close_timer = loop.call_later(LAST_WORDS, self._transport.close)
+        self._close_timer = loop.call_later(PIPE_DRAIN_S, self._transport.close)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The process has ended and every pipe is closed."""

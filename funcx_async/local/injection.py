@@ -1,4 +1,4 @@
-"""The state behind the faults: what the service looks at before it does something.
+"""Fault injection: what the service checks before it does something, and what it counts.
 
 :mod:`funcx_async.local.faults` sets the switches, the web routes and the dispatch obey them. With
 nothing set they cost a dictionary look-up.
@@ -9,15 +9,16 @@ from __future__ import annotations
 import asyncio
 import enum
 from collections import Counter, defaultdict, deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
-from typing import Final
+from types import TracebackType
+from typing import Final, Self
 
-from funcx_async.local.holds import Hold, Publish, Stage
+from funcx_async._process import CONNECTIONS, confined
 from funcx_async.local.outcomes import Notice, without_outcome
-from funcx_async.local.refusals import Refusal
-from funcx_async.local.tally import Tally
+from funcx_async.local.web.answers import Refusal
 
+Publish = Callable[[Iterable[Notice]], None]
 ROUTES: Final = (
     "version",
     "register",
@@ -43,6 +44,155 @@ EVENTS: Final = (
     *("accepted", "executed", "published", "dropped"),
     *("agent_online", "agent_offline", "agent_command", "agent_session"),
 )
+_RESULTS: Final = {
+    "drop": "the result is not published",
+    "duplicate": "the result is published twice",
+    "empty": "the result is published without its value",
+}
+
+
+class AwaitableCounter:
+    """Counters that can be awaited.
+
+    Args:
+        names: what is counted; other names are refused.
+    """
+
+    def __init__(self, names: Iterable[str]) -> None:
+        self._counts: Counter[str] = Counter(dict.fromkeys(names, 0))
+        self._waiters: list[tuple[str, int, asyncio.Future[None]]] = []
+
+    def add(self, name: str, times: int = 1) -> None:
+        """Count, and wake who waits for as many."""
+        self._counts[name] += times
+        for waiter in list(self._waiters):
+            awaited, enough, future = waiter
+            if awaited == name and self._counts[name] >= enough:
+                self._waiters.remove(waiter)
+                if not future.done():
+                    future.set_result(None)
+
+    def reset(self) -> None:
+        """Count from 0 again; who waits for a number waits for it anew."""
+        self._counts = Counter(dict.fromkeys(self._counts, 0))
+
+    def count(self, name: str) -> int:
+        """How often it happened.
+
+        Raises:
+            ValueError: nothing of this name is counted.
+        """
+        if name not in self._counts:
+            msg = f"{name!r} is not counted; counted are {', '.join(self._counts)}"
+            raise ValueError(msg)
+        return self._counts[name]
+
+    async def reached(self, name: str, times: int) -> None:
+        """Return when it has happened so often.
+
+        Raises:
+            ValueError: nothing of this name is counted.
+        """
+        if self.count(name) >= times:
+            return
+        future = asyncio.get_running_loop().create_future()
+        waiter = (name, times, future)
+        self._waiters.append(waiter)
+        try:
+            await future
+        finally:
+            if waiter in self._waiters:
+                self._waiters.remove(waiter)
+
+
+@confined(CONNECTIONS)
+class Hold:
+    """Something held back until :meth:`release`, or until the ``with`` block ends.
+
+    Example:
+        >>> import asyncio
+        >>> from funcx_async.local import LocalService
+        >>> async def main():
+        ...     async with LocalService(workers=1) as service, service.executor() as executor:
+        ...         with service.faults.hold_results() as hold:
+        ...             future = executor.submit(pow, 2, 5)
+        ...             await hold.seen()
+        ...             print(hold.held, future.done())
+        ...         print(await future)
+        >>> asyncio.run(main())
+        1 False
+        32
+    """
+
+    def __init__(self, released: Callable[[], None]) -> None:
+        self._released = released
+        self._counter = AwaitableCounter(["held"])
+        self._over = False
+
+    @property
+    def held(self) -> int:
+        """How many were held back so far."""
+        return self._counter.count("held")
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing is held back any more."""
+        return self._over
+
+    async def seen(self, times: int = 1) -> None:
+        """Return when so many were held back."""
+        await self._counter.reached("held", times)
+
+    def note(self, times: int = 1) -> None:
+        """Count what is held back; the service calls it."""
+        self._counter.add("held", times)
+
+    def release(self) -> None:
+        """Let go of what is held, and hold nothing from now on; a second call does nothing."""
+        if not self._over:
+            self._over = True
+            self._released()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.release()
+
+
+class Stage(Hold):
+    """Result messages held back, to go out later or in another order."""
+
+    def __init__(self, publish: Publish, window: int | None) -> None:
+        super().__init__(self._let_go)
+        self._publish = publish
+        self._window = window
+        self._notices: list[Notice] = []
+
+    @property
+    def words(self) -> str:
+        """What it does."""
+        if self._window is None:
+            return "results are held back"
+        return f"results go out backwards, {self._window} at a time"
+
+    def collect(self, notices: list[Notice]) -> list[Notice]:
+        """Hold messages back; those that fill a window come back in reverse."""
+        self._notices += notices
+        self.note(len(notices))
+        if self._window is None or len(self._notices) < self._window:
+            return []
+        full, self._notices = self._notices[: self._window], self._notices[self._window :]
+        return full[::-1]
+
+    def _let_go(self) -> None:
+        rest, self._notices = self._notices, []
+        self._publish(rest if self._window is None else rest[::-1])
 
 
 class Reply(enum.Enum):
@@ -54,18 +204,13 @@ class Reply(enum.Enum):
 
 
 _SPOILT: Final = {Reply.LOST: "the answer is lost", Reply.TRUNCATED: "the answer is cut in half"}
-_RESULTS: Final = {
-    "drop": "the result is not published",
-    "duplicate": "the result is published twice",
-    "empty": "the result is published without its value",
-}
 
 
 class Switches:
     """What goes wrong next, and how often what happened."""
 
     def __init__(self) -> None:
-        self.tally = Tally((*ROUTES, *EVENTS))
+        self.counter = AwaitableCounter((*ROUTES, *EVENTS))
         self.back_online: Callable[[], None] | None = None
         self._offline: list[Hold] = []
         self._refusals: defaultdict[str, deque[Refusal]] = defaultdict(deque)
@@ -122,7 +267,7 @@ class Switches:
         self.release_all()
         for hold in list(self._offline):
             hold.release()
-        self.tally.reset()
+        self.counter.reset()
 
     @property
     def offline(self) -> bool:
@@ -147,7 +292,7 @@ class Switches:
         Raises:
             Refusal: it is to be refused.
         """
-        self.tally.add(route)
+        self.counter.add(route)
         if self._refusals[route]:
             raise self._refusals[route].popleft()
 
@@ -162,7 +307,7 @@ class Switches:
     def outgoing(self, notice: Notice) -> list[Notice]:
         """A result message is ready; the messages to publish now."""
         if self._taken("drop"):
-            self.tally.add("dropped")
+            self.counter.add("dropped")
             return []
         if self._taken("empty"):
             body = without_outcome(notice.body)

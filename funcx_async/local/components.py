@@ -7,15 +7,15 @@ from dataclasses import dataclass, field
 from funcx_async.local.agents.agents import Agents
 from funcx_async.local.broker import EmbeddedBroker
 from funcx_async.local.dispatch import Dispatch
-from funcx_async.local.listener import Listener
+from funcx_async.local.http_server import HttpServer
+from funcx_async.local.injection import Switches
 from funcx_async.local.publisher import Publisher
 from funcx_async.local.store import Store
-from funcx_async.local.switches import Switches
-from funcx_async.local.workers import Pool
+from funcx_async.local.workers.pool import Pool
 
 
 @dataclass(frozen=True, slots=True)
-class Parts:
+class Components:
     """The parts of a running service.
 
     Attributes:
@@ -25,7 +25,7 @@ class Parts:
         pool: runs the tasks of the service's own endpoint.
         dispatch: takes tasks, and has them run.
         agents: run the tasks of other endpoints; None if the service takes none.
-        listener: serves HTTP.
+        http_server: serves HTTP.
         switches: what is to go wrong.
         endpoint_id: the service's own endpoint.
         token: the bearer token that clients must send.
@@ -38,7 +38,7 @@ class Parts:
     pool: Pool
     dispatch: Dispatch
     agents: Agents | None
-    listener: Listener
+    http_server: HttpServer
     switches: Switches
     endpoint_id: str
     token: str = field(repr=False)

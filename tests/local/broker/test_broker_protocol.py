@@ -12,15 +12,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pamqp import body, commands, frame, header
 
-from funcx_async.local.broker import embedded, exchanges, framing
-from funcx_async.local.broker.errors import HardError
-from funcx_async.local.broker.framing import Frame, FrameReader
-from funcx_async.local.broker.messages import Message, encode_address, encode_properties
+from funcx_async.local.broker import embedded, protocol, topology
+from funcx_async.local.broker.protocol import (
+    Frame,
+    FrameReader,
+    HardError,
+    Message,
+    encode_address,
+    encode_properties,
+)
 from tests.local.broker.wire import raw_frame
 
 frames = st.builds(
     Frame,
-    st.sampled_from(sorted(framing.KINDS)),
+    st.sampled_from(sorted(protocol.KINDS)),
     st.integers(0, 65535),
     st.binary(max_size=300),
 )
@@ -61,14 +66,14 @@ def test_garbage_is_refused_with_a_frame_error_or_waited_for(pieces: list[bytes]
 @given(st.sampled_from(sorted(commands.INDEX_MAPPING)), st.binary(max_size=60))
 def test_arguments_are_decoded_or_refused(index: int, arguments: bytes) -> None:
     with suppress(HardError):
-        assert framing.decode_method(index.to_bytes(4) + arguments).index == index
+        assert protocol.decode_method(index.to_bytes(4) + arguments).index == index
 
 
 @settings(derandomize=True, deadline=None, max_examples=300)
 @given(st.binary(max_size=80))
 def test_properties_are_decoded_or_refused(payload: bytes) -> None:
     with suppress(HardError):
-        framing.decode_content_header(payload)
+        protocol.decode_content_header(payload)
 
 
 def test_deep_nesting_is_refused() -> None:
@@ -77,7 +82,7 @@ def test_deep_nesting_is_refused() -> None:
         table = b"\x01xF" + len(table).to_bytes(4) + table
     payload = b"\0\x3c\0\0" + bytes(8) + b"\x20\0" + len(table).to_bytes(4) + table
     with pytest.raises(HardError, match="SYNTAX_ERROR"):
-        framing.decode_content_header(payload)
+        protocol.decode_content_header(payload)
 
 
 def test_a_frame_fed_byte_by_byte_comes_out_whole() -> None:
@@ -99,8 +104,8 @@ def test_a_frame_that_is_too_large_is_refused_by_its_first_bytes() -> None:
 def test_what_is_encoded_here_is_what_pamqp_decodes(size: int) -> None:
     properties = encode_properties(1_700_000_000, {"high_assurance": True})
     message = Message(encode_address("amq.topic", "a.b"), properties, bytes(size), None)
-    stream = framing.encode_deliver(3, b"\x01c", 7, True, message.address)
-    stream += framing.encode_content(3, message, 4096)
+    stream = protocol.encode_deliver(3, b"\x01c", 7, True, message.address)
+    stream += protocol.encode_content(3, message, 4096)
     decoded = []
     while stream:
         used, channel, thing = frame.unmarshal(stream)
@@ -121,7 +126,7 @@ def test_what_is_encoded_here_is_what_pamqp_decodes(size: int) -> None:
     assert sum(len(each) for each in bodies) == size
 
 
-@pytest.mark.parametrize("module", [exchanges, framing, embedded])
+@pytest.mark.parametrize("module", [topology, protocol, embedded])
 def test_examples_in_docstrings_are_true(module: ModuleType) -> None:
     result = doctest.testmod(module)
     assert result.attempted

@@ -1,0 +1,1 @@
+"""The REST service: its application, its routes, and its status page."""
