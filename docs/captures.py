@@ -22,10 +22,10 @@ from rich.text import Text
 from docs.lab import notebook_at, served, settle
 from docs.transcripts.terminal import Terminal
 from docs.transcripts.users import at_prompt
-from funcx_async.cli.doctor import show_check, show_sum
+from funcx_async.cli.doctor import print_check, print_summary
 from funcx_async.cli.group import GroupView
-from funcx_async.cli.picture import picture
-from funcx_async.doctor import Examination, Report, Wanted
+from funcx_async.cli.watch import picture
+from funcx_async.doctor import Diagnosis, Report, Target
 from funcx_async.local import LocalService
 from tests.docs.pages import ROOT, blocks
 from tests.oracles.interpreters import interpreter
@@ -51,11 +51,13 @@ async def doctor(service: LocalService) -> None:
     """An endpoint that is offline."""
     out = recording()
     with service.faults.endpoint_offline():
-        examination = Examination(Wanted(service.url, service.endpoint_id, task=True))
-        checks = [check async for check in examination.checks()]
+        diagnosis = Diagnosis(Target(service.url, service.endpoint_id, task=True))
+        checks = [check async for check in diagnosis.checks()]
+    width = max(map(len, diagnosis.names))
     for check in checks:
-        show_check(check, out, max(map(len, examination.names)))
-    show_sum(Report(examination.url, checks), out)
+        if not check.blocked_by:
+            print_check(check, out, width)
+    print_summary(Report(diagnosis.url, checks), out, width)
     keep(out, "funcx-async doctor --task", "doctor")
 
 
@@ -81,7 +83,7 @@ async def watch(service: LocalService) -> None:
         while view.done < TASKS * 2 // 3:
             await asyncio.sleep(0.3)
             view.listed(await client.list_task_group(group), time.time())
-            view.seen(await client.get_batch_status(view.to_ask()), time.time())
+            view.polled(await client.get_batch_status(view.next_to_poll()), time.time())
         out = recording()
         out.print(picture(view, group, time.time()))
         keep(out, f"funcx-async watch {group[:8]}…", "watch")

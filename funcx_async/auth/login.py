@@ -351,17 +351,23 @@ def log_in(place: SharedLogin, parameters: Mapping[str, Any], *, force: bool = F
             ) from None
 
 
-def log_out(place: SharedLogin) -> None:
-    """End the shared login: its tokens are revoked and removed; blocking.
+def log_out(place: SharedLogin) -> bool:
+    """Revoke and delete the tokens of the shared login; blocking.
+
+    Returns:
+        Whether there was a login.
 
     Raises:
         AuthenticationFailed: if it does not work out.
         ServiceUnavailable: if Globus Auth cannot be asked.
     """
     _require_globus_sdk()
-    if place.file.exists():
-        with errors_of_globus("Try again."), _app(place, _SCOPES) as app:
-            app.logout()
+    if not place.file.exists():
+        return False
+    with errors_of_globus("Try again."), _app(place, _SCOPES) as app:
+        stored = bool(app.token_storage.get_token_data_by_resource_server())
+        app.logout()
+    return stored
 
 
 def who_is(place: SharedLogin) -> str:

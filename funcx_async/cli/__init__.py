@@ -1,48 +1,49 @@
-"""The command line: ``funcx-async``, which is also ``python -m funcx_async``.
+"""The command line, ``funcx-async``, which is the same as ``python -m funcx_async``.
 
-It needs the extra ``cli``, and nothing of that is imported before a command is run.
+It needs the extra ``cli``. Nothing of that extra is imported before a command runs.
 """
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 import warnings
 from collections.abc import Sequence
 
 INTERRUPTED = 130
-"""The exit code after Ctrl-C, as shells have it."""
+"""The exit code after Ctrl-C, as shells use it."""
 
-MISUSED = 2
-"""The exit code for words that are no command, and where an extra is missing."""
+USAGE_ERROR = 2
+"""The exit code for a command line that is not understood, and for a missing extra."""
 
 
 class Interrupted(Exception):
-    """Ctrl-C, and what is to be said of it."""
+    """Ctrl-C, with a message that says what goes on."""
 
 
 class ExtraMissing(Exception):
-    """A command needs packages that are not installed, and how to install them."""
+    """A command needs packages that are not installed; the message says how to install them."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command.
 
     Args:
-        arguments: the words after the program's name; by default those that it was started with.
+        arguments: the words after the program's name; by default those of this process.
 
     Returns:
-        The exit code: 0; 1 for what went wrong; 2 for words that are no command, or a missing
+        The exit code: 0; 1 for a failure; 2 for a command line that is not understood or a missing
         extra; 130 after Ctrl-C.
     """
     words = sys.argv[1:] if arguments is None else list(arguments)
     try:
         return _run(words or ["--help"])
     except Interrupted as interrupted:
-        return _say(str(interrupted), INTERRUPTED)
+        return _fail(str(interrupted), INTERRUPTED)
     except KeyboardInterrupt:
-        return _say("Interrupted.", INTERRUPTED)
-    except BrokenPipeError:  # as with `| head`: what reads has seen enough
+        return _fail("Interrupted.", INTERRUPTED)
+    except BrokenPipeError:  # as with `| head`: the reader has gone
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
 
@@ -52,12 +53,15 @@ def _run(words: list[str]) -> int:
         import rich  # noqa: F401
         import typer  # noqa: F401
     except ImportError:
-        return _say("The command line needs its extra: pip install 'funcx-async[cli]'", MISUSED)
+        return _fail("The command line needs an extra: pip install 'funcx-async[cli]'", USAGE_ERROR)
     from funcx_async.cli.app import app
-    from funcx_async.cli.printing import harmless
+    from funcx_async.cli.printing import without_controls
     from funcx_async.errors import FuncXError
 
-    # A library that is interrupted while it connects may warn so in the middle of our one line.
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # A result must not be lost because the console cannot encode it.
+        sys.stdout.reconfigure(errors="backslashreplace")
+    # A library that is interrupted while it connects may print this warning after our message.
     warnings.filterwarnings("ignore", "coroutine .* was never awaited", RuntimeWarning)
     try:
         app(words, prog_name="funcx-async")
@@ -68,12 +72,12 @@ def _run(words: list[str]) -> int:
     except BrokenPipeError:
         raise
     except ExtraMissing as missing:
-        return _say(str(missing), MISUSED)
-    except (FuncXError, OSError, ValueError) as error:
-        return _say(harmless(f"{words[0]} failed: {error}"), 1)  # it may quote a remote error
+        return _fail(str(missing), USAGE_ERROR)
+    except (FuncXError, OSError, ValueError) as error:  # the message may quote a remote error
+        return _fail(without_controls(f"{words[0]} failed: {error}"), 1)
     return 0
 
 
-def _say(sentence: str, code: int) -> int:
-    print(sentence, file=sys.stderr)  # noqa: T201
+def _fail(message: str, code: int) -> int:
+    print(message, file=sys.stderr)  # noqa: T201
     return code

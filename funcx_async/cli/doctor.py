@@ -1,4 +1,4 @@
-"""``doctor``: what is wrong, and what to do about it."""
+"""``doctor``: diagnosis of connection problems."""
 
 from __future__ import annotations
 
@@ -16,22 +16,23 @@ from rich.table import Table
 from rich.text import Text
 
 from funcx_async.cli.options import AmqpPort, Endpoint, Service
-from funcx_async.cli.printing import as_text, console
-from funcx_async.doctor import Check, Examination, Report, Wanted
+from funcx_async.cli.printing import console, to_json, without_controls
+from funcx_async.doctor import Check, Diagnosis, Report, Target
 from funcx_async.errors import FuncXError
 
-COLOURS = {"OK": "green", "WARN": "yellow", "FAIL": "bold red", "SKIP": "dim"}
+COLORS = {"OK": "green", "WARN": "yellow", "FAIL": "bold red", "SKIP": "dim"}
 
 
 def doctor(
     file: Annotated[
-        Path | None, typer.Argument(metavar="FILE", help="File to keep the JSON in.")
+        Path | None,
+        typer.Argument(metavar="FILE", help="File to write the JSON of --json to."),
     ] = None,
     task: Annotated[
         bool, typer.Option("--task", help="Also run a small task on the endpoint.")
     ] = False,
     contract: Annotated[
-        bool, typer.Option("--contract", help="Look at what is taken for granted instead.")
+        bool, typer.Option("--contract", help="Check the service's API contract.")
     ] = False,
     amqp_port: AmqpPort = None,
     endpoint: Endpoint = None,
@@ -40,29 +41,28 @@ def doctor(
         bool, typer.Option("--json", help="Print JSON, or write it to FILE.")
     ] = False,
 ) -> None:
-    """Look whether a service can be used from here, and say what is in the way.
+    """Diagnose connection problems and suggest fixes.
 
-    Each check ends as OK, WARN, FAIL or SKIP, with what to do about it. The exit code is 1 if one
-    of them failed.
+    The result of each check is OK, WARN, FAIL or SKIP. The exit code is 1 if a check failed.
 
-    With --contract: look at each fact that this package takes for granted of the service without
-    having seen it; that registers two functions and runs a dozen small tasks.
+    With --contract: check what this package assumes about the API of the service. This registers
+    two functions and runs a dozen small tasks.
     """
     if contract:
         raise typer.Exit(asyncio.run(_contract(endpoint, file, as_json=as_json)))
-    wanted = Wanted(service, endpoint, amqp_port, task)
-    with _quiet():
-        report = asyncio.run(_report(wanted, show=file is not None or not as_json))
+    target = Target(service, endpoint, amqp_port, task)
+    with _without_logs():
+        report = asyncio.run(_diagnose(target, show=file is not None or not as_json))
     if file is not None:
-        file.write_text(as_text(report.document()) + "\n")
+        file.write_text(to_json(report.document()) + "\n")
     elif as_json:
-        typer.echo(as_text(report.document()))
+        typer.echo(to_json(report.document()))
     raise typer.Exit(0 if report.works else 1)
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
-    """Have nothing logged: what the library would say, the checks say."""
+def _without_logs() -> Iterator[None]:
+    """Silence the library within the context: the checks report what it would log."""
     loggers = [logging.getLogger(name) for name in ("funcx_async", "aiormq", "aio_pika")]
     levels = [logger.level for logger in loggers]
     for logger in loggers:
@@ -74,70 +74,80 @@ def _quiet() -> Iterator[None]:
             logger.setLevel(level)
 
 
-async def _report(wanted: Wanted, *, show: bool) -> Report:
-    """Make the checks, and show each as soon as it is made."""
-    examination, checks, out = Examination(wanted), [], console()
-    width = max(map(len, examination.names))
-    async for check in examination.checks():
+async def _diagnose(target: Target, *, show: bool) -> Report:
+    """Make the checks, and print each as soon as it is done."""
+    diagnosis, checks, out = Diagnosis(target), [], console()
+    width = max(map(len, diagnosis.names))
+    async for check in diagnosis.checks():
         checks.append(check)
-        if show:
-            show_check(check, out, width)
-    report = Report(examination.url, checks)
+        if show and not check.blocked_by:
+            print_check(check, out, width)
+    report = Report(diagnosis.url, checks)
     if show:
-        show_sum(report, out)
+        print_summary(report, out, width)
     return report
 
 
-def show_check(check: Check, out: Console, width: int) -> None:
+def print_check(check: Check, out: Console, width: int) -> None:
     """Print one check.
 
     Args:
         check: the check.
-        out: where it is printed.
-        width: how wide its name's column is.
+        out: the console.
+        width: the width of the column of names.
     """
-    if not out.is_terminal:  # a table would fill each line with blanks up to its width
-        lines = [f"{check.status:<4}  {check.name:<{width}}  {check.found}"]
-        lines += [f"{'':<{width + 8}}→ {check.remedy}"] if check.remedy else []
+    _print_row(check.status, check.name, check.found, check.remedy, out, width)
+
+
+def print_summary(report: Report, out: Console, width: int) -> None:
+    """Print which checks were skipped because another one failed, and the conclusion."""
+    for blocker in dict.fromkeys(each.blocked_by for each in report.checks if each.blocked_by):
+        names = [each.name for each in report.checks if each.blocked_by == blocker]
+        found = f"Skipped, because {blocker!r} did not pass: {', '.join(names)}."
+        _print_row("SKIP", f"{len(names)} more", found, "", out, width)
+    failed = sum(each.status == "FAIL" for each in report.checks)
+    warned = sum(each.status == "WARN" for each in report.checks)
+    if failed:
+        checks = f"{failed} check failed" if failed == 1 else f"{failed} checks failed"
+        text = f"{checks}: fix the item marked → and rerun `funcx-async doctor`."
+        conclusion = Text(text, "bold red")
+    elif warned:
+        warnings = f"{warned} warning" if warned == 1 else f"{warned} warnings"
+        conclusion = Text(f"Everything works, with {warnings}.", "yellow")
+    else:
+        conclusion = Text("Everything works.", "green")
+    out.print()
+    out.print(conclusion)
+
+
+def _print_row(status: str, name: str, found: str, remedy: str, out: Console, width: int) -> None:
+    found, remedy = without_controls(found), without_controls(remedy)
+    if not out.is_terminal:  # a table would pad each line with blanks to its width
+        lines = [f"{status:<4}  {name:<{width}}  {found}"]
+        lines += [f"{'':<{width + 8}}→ {remedy}"] if remedy else []
         out.print(Text("\n".join(lines)), soft_wrap=True)
         return
-    line = Table.grid(padding=(0, 2))
-    line.add_column(width=4)
-    line.add_column(width=width)
-    line.add_column(overflow="fold")
-    words = Text(check.found, "dim" if check.status == "SKIP" else "")
-    if check.remedy:
-        words.append(f"\n→ {check.remedy}", "dim" if check.status == "SKIP" else "bold")
-    line.add_row(Text(check.status, COLOURS[check.status]), check.name, words)
-    out.print(line)
-
-
-def show_sum(report: Report, out: Console) -> None:
-    """Print what it comes to."""
-    count = {word: sum(each.status == word for each in report.checks) for word in COLOURS}
-    if not report.works:
-        checks = "check" if count["FAIL"] == 1 else "checks"
-        told = "failed: do what stands at the arrow, and ask the doctor again."
-        words = Text(f"{count['FAIL']} {checks} {told}", "bold red")
-    elif count["WARN"]:
-        words = Text(f"It works, with {count['WARN']} warning(s).", "yellow")
-    else:
-        words = Text("All is well.", "green")
-    out.print()
-    out.print(words)
+    row = Table.grid(padding=(0, 2))
+    row.add_column(width=4)
+    row.add_column(width=width)
+    row.add_column(overflow="fold")
+    text = Text(found, "dim" if status == "SKIP" else "")
+    if remedy:
+        text.append(f"\n→ {remedy}", "dim" if status == "SKIP" else "bold")
+    row.add_row(Text(status, COLORS[status]), name, text)
+    out.print(row)
 
 
 async def _contract(endpoint: str | None, file: Path | None, *, as_json: bool) -> int:
-    """Print what a service does; 1 if a fact differs, 2 if nothing could be looked at."""
-    from funcx_async.doctor.contract import look_from_here
+    """Print the contract report; return 1 if a fact differs, 2 if the check is impossible."""
+    from funcx_async.doctor.contract import check_contract
 
     try:
-        findings = await look_from_here(endpoint, os.environ)
+        report = await check_contract(endpoint, os.environ)
         if file is not None:
-            await asyncio.to_thread(file.write_text, findings.to_json())
-        shown = findings.to_json() if as_json and file is None else findings.to_markdown()
-        typer.echo(shown)
+            await asyncio.to_thread(file.write_text, report.to_json())
+        typer.echo(report.to_json() if as_json and file is None else report.to_markdown())
     except (FuncXError, OSError, ValueError) as error:
-        typer.echo(f"The service cannot be looked at: {error}", err=True)
+        typer.echo(f"The service cannot be checked: {error}", err=True)
         return 2
-    return 1 if findings.differing else 0
+    return 1 if report.differing else 0

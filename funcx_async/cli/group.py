@@ -1,4 +1,4 @@
-"""What is known of a task group that is watched; pure, but for no time: that is passed in."""
+"""The state of a watched task group; the time is passed in."""
 
 from __future__ import annotations
 
@@ -7,27 +7,27 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from itertools import islice, pairwise
 
-from funcx_async.cli.printing import harmless
+from funcx_async.cli.printing import without_controls
 from funcx_async.errors import last_error
 from funcx_async.models import ListedTask, TaskStatus
 
-WINDOW = 15.0
+RATE_WINDOW = 15.0
 """Seconds over which the throughput is measured."""
 
-AT_ONCE = 4_096
-"""So many open tasks are asked for in one look; of more, each look takes the next ones."""
+TASKS_PER_POLL = 4_096
+"""How many open tasks one request polls; of more, each request takes the next ones."""
 
 LOST = "lost"
-"""Our word for a task that the service no longer knows."""
+"""The state of a task that the service no longer knows."""
 
 
 class GroupView:
-    """The tasks of a group: their states, how fast they end, which are slow, which have failed.
+    """The tasks of a group: their states, throughput, slowest tasks and failures.
 
-    Every time here is in Unix seconds.
+    All times are in Unix seconds.
 
     Attributes:
-        failures: by task id, what a task failed with, in one line.
+        failures: the error of each failed task in one line, by task id.
     """
 
     def __init__(self) -> None:
@@ -36,7 +36,7 @@ class GroupView:
         self._ended: dict[str, float] = {}
         self._states: Counter[str] = Counter()
         self._counts: deque[tuple[float, int]] = deque(maxlen=600)
-        self._turn = 0
+        self._next = 0
         self.failures: dict[str, str] = {}
 
     @property
@@ -46,12 +46,12 @@ class GroupView:
 
     @property
     def done(self) -> int:
-        """How many of them have ended."""
+        """How many of them have finished."""
         return self.total - len(self._open)
 
     @property
     def states(self) -> dict[str, int]:
-        """How many tasks are in each state: those that ended first, then the others by name."""
+        """How many tasks are in each state: final states first, then the others by name."""
         pending = Counter(self._open.values())
         ended = {state: self._states[state] for state in ("success", "failed", LOST)}
         return {state: count for state, count in ended.items() if count} | dict(
@@ -59,20 +59,20 @@ class GroupView:
         )
 
     def listed(self, tasks: Sequence[ListedTask], now: float) -> None:
-        """Note which tasks there are."""
+        """Add the tasks of a listing."""
         for task in tasks:
             if task.task_id not in self._created:
                 self._created[task.task_id] = _seconds(task.created_at, now)
                 self._open[task.task_id] = "waiting"
 
-    def to_ask(self) -> list[str]:
-        """Give the open tasks to ask for next."""
-        begin = self._turn if self._turn < len(self._open) else 0
-        self._turn = begin + AT_ONCE
-        return list(islice(self._open, begin, begin + AT_ONCE))
+    def next_to_poll(self) -> list[str]:
+        """Return the open tasks to poll next."""
+        begin = self._next if self._next < len(self._open) else 0
+        self._next = begin + TASKS_PER_POLL
+        return list(islice(self._open, begin, begin + TASKS_PER_POLL))
 
-    def seen(self, statuses: Mapping[str, TaskStatus], now: float) -> None:
-        """Note what the service says of tasks."""
+    def polled(self, statuses: Mapping[str, TaskStatus], now: float) -> None:
+        """Record the statuses that the service returned."""
         for task_id, status in statuses.items():
             if task_id not in self._open:
                 continue
@@ -80,34 +80,34 @@ class GroupView:
                 self._open[task_id] = status.status
                 continue
             del self._open[task_id]
-            self._end(task_id, status, now)
-        self._turn = max(0, self._turn - sum(task_id not in self._open for task_id in statuses))
+            self._finish(task_id, status, now)
+        self._next = max(0, self._next - sum(task_id not in self._open for task_id in statuses))
         self._counts.append((now, self.done))
 
-    def _end(self, task_id: str, status: TaskStatus, now: float) -> None:
+    def _finish(self, task_id: str, status: TaskStatus, now: float) -> None:
         result = status.result
         self._ended[task_id] = _seconds(result.completion_t if result else None, now)
         if result is None:
             self._states[LOST] += 1
-            self.failures[task_id] = _on_a_line(status.reason or "the service gives no reason")
+            self.failures[task_id] = _one_line(status.reason or "the service gives no reason")
         elif result.error_code is not None:
             self._states["failed"] += 1
-            told = last_error(result.data or "") or result.error_code
-            self.failures[task_id] = _on_a_line(told)
+            error = last_error(result.data or "") or result.error_code
+            self.failures[task_id] = _one_line(error)
         else:
             self._states["success"] += 1
 
-    # How fast -----------------------------------------------------------------------------------
+    # Throughput ---------------------------------------------------------------------------------
 
     def rate(self, now: float) -> float | None:
-        """Give how many tasks ended in a second of late; None before that can be told."""
-        within = [(at, done) for at, done in self._counts if at >= now - WINDOW]
+        """Return the recent throughput in tasks per second; None while it is unknown."""
+        within = [(at, done) for at, done in self._counts if at >= now - RATE_WINDOW]
         if len(within) < 2 or within[-1][0] <= within[0][0]:
             return None
         return (within[-1][1] - within[0][1]) / (within[-1][0] - within[0][0])
 
     def rates(self, parts: int) -> list[float]:
-        """Give how many tasks ended between each two of the last looks, oldest first."""
+        """Return the throughput between each two of the last polls, oldest first."""
         counts = list(self._counts)[-parts - 1 :]
         return [
             (later - earlier) / max(end - begin, 1e-3)
@@ -115,20 +115,20 @@ class GroupView:
         ]
 
     def seconds_left(self, now: float) -> float | None:
-        """Guess how long it takes until all have ended, from the throughput."""
+        """Estimate from the throughput how long the open tasks take."""
         rate = self.rate(now)
         return len(self._open) / rate if rate else None
 
-    def took(self) -> float | None:
-        """Give the seconds from the first submit to the last end, once all have ended."""
+    def duration(self) -> float | None:
+        """Return the seconds from the first submit to the last end, once all have finished."""
         if self._open or not self._ended:
             return None
         return max(0.0, max(self._ended.values()) - min(self._created.values()))
 
     def slowest(self, count: int, now: float) -> list[tuple[str, float, bool]]:
-        """Give the tasks that took longest, or take: id, seconds, and whether it has ended.
+        """Return the slowest tasks: id, seconds since the submit, and whether it has finished.
 
-        They are counted from their submit. What waits is none of them: it has not begun.
+        Tasks that wait for a worker are left out.
         """
         spans = (
             (task_id, max(0.0, self._ended.get(task_id, now) - created), task_id in self._ended)
@@ -138,22 +138,22 @@ class GroupView:
         return sorted(spans, key=lambda span: -span[1])[:count]
 
 
-def _seconds(told: str | None, otherwise: float) -> float:
-    """Read a time as the service writes it: Unix seconds, or a date.
+def _seconds(text: str | None, default: float) -> float:
+    """Parse a time of the service: Unix seconds, or a date.
 
     Example:
         >>> _seconds("12.5", 0.0), _seconds("1970-01-01T00:00:03+00:00", 0.0), _seconds("soon", 7.0)
         (12.5, 3.0, 7.0)
     """
     try:
-        return float(told or "")
+        return float(text or "")
     except ValueError:
         pass
     try:
-        return datetime.fromisoformat(told or "").timestamp()
+        return datetime.fromisoformat(text or "").timestamp()
     except ValueError:
-        return otherwise
+        return default
 
 
-def _on_a_line(words: str) -> str:
-    return " ".join(harmless(words).split())
+def _one_line(text: str) -> str:
+    return " ".join(without_controls(text).split())

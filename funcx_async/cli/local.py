@@ -1,4 +1,4 @@
-"""``local``: a service of one's own."""
+"""``local``: a funcX service on this machine."""
 
 from __future__ import annotations
 
@@ -16,26 +16,33 @@ if TYPE_CHECKING:
 
 def local(
     port: Annotated[
-        int, typer.Option(min=0, max=65_535, help="Port of the service; 0 is any.")
+        int,
+        typer.Option(metavar="PORT", min=0, max=65_535, help="Port of the service; 0 is any."),
     ] = 0,
     workers: Annotated[
-        int | None, typer.Option(help="Worker processes; by default one for each CPU.")
+        int | None,
+        typer.Option(metavar="NUMBER", help="Worker processes. Default: one for each CPU."),
     ] = None,
     amqp_url: Annotated[
         str | None,
-        typer.Option(metavar="URL", help="A RabbitMQ for results; by default an embedded broker."),
+        typer.Option(
+            metavar="URL", help="RabbitMQ that delivers results. Default: an embedded broker."
+        ),
     ] = None,
     agents: Annotated[
-        bool, typer.Option("--agents", help="Let official endpoint agents attach (--amqp-url).")
+        bool,
+        typer.Option("--agents", help="Accept official endpoint agents; requires --amqp-url."),
     ] = False,
     database: Annotated[
         str,
-        typer.Option(metavar="FILE", help="File that outlives the service, its token included."),
+        typer.Option(
+            metavar="FILE", help="File that keeps the state, the token included. Default: memory."
+        ),
     ] = ":memory:",
 ) -> None:
-    """Serve a funcX web service on this machine until Ctrl-C, for other processes.
+    """Run a funcX web service on this machine until Ctrl-C.
 
-    It prints what to export for them.
+    Prints the environment variables to export in other shells.
     """
     raise typer.Exit(asyncio.run(_serve(port, workers, amqp_url, agents, database)))
 
@@ -43,7 +50,7 @@ def local(
 async def _serve(
     port: int, workers: int | None, amqp_url: str | None, agents: bool, database: str
 ) -> int:
-    """Run a local service until a signal says to stop."""
+    """Run a local service until a signal stops it."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -61,7 +68,7 @@ async def _serve(
         )
         await service.start()
     except (OSError, RuntimeError, ValueError) as error:
-        typer.echo(f"The local service does not start: {error}", err=True)
+        typer.echo(f"The local service failed to start: {error}", err=True)
         return 1
     try:
         for_agents = service.agent_environment if agents else {}
@@ -89,6 +96,6 @@ def _greeting(service: LocalService, for_agents: dict[str, str]) -> str:
             f"export FUNCX_ASYNC_ENDPOINT_ID={service.endpoint_id}",
             "",
             *lines_for_agents,
-            "Ctrl-C ends the service.",
+            "Press Ctrl-C to stop the service.",
         ]
     )

@@ -1,4 +1,4 @@
-"""Options that several commands have, and the client that they make."""
+"""Options that several commands have, and the client that they use."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from funcx_async._net.environments import (
     service_url,
 )
 from funcx_async.client import FuncXClient
-from funcx_async.doctor.credentials import credentials_here
+from funcx_async.doctor.credentials import credentials_in_use
 from funcx_async.errors import AuthenticationFailed
 
 Service = Annotated[
@@ -25,10 +25,9 @@ Service = Annotated[
         "--service",
         metavar="URL",
         envvar=SERVICE_URL_VARIABLE,
-        help="Root of the service, if it is not the hosted one.",
+        help="Root URL of the service. Default: the hosted service of Globus Compute.",
     ),
 ]
-"""Which service is meant."""
 
 Endpoint = Annotated[
     str | None,
@@ -36,48 +35,47 @@ Endpoint = Annotated[
         "--endpoint",
         metavar="ID",
         envvar=ENDPOINT_VARIABLE,
-        help="The endpoint.",
+        help="Id of the endpoint.",
     ),
 ]
-"""Which endpoint is meant."""
 
 AmqpPort = Annotated[
     int | None,
-    typer.Option(metavar="PORT", min=1, max=65_535, help="Another port for results."),
+    typer.Option(
+        metavar="PORT", min=1, max=65_535, help="Port of the broker that delivers results."
+    ),
 ]
-"""Which port of the broker results come from, if not the service's choice."""
 
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
-"""Whether programs are to read what is printed."""
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 @asynccontextmanager
 async def client_of(service: str | None) -> AsyncIterator[FuncXClient]:
-    """Have a client of the service, as whoever the environment or the login says.
+    """Open a client of the service, with the credentials of the environment or the stored login.
 
     Raises:
-        ValueError: for what is not the root of a web service.
-        AuthenticationFailed: if the service refuses the credentials; it says where they came from
-            and how to get others.
+        ValueError: if the URL is not the root of a web service.
+        AuthenticationFailed: if the service rejects the credentials; the message says which they
+            are and how to renew them.
     """
     url = service_root(service)
     async with FuncXClient(url) as client:
         try:
             yield client
         except AuthenticationFailed as error:
-            told = ": ".join(word for word in (error.code, error.reason) if word)
-            if not told or error.authorization_parameters:  # these words name the remedy already
+            reason = ": ".join(word for word in (error.code, error.reason) if word)
+            if not reason or error.authorization_parameters:  # the message has the remedy already
                 raise
-            words, renewal = credentials_here(url, os.environ, globus=is_globus(url))
+            name, renewal, _ = credentials_in_use(url, os.environ, globus=is_globus(url))
             raise AuthenticationFailed(
-                f"The service refuses {words}: missing, wrong or expired ({told}). {renewal}"
+                f"The service rejects {name}: missing, wrong or expired ({reason}). {renewal}"
             ) from error
 
 
 def service_root(service: str | None) -> str:
-    """Give the root of the service that is meant.
+    """Return the root URL of the service.
 
     Raises:
-        ValueError: for what is not the root of a web service; it names option and variable.
+        ValueError: if it is not the root of a web service; the message names option and variable.
     """
     return service_url(service, None, os.environ, source=f"--service or {SERVICE_URL_VARIABLE}")

@@ -1,41 +1,45 @@
-"""What is printed, and where: results to the standard output, words about them beside it."""
+"""Printing: results go to standard output, messages to standard error."""
 
 from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import msgspec
-import typer
 from rich.console import Console
 from rich.table import Table
 
-WIDE = 200
-"""Columns of what is no terminal: nothing is cut there."""
+NO_TERMINAL_WIDTH = 200
+"""Columns at least where the output is not a terminal: nothing is cut there."""
 
 ID_WIDTH = 36
 """Characters of a UUID."""
 
+MAX_INT_DIGITS = 1_000_000
+"""The longest integer that is printed or read; Python's own limit is 4,300 digits."""
 
-def console(*, beside: bool = False) -> Console:
-    """Make a console that writes to where the standard output is now.
+
+def console(*, stderr: bool = False) -> Console:
+    """Return a console for the current standard output.
 
     Args:
-        beside: write to the standard error instead.
+        stderr: write to the standard error instead.
     """
-    made = Console(stderr=beside, highlight=False)
+    made = Console(stderr=stderr, highlight=False)
     if not made.is_terminal:
-        made.width = max(WIDE, shutil.get_terminal_size().columns)
+        made.width = max(NO_TERMINAL_WIDTH, shutil.get_terminal_size().columns)
     return made
 
 
 def ids_first(*columns: str) -> Table:
-    """Make a table whose first column holds ids, which are never cut: one copies them.
+    """Return a table whose first column holds ids, which are never cut so that they can be copied.
 
     Args:
-        columns: what stands above the columns.
+        columns: the headings of the columns.
     """
     table = Table()
     table.add_column(columns[0], min_width=ID_WIDTH, overflow="fold")
@@ -44,54 +48,92 @@ def ids_first(*columns: str) -> Table:
     return table
 
 
-def as_text(document: Any) -> str:
-    """Give a document as JSON, on several lines."""
-    return msgspec.json.format(msgspec.json.encode(document), indent=2).decode()
+def to_json(document: Any) -> str:
+    r"""Return a document as indented JSON in ASCII, which every console can encode.
+
+    Example:
+        >>> print(to_json(["λ"]))
+        [
+          "\u03bb"
+        ]
+    """
+    with long_integers():
+        return json.dumps(document, indent=2, allow_nan=False)
+
+
+def echo(text: str) -> None:
+    """Print a line to the standard output.
+
+    Unlike ``typer.echo`` it keeps the encoding of the console, also where that is ASCII.
+    """
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
 
 
 def print_json(document: Any) -> None:
     """Print a document as JSON."""
-    typer.echo(as_text(document))
+    echo(to_json(document))
 
 
-def printable(value: Any) -> Any:
-    """Give a value as JSON can carry it, or else as the text that Python shows.
+def json_value(value: Any) -> Any:
+    """Return a value in types of JSON, or else as its ``repr``.
+
+    Raises:
+        ValueError: if its ``repr`` fails.
 
     Example:
-        >>> printable([1, "a"]), printable({1j: 2}), printable([float("nan")])
+        >>> json_value([1, "a"]), json_value({1j: 2}), json_value([float("nan")])
         ([1, 'a'], '{1j: 2}', '[nan]')
     """
     try:
-        msgspec.json.encode(value)
-        # What is no number, or infinite, has no place in JSON; msgspec makes nothing of it.
-        json.dumps(msgspec.to_builtins(value, str_keys=True), allow_nan=False)
-    except Exception:  # whatever its own methods raise
-        return shown(value, repr)
-    return value
+        plain = msgspec.to_builtins(value, str_keys=True)
+        with long_integers():
+            json.dumps(plain, allow_nan=False)
+    except Exception:  # its own methods may raise anything
+        return to_text(value, repr)
+    return plain
 
 
-def shown(value: Any, write: Callable[[Any], str] = str) -> str:
-    """Give a value as text.
+def to_text(value: Any, convert: Callable[[Any], str] = str) -> str:
+    """Return the result of a task as text.
 
     Args:
-        value: what a task gave.
-        write: ``str`` or ``repr``; where that raises, the value's type is named instead.
+        value: the result.
+        convert: ``str`` or ``repr``.
+
+    Raises:
+        ValueError: if the conversion fails.
 
     Example:
-        >>> shown(4.0), shown("a", repr)
+        >>> to_text(4.0), to_text("a", repr)
         ('4.0', "'a'")
     """
     try:
-        return write(value)
-    except Exception as error:  # whatever its own methods raise
-        return f"<{type(value).__name__}, which cannot be shown: {type(error).__name__}>"
+        with long_integers():
+            return convert(value)
+    except Exception as error:  # its own methods may raise anything
+        raise ValueError(
+            f"its result is a {type(value).__name__} that cannot be printed "
+            f"({type(error).__name__}: {error}). Await the task in a program instead."
+        ) from error
 
 
-def harmless(words: str) -> str:
-    """Leave out what a terminal would obey: a colour, or the order to clear the screen.
+@contextmanager
+def long_integers() -> Iterator[None]:
+    """Allow the conversion of integers of up to a million digits within the context."""
+    limit = sys.get_int_max_str_digits()
+    sys.set_int_max_str_digits(MAX_INT_DIGITS)
+    try:
+        yield
+    finally:
+        sys.set_int_max_str_digits(limit)
+
+
+def without_controls(text: str) -> str:
+    """Return a text without the characters that control a terminal, such as colors.
 
     Example:
-        >>> harmless(chr(27) + "[31mValueError: bad")
+        >>> without_controls(chr(27) + "[31mValueError: bad")
         '[31mValueError: bad'
     """
-    return "".join(each for each in words if each.isprintable() or each in "\n\t")
+    return "".join(each for each in text if each.isprintable() or each in "\n\t")

@@ -16,74 +16,83 @@ import typer
 from funcx_async._net.environments import ENDPOINT_VARIABLE
 from funcx_async.cli import Interrupted
 from funcx_async.cli.options import AmqpPort, AsJson, Endpoint, Service, client_of
-from funcx_async.cli.printing import console, print_json, printable, shown
+from funcx_async.cli.printing import (
+    console,
+    echo,
+    json_value,
+    long_integers,
+    print_json,
+    to_text,
+)
 from funcx_async.errors import FuncXError
 from funcx_async.executor.executor import FuncXExecutor
 
-RETRIED = 10.0
-"""Seconds for which a submit is tried again: somebody sits and waits for it."""
+RETRY_DEADLINE = 10.0
+"""Seconds for which a submit is retried: somebody waits at the terminal."""
 
 
 def run(
     function: Annotated[
-        str, typer.Argument(metavar="MODULE:FUNCTION", help="Such as math:sqrt, or sweep:run.")
+        str, typer.Argument(metavar="MODULE:FUNCTION", help="For example math:sqrt.")
     ],
     arguments: Annotated[
         list[str] | None,
-        typer.Argument(metavar="ARGUMENT", help="As JSON, as Python literals, or as texts."),
+        typer.Argument(metavar="ARGUMENT", help="Arguments: JSON, Python literals or strings."),
     ] = None,
     keyword: Annotated[
         list[str] | None,
-        typer.Option("--keyword", metavar="NAME=VALUE", help="A keyword argument, likewise."),
+        typer.Option("--keyword", metavar="NAME=VALUE", help="A keyword argument; repeatable."),
     ] = None,
     endpoint: Endpoint = None,
     service: Service = None,
     amqp_port: AmqpPort = None,
     wait: Annotated[
-        bool, typer.Option("--wait/--no-wait", help="Wait for the result, or print the task id.")
+        bool,
+        typer.Option("--wait/--no-wait", help="Wait for the result, or print the task id."),
     ] = True,
     as_json: AsJson = False,
 ) -> None:
     """Run one function on an endpoint and print its result.
 
-    The module is looked for in the current directory, too. An argument that begins with two
-    hyphens is written as JSON: `'"--verbose"'`.
+    Modules are also imported from the current directory. Write an argument that begins with two
+    hyphens as JSON: `'"--verbose"'`.
     """
     words = arguments or []
     for word in words:
         if word.startswith("--"):
-            raise typer.BadParameter(f"There is no option {word}. A text is written '\"{word}\"'.")
+            raise typer.BadParameter(f"No such option: {word}. Write a string as '\"{word}\"'.")
     if not endpoint:
-        raise ValueError(f"name an endpoint by --endpoint or {ENDPOINT_VARIABLE}.")
+        raise ValueError(f"set --endpoint or {ENDPOINT_VARIABLE}.")
     fn = function_of(function)
     call = _Call(fn, [value_of(word) for word in words], _keywords(keyword or []))
     try:
-        code = asyncio.run(call.awaited(endpoint, service, amqp_port, as_json=as_json, wait=wait))
+        code = asyncio.run(call.run(endpoint, service, amqp_port, as_json=as_json, wait=wait))
     except KeyboardInterrupt:
-        raise Interrupted(call.left_behind()) from None
+        raise Interrupted(call.after_interrupt()) from None
     raise typer.Exit(code)
 
 
 def value_of(word: str) -> Any:
-    """Read a word of the command line: JSON, else a literal of Python, else a text.
+    """Parse a word of the command line as JSON, else as a Python literal, else as a string.
 
     Example:
         >>> [value_of(word) for word in ("2.5", "[1, null]", "(1, 2)", "True", "hello")]
         [2.5, [1, None], (1, 2), True, 'hello']
     """
-    for read in (json.loads, ast.literal_eval):
+    for parse in (json.loads, ast.literal_eval):
         try:
-            return read(word)
+            with long_integers():
+                return parse(word)
         except (ValueError, SyntaxError, RecursionError, MemoryError):
             continue
     return word
 
 
 def function_of(name: str) -> Callable[..., Any]:
-    """Import a function by its name.
+    """Import a function.
 
     Args:
-        name: its module and its name in there, such as ``math:sqrt``.
+        name: its module and its name in that module, such as ``math:sqrt``.
 
     Raises:
         ValueError: if there is no such function, or its module cannot be imported.
@@ -94,20 +103,19 @@ def function_of(name: str) -> Callable[..., Any]:
     """
     module_name, colon, path = name.partition(":")
     if not (module_name and colon and path):
-        raise ValueError(f"{name!r} is no function: write module:function, such as math:sqrt.")
+        raise ValueError(f"{name!r} does not name a function: write module:function, as math:sqrt.")
     if "" not in sys.path:
         sys.path.insert(0, "")
     try:
         module = importlib.import_module(module_name)
     except ModuleNotFoundError as error:
         raise ValueError(
-            f"There is no module {error.name!r} to be found from here: change to its directory, "
-            "or install it."
+            f"No module named {error.name!r}: change to its directory, or install it."
         ) from None
     except SystemExit:
         raise ValueError(
-            f"Importing the module {module_name!r} ended the program: what it does when it is run "
-            "as a script belongs below `if __name__ == '__main__':`."
+            f"Importing the module {module_name!r} called sys.exit(): move what the script does to "
+            "below `if __name__ == '__main__':`."
         ) from None
     except Exception as error:  # whatever the module itself raises
         raise ValueError(
@@ -116,9 +124,9 @@ def function_of(name: str) -> Callable[..., Any]:
     try:
         found = reduce(getattr, path.split("."), module)
     except AttributeError:
-        raise ValueError(f"There is no {path!r} in the module {module_name!r}.") from None
+        raise ValueError(f"The module {module_name!r} has no {path!r}.") from None
     if not callable(found):
-        raise ValueError(f"{name} is no function, but a {type(found).__name__}.")
+        raise ValueError(f"{name} is a {type(found).__name__}, not a function.")
     return found
 
 
@@ -133,7 +141,7 @@ def _keywords(words: list[str]) -> dict[str, Any]:
 
 
 class _Call:
-    """One call, and what is known of it."""
+    """One call, and how far it has come."""
 
     def __init__(self, fn: Callable[..., Any], args: list[Any], kwargs: dict[str, Any]) -> None:
         self._fn = fn
@@ -142,7 +150,7 @@ class _Call:
         self._task_id: str | None = None
         self._unsent = True
 
-    async def awaited(
+    async def run(
         self,
         endpoint: str,
         service: str | None,
@@ -151,20 +159,20 @@ class _Call:
         as_json: bool,
         wait: bool,
     ) -> int:
-        """Run it, and print what comes of it; the exit code."""
+        """Run the function and print the result; return the exit code."""
         async with client_of(service) as client:
             executor = FuncXExecutor(
-                endpoint, funcx_client=client, amqp_port=amqp_port, retry_deadline=RETRIED
+                endpoint, funcx_client=client, amqp_port=amqp_port, retry_deadline=RETRY_DEADLINE
             )
-            beside, future, value = console(beside=True), None, None
+            err, future, value = console(stderr=True), None, None
             try:
-                with beside.status(f"submitting to {client.base_url}"):
-                    # First by itself: who presses Ctrl-C meanwhile has certainly submitted nothing.
+                with err.status(f"submitting to {client.base_url}"):
+                    # Separately, so that Ctrl-C until then has certainly submitted nothing.
                     await executor.register_function(self._fn)
                     future = executor.submit(self._fn, *self._args, **self._kwargs)
                     self._task_id = await future.submitted()
                 if wait:
-                    with beside.status(f"task {self._task_id} on its endpoint"):
+                    with err.status(f"waiting for task {self._task_id}"):
                         value = await future
             except asyncio.CancelledError:  # Ctrl-C
                 self._unsent = future is None or future.cancel()
@@ -176,19 +184,33 @@ class _Call:
                 return 1
             finally:
                 await executor.shutdown(wait=wait and future is not None and future.done())
-        if not wait:
-            told = {"task_id": self._task_id}
-            print_json(told) if as_json else typer.echo(self._task_id)
-        elif as_json:
-            print_json({"task_id": self._task_id, "result": printable(value)})
-        else:
-            typer.echo(shown(value))
+        if wait:
+            return self._print_result(value, as_json=as_json)
+        print_json({"task_id": self._task_id}) if as_json else typer.echo(self._task_id)
         return 0
 
-    def left_behind(self) -> str:
-        """Say what becomes of it when nobody waits any more."""
+    def _print_result(self, value: Any, *, as_json: bool) -> int:
+        """Print the result; return the exit code, which is 1 if the value cannot be printed."""
+        try:
+            if as_json:
+                print_json({"task_id": self._task_id, "result": json_value(value)})
+            else:
+                echo(to_text(value))
+        except ValueError as error:
+            message = f"Task {self._task_id} succeeded, but {error}"
+            if not as_json:
+                raise ValueError(message) from error
+            print_json({"task_id": self._task_id, "error": message})
+            return 1
+        return 0
+
+    def after_interrupt(self) -> str:
+        """Return what to tell the user after Ctrl-C."""
         if self._task_id is not None:
-            return f"Interrupted; the task goes on. Its result: funcx-async results {self._task_id}"
+            return (
+                f"Interrupted; the task keeps running. Get its result with: funcx-async results "
+                f"{self._task_id}"
+            )
         if self._unsent:
             return "Interrupted; nothing was submitted."
         return "Interrupted; the task may have been submitted."

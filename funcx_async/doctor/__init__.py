@@ -1,14 +1,12 @@
-"""Whether a service can be used from here, and what is in the way: ``funcx-async doctor``.
+"""Diagnosis of connection problems: what ``funcx-async doctor`` runs.
 
-What a check means is decided by plain functions of what was seen (:mod:`verdicts`); the looking is
-in
-:mod:`looks`; which check needs which other one, and how long each may take, in :mod:`examination`.
+:mod:`checks` makes the checks, :mod:`network` has the probes that they use, and :mod:`findings`
+decides, in plain functions, what an observation means and what to do about it.
 """
 
 from __future__ import annotations
 
-from funcx_async.doctor.examination import Examination
-from funcx_async.doctor.looks import Wanted
-from funcx_async.doctor.report import Check, Report, Verdict
+from funcx_async.doctor.checks import Diagnosis, Target
+from funcx_async.doctor.report import Check, Finding, Report
 
-__all__ = ["Check", "Examination", "Report", "Verdict", "Wanted"]
+__all__ = ["Check", "Diagnosis", "Finding", "Report", "Target"]

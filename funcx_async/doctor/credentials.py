@@ -1,9 +1,9 @@
-"""Which credentials requests carry from here, and how one gets others of the kind."""
+"""Which credentials requests carry, and how to renew them."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from funcx_async._net.environments import SERVICE_URL_VARIABLE, TOKEN_VARIABLE
 from funcx_async.auth.login import LOGIN_COMMAND
@@ -12,50 +12,55 @@ _LOCAL = "`python -m funcx_async local`"
 
 
 class Credentials(NamedTuple):
-    """What requests carry.
+    """The credentials that requests carry.
 
     Attributes:
-        words: which they are.
-        renewal: what to do where they are refused.
+        name: which they are.
+        renewal: what to do if the service rejects them.
+        kind: a bearer token, client credentials, the stored login of a person, or none.
     """
 
-    words: str
+    name: str
     renewal: str
+    kind: Literal["token", "client", "login", "none"]
 
 
-def credentials_here(
+def credentials_in_use(
     service_url: str, variables: Mapping[str, str], *, globus: bool
 ) -> Credentials:
-    """Say which credentials requests carry, in the order in which they are looked for.
+    """Return which credentials requests carry, in the order in which they are looked up.
 
     Args:
-        service_url: the service's root.
-        variables: the process's environment.
-        globus: whether the service is one of Globus.
+        service_url: the root URL of the service.
+        variables: the environment variables of the process.
+        globus: whether the service belongs to Globus.
 
     Example:
-        >>> credentials_here("http://x", {"FUNCX_ASYNC_SERVICE_URL": "http://x",
-        ...     "FUNCX_ASYNC_TOKEN": "secret"}, globus=False).words
-        'the token of FUNCX_ASYNC_TOKEN'
+        >>> credentials_in_use("http://x", {"FUNCX_ASYNC_SERVICE_URL": "http://x",
+        ...     "FUNCX_ASYNC_TOKEN": "secret"}, globus=False).name
+        'the token in FUNCX_ASYNC_TOKEN'
     """
-    meant = variables.get(SERVICE_URL_VARIABLE, "").rstrip("/") == service_url
-    if meant and variables.get(TOKEN_VARIABLE):
+    named = variables.get(SERVICE_URL_VARIABLE, "").rstrip("/") == service_url
+    if named and variables.get(TOKEN_VARIABLE):
         renewal = (
-            f"Give a fresh {TOKEN_VARIABLE}; or unset it, and log in: `{LOGIN_COMMAND}`."
+            f"Set {TOKEN_VARIABLE} to a new token, or unset it and run `{LOGIN_COMMAND}`."
             if globus
-            else f"Export again what {_LOCAL} prints; for another service, ask who runs it for a "
-            "token."
+            else f"Export the variables that {_LOCAL} prints again. For any other service, ask "
+            "its operator for a token."
         )
-        return Credentials(f"the token of {TOKEN_VARIABLE}", renewal)
+        return Credentials(f"the token in {TOKEN_VARIABLE}", renewal, "token")
     if not globus:
         renewal = f"Set {SERVICE_URL_VARIABLE} and {TOKEN_VARIABLE} as {_LOCAL} prints them."
-        return Credentials("no credentials", renewal)
+        return Credentials("requests without credentials", renewal, "none")
     if variables.get("GLOBUS_COMPUTE_CLIENT_ID"):
         return Credentials(
-            "the client credentials of GLOBUS_COMPUTE_CLIENT_ID",
-            "Make a new secret for this client at https://app.globus.org/settings/developers, and "
-            "set GLOBUS_COMPUTE_CLIENT_SECRET to it.",
+            "the client credentials in GLOBUS_COMPUTE_CLIENT_ID",
+            "Create a new secret for this client at https://app.globus.org/settings/developers "
+            "and set GLOBUS_COMPUTE_CLIENT_SECRET to it.",
+            "client",
         )
     return Credentials(
-        "the login of the official tools", f"Log in anew: `{LOGIN_COMMAND} --force`."
+        "the stored login of the official tools",
+        f"Log in again: `{LOGIN_COMMAND} --force`.",
+        "login",
     )

@@ -1,4 +1,4 @@
-"""What the checks found."""
+"""The results of the checks."""
 
 from __future__ import annotations
 
@@ -10,52 +10,56 @@ Status = Literal["OK", "WARN", "FAIL", "SKIP"]
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class Finding:
     """What one check found.
 
     Attributes:
-        status: ``OK``; ``WARN``: it works, but not as it should; ``FAIL``: it does not work;
-            ``SKIP``: it was not looked at.
-        found: what was seen, as a sentence.
+        status: ``OK``; ``WARN``: it works, but not as well as it could; ``FAIL``: it does not
+            work; ``SKIP``: it was not checked.
+        found: what was observed, as a sentence.
         remedy: what to do about it; empty if there is nothing to do.
-        blocks: whether checks that need this one make no sense; those of a failed one never do.
+        blocks: whether to skip the checks that require this one. A failed check always blocks.
+        blocked_by: the name of the failed check that this one requires; empty if there is none.
     """
 
     status: Status
     found: str
     remedy: str = ""
     blocks: bool = False
+    blocked_by: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """A check that was made.
+    """A check and its result.
 
     Attributes:
-        name: what it looks at, such as ``certificate``.
-        status: as :class:`Verdict` has it, like the next two.
-        found: what was seen.
+        name: what was checked, such as ``certificate``.
+        status: ``OK``, ``WARN``, ``FAIL`` or ``SKIP``, as in :class:`Finding`.
+        found: what was observed.
         remedy: what to do about it.
-        seconds: how long it took.
+        blocked_by: the failed check because of which this one was skipped.
+        seconds: how long the check took.
     """
 
     name: str
     status: Status
     found: str
     remedy: str
+    blocked_by: str
     seconds: float
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """All checks.
+    """The results of all checks.
 
     Attributes:
-        service: the service's root, as far as it is known.
-        checks: in the order in which they were made.
+        service: the root URL of the service; empty if it is not known.
+        checks: the checks, in the order in which they were made.
 
     Example:
-        >>> Report("", [Check("port", "FAIL", "It is closed.", "Open it.", 0.1)]).works
+        >>> Report("", [Check("port", "FAIL", "It is closed.", "Open it.", "", 0.1)]).works
         False
     """
 
@@ -68,7 +72,7 @@ class Report:
         return all(check.status != "FAIL" for check in self.checks)
 
     def document(self) -> dict[str, Any]:
-        """Give it as JSON has it."""
+        """Return the report as a dictionary for JSON."""
         return {
             "service": self.service,
             "works": self.works,

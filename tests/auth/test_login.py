@@ -312,7 +312,10 @@ async def test_login_whoami_logout(issuer: Issuer, home: Path):
         await client.get_version()
     status, said = await command(issuer, home, "logout")
     assert status == 0, said
+    assert "Logged out." in said
     assert issuer.live == issuer.refresh == set()
+    status, said = await command(issuer, home, "logout")
+    assert (status, "There was no login to end" in said) == (0, True)
     status, said = await command(issuer, home, "whoami")
     assert status == 1
     assert "python -m funcx_async login" in said

@@ -12,9 +12,9 @@ from uuid import uuid4
 import pytest
 
 from funcx_async import AuthenticationFailed
-from funcx_async.doctor import Examination, Wanted
-from funcx_async.doctor.credentials import credentials_here
-from funcx_async.doctor.permissions import of_login
+from funcx_async.doctor import Diagnosis, Target
+from funcx_async.doctor.credentials import credentials_in_use
+from funcx_async.doctor.findings import of_login
 from tests.auth.issuer import Issuer
 from tests.cli.conftest import Command
 from tests.cli.front import Front, encrypted
@@ -33,7 +33,7 @@ async def test_all_is_well(told, doctor: Doctor):
     assert {check["status"] for check in checks.values()} == {"OK", "SKIP"}
     skipped = [name for name, check in checks.items() if check["status"] == "SKIP"]
     assert skipped == ["certificate"], "on one machine there is no TLS"
-    assert "there and back" in checks["task"]["found"]
+    assert "returned its result" in checks["task"]["found"]
 
 
 async def test_it_is_shown_to_people_as_it_goes(told, command: Command):
@@ -41,16 +41,26 @@ async def test_it_is_shown_to_people_as_it_goes(told, command: Command):
     assert (ended.code, ended.err) == (0, "")
     lines = ended.out.splitlines()
     assert lines[0].split()[:2] == ["OK", "settings"]
-    assert lines[-1].strip() == "All is well."
+    assert lines[-1].strip() == "Everything works."
     ended = await command("doctor", "--endpoint", str(uuid4()))
     assert ended.code == 1
     assert "→ Check --endpoint" in ended.out
-    assert ended.out.splitlines()[-1].startswith("1 check failed: do what stands at the arrow")
+    assert ended.out.splitlines()[-1].startswith("1 check failed: fix the item marked →")
+
+
+async def test_checks_that_a_failed_one_blocks_are_one_line(told, command: Command):
+    ended = await command("doctor", "--service", f"http://127.0.0.1:{closed_port()}")
+    (line,) = (line for line in ended.out.splitlines() if "did not pass" in line)
+    assert line.split()[:3] == ["SKIP", "10", "more"]
+    assert "because 'port' did not pass: certificate, service, clock, login" in line
+    kept = await command("doctor", "--service", f"http://127.0.0.1:{closed_port()}", "--json")
+    blocked = [each["name"] for each in kept.document["checks"] if each["blocked_by"] == "port"]
+    assert len(blocked) == 10
 
 
 async def test_what_it_found_is_kept_in_a_file(told, command: Command, tmp_path: Path):
     ended = await command("doctor", "--json", str(tmp_path / "found.json"))
-    assert "All is well." in ended.out
+    assert "Everything works." in ended.out
     kept = json.loads((tmp_path / "found.json").read_text())
     assert (kept["service"], kept["works"]) == (told.url, True)
 
@@ -63,9 +73,9 @@ async def test_connection_refused(told, doctor: Doctor):
     found = only(checks, "FAIL")
     assert found["name"] == "port"
     assert "refuses connections" in found["found"]
-    assert "Start the service, or correct the port" in found["remedy"]
+    assert "Start the service or correct the port" in found["remedy"]
     assert checks["task"]["status"] == "SKIP"
-    assert checks["task"]["found"] == "It needs 'port', which did not pass."
+    assert checks["task"]["found"] == "Requires 'port', which did not pass."
 
 
 async def test_the_port_of_something_else(told, doctor: Doctor):
@@ -73,13 +83,13 @@ async def test_the_port_of_something_else(told, doctor: Doctor):
     port = port_of(url.rstrip("/").rpartition("/")[0] if url.count("/") > 2 else url)
     found = only(await doctor("--service", f"http://127.0.0.1:{port}"), "FAIL")
     assert found["name"] == "service"
-    assert "Is it the port of something else" in found["remedy"]
+    assert "the port belongs to another program" in found["remedy"]
 
 
 async def test_a_name_without_an_address(told, doctor: Doctor):
     found = only(await doctor("--service", "http://nowhere.invalid"), "FAIL")
-    assert found["name"] == "name"
-    assert "nowhere.invalid has no address" in found["found"]
+    assert found["name"] == "dns"
+    assert "DNS lookup of nowhere.invalid failed" in found["found"]
     assert "FUNCX_ASYNC_SERVICE_URL" in found["remedy"]
 
 
@@ -93,7 +103,7 @@ async def test_a_proxy_is_required(told, doctor: Doctor, monkeypatch: pytest.Mon
         monkeypatch.setenv("HTTP_PROXY", proxy.url)
         checks = await doctor()
     assert not [check for check in checks.values() if check["status"] == "FAIL"]
-    assert "Through the proxy" in checks["proxy"]["found"]
+    assert "Using the proxy" in checks["proxy"]["found"]
     assert checks["certificate"]["status"] == "WARN", "what is not encrypted can be read"
 
 
@@ -114,7 +124,7 @@ async def test_a_setting_that_cannot_be_used(
     assert found["name"] == "settings"
     assert found["found"].startswith("--service or FUNCX_ASYNC_SERVICE_URL ")
     assert says in found["found"]
-    assert "Correct what is named there" in found["remedy"]
+    assert "Correct this setting" in found["remedy"]
     ended = await command("endpoints", "--service", url)
     assert (ended.code, ended.out) == (1, "")
     assert ended.err == f"endpoints failed: {found['found']}\n"
@@ -168,9 +178,9 @@ async def test_a_certificate_of_an_unknown_authority(
 @pytest.mark.parametrize(
     ("name", "days", "status", "says"),
     [
-        pytest.param("127.0.0.1", -1, "FAIL", "has to renew the certificate", id="expired"),
-        pytest.param("127.0.0.1", 5, "WARN", "renew it before", id="soon expired"),
-        pytest.param("else.test", 99, "FAIL", "It is for another name", id="another name"),
+        pytest.param("127.0.0.1", -1, "FAIL", "must renew the certificate", id="expired"),
+        pytest.param("127.0.0.1", 5, "WARN", "must renew it before", id="soon expired"),
+        pytest.param("else.test", 99, "FAIL", "It was issued for another name", id="another name"),
     ],
 )
 async def test_a_certificate_that_is_not_good(
@@ -207,7 +217,7 @@ async def test_what_answers_is_not_a_funcx_service(front: Front, doctor: Doctor)
     found = only(await doctor(), "FAIL")
     assert found["name"] == "service"
     assert "not a funcX service" in found["found"]
-    assert "a page to log in to the network" in found["remedy"]
+    assert "captive portal" in found["remedy"]
 
 
 async def test_a_service_without_time(told, doctor: Doctor):
@@ -220,23 +230,23 @@ async def test_a_service_without_time(told, doctor: Doctor):
 async def test_a_service_that_is_newer(front: Front, doctor: Doctor):
     front.changes["/version"] = lambda told: {**told, "min_sdk_version": "99.0"}
     found = only(await doctor(), "WARN")
-    assert "Install a newer funcx-async" in found["remedy"]
+    assert "pip install --upgrade funcx-async" in found["remedy"]
 
 
 async def test_a_service_that_is_silent_does_not_hold_it_up(told):
     async with Proxy(told.url) as proxy:
         proxy.stall()
-        examination = Examination(Wanted(proxy.before(told.url)), each=0.3)
-        checks = {check.name: check for check in (await examination.report()).checks}
+        diagnosis = Diagnosis(Target(proxy.before(told.url)), check_timeout=0.3)
+        checks = {check.name: check for check in (await diagnosis.report()).checks}
     assert checks["service"].status == "FAIL"
-    assert "no answer in" in checks["service"].found
-    assert "a firewall drops what is sent" in checks["service"].remedy
+    assert "No answer within" in checks["service"].found
+    assert "a firewall silently drops connections" in checks["service"].remedy
 
 
 async def test_when_its_time_is_up_the_rest_is_skipped(told):
-    report = await Examination(Wanted(), whole=0.0).report()
+    report = await Diagnosis(Target(), total_timeout=0.0).report()
     assert {check.status for check in report.checks} == {"SKIP"}
-    assert report.checks[0].found == "There was no time left for it."
+    assert report.checks[0].found == "No time was left for it."
 
 
 @pytest.mark.parametrize(
@@ -274,7 +284,9 @@ async def test_a_token_that_has_expired(front: Front, doctor: Doctor, monkeypatc
     found = only(checks, "FAIL")
     assert found["name"] == "login"
     assert "expired" in found["found"]
-    assert found["remedy"].startswith("Export again what `python -m funcx_async local` prints")
+    assert found["remedy"].startswith(
+        "Export the variables that `python -m funcx_async local` prints"
+    )
     assert token not in str(checks)
 
 
@@ -282,8 +294,8 @@ async def test_a_token_for_another_scope(told, doctor: Doctor):
     told.faults.refuse("endpoints", status=403, code="INSUFFICIENT_AUTH_SCOPE")
     found = only(await doctor(), "FAIL")
     assert found["name"] == "login"
-    assert "another scope" in found["found"]
-    assert "has to be Globus Compute's" in found["remedy"]
+    assert "wrong scope" in found["found"]
+    assert "needs the scope of Globus Compute" in found["remedy"]
 
 
 @pytest.mark.parametrize("token", ["two words", "at-the-end\n", "caf\u00e9"])
@@ -301,17 +313,17 @@ async def test_what_can_be_no_token_is_told_by_its_variable(
 @pytest.mark.parametrize(
     ("variables", "words", "remedy"),
     [
-        ({}, "the login of the official tools", "login --force"),
-        ({"GLOBUS_COMPUTE_CLIENT_ID": "x"}, "the client credentials", "Make a new secret"),
+        ({}, "the stored login of the official tools", "login --force"),
+        ({"GLOBUS_COMPUTE_CLIENT_ID": "x"}, "the client credentials", "Create a new secret"),
         (
             {"FUNCX_ASYNC_SERVICE_URL": GLOBUS, "FUNCX_ASYNC_TOKEN": "x"},
-            "the token of FUNCX_ASYNC_TOKEN",
-            "Give a fresh FUNCX_ASYNC_TOKEN",
+            "the token in FUNCX_ASYNC_TOKEN",
+            "Set FUNCX_ASYNC_TOKEN to a new token",
         ),
     ],
 )
 def test_the_remedy_is_that_of_where_the_credentials_come_from(variables, words, remedy):
-    credentials = credentials_here(GLOBUS, variables, globus=True)
+    credentials = credentials_in_use(GLOBUS, variables, globus=True)
     refused = AuthenticationFailed("no", status=401, code="EXPIRED", reason="it has ended")
     verdict = of_login(refused, credentials)
     assert words in verdict.found
@@ -345,8 +357,8 @@ async def test_an_endpoint_of_somebody_else(told, doctor: Doctor):
 async def test_no_endpoint_is_no_failure(told, doctor: Doctor, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.delenv("FUNCX_ASYNC_ENDPOINT_ID")
     checks = await doctor("--task")
-    assert checks["endpoint"]["remedy"].startswith("Name one: --endpoint")
-    assert checks["task"]["found"] == "It needs 'endpoint', which did not pass."
+    assert checks["endpoint"]["remedy"].startswith("Set --endpoint")
+    assert checks["task"]["found"] == "Requires 'endpoint', which did not pass."
 
 
 @pytest.mark.parametrize(
@@ -374,23 +386,25 @@ async def test_a_worker_tells_its_versions_where_the_service_does_not(
     checks = await doctor()
     assert (checks["versions"]["status"], checks["versions"]["remedy"]) == (
         "SKIP",
-        "A task does: --task.",
+        "Run a task to find out: --task.",
     )
     checks = await doctor("--task")
     assert checks["versions"]["status"] == "OK"
 
 
 async def test_a_task_that_does_not_end_in_time_is_no_fault_of_the_network(told, monkeypatch):
-    monkeypatch.setattr("funcx_async.doctor.looks.SOURCE", BUSY)
-    examination = Examination(Wanted(told.url, told.endpoint_id, task=True), task=0.2)
-    checks = {check.name: check for check in (await examination.report()).checks}
+    monkeypatch.setattr("funcx_async.doctor.checks.SOURCE", BUSY)
+    diagnosis = Diagnosis(Target(told.url, told.endpoint_id, task=True), task_timeout=0.2)
+    checks = {check.name: check for check in (await diagnosis.report()).checks}
     assert checks["task"].status == "WARN"
-    assert "was taken, but did not end in time" in checks["task"].found
-    assert "start its workers" in checks["task"].remedy
+    assert "did not finish in time" in checks["task"].found
+    assert "starting workers" in checks["task"].remedy
 
 
 async def test_a_task_that_fails(told, doctor: Doctor, monkeypatch):
-    monkeypatch.setattr("funcx_async.doctor.looks.SOURCE", "def doctor_product(x, y):\n    x / 0\n")
+    monkeypatch.setattr(
+        "funcx_async.doctor.checks.SOURCE", "def doctor_product(x, y):\n    x / 0\n"
+    )
     checks = await doctor("--task")
     assert checks["task"]["status"] == "FAIL"
     assert "ZeroDivisionError" in checks["task"]["found"]

@@ -12,11 +12,10 @@ from urllib.parse import urlsplit
 import pytest
 
 from funcx_async._net.proxies import Proxy, proxy_for
-from funcx_async.doctor import Wanted
-from funcx_async.doctor.looks import OTHER_PORTS, Looks
-from funcx_async.doctor.permissions import of_queue_port
-from funcx_async.doctor.probes import reach
-from funcx_async.doctor.verdicts import of_unanswered
+from funcx_async.doctor import Diagnosis, Target
+from funcx_async.doctor.checks import OTHER_PORTS
+from funcx_async.doctor.findings import of_broker_port, of_no_response
+from funcx_async.doctor.network import open_and_close
 from funcx_async.local import LocalService
 from tests.cli.front import Front, encrypted, pump
 from tests.cli.looking import Doctor, closed_port, context_of, only, port_of
@@ -78,7 +77,7 @@ async def test_a_proxy_that_is_down(told, doctor: Doctor, monkeypatch: pytest.Mo
 async def test_a_proxy_that_does_not_connect_has_the_remedy_of_its_kind(
     told, doctor: Doctor, monkeypatch: pytest.MonkeyPatch, set_up, found, remedy
 ):
-    monkeypatch.setattr("funcx_async.doctor.looks.ONE_TRY", 0.5)
+    monkeypatch.setattr("funcx_async.doctor.checks.CONNECT_TIMEOUT", 0.5)
     async with ConnectProxy({}, login=set_up.get("login")) as proxy:
         proxy.answer, proxy.silent = set_up.get("answer"), set_up.get("silent", False)
         if "status" in set_up:
@@ -115,25 +114,27 @@ async def test_what_only_a_socks_proxy_can_tell_is_asked_of_none_else(monkeypatc
     monkeypatch.setattr("funcx_async._net.transports.find_spec", lambda name: name)
     with socket.create_server(("127.0.0.1", 0)) as listening:
         monkeypatch.setenv("ALL_PROXY", f"socks5h://127.0.0.1:{listening.getsockname()[1]}")
-        looks = Looks(Wanted("https://inside.invalid"))
-        verdicts = [
-            await look()
-            for look in (looks.at_settings, looks.at_proxy, looks.at_port, looks.at_certificate)
+        diagnosis = Diagnosis(Target("https://inside.invalid"))
+        found = [
+            await diagnosis.check_settings(),
+            await diagnosis.check_proxy(),
+            await diagnosis.check_port(),
+            await diagnosis.check_certificate(),
         ]
         proxy = proxy_for("amqps://broker.invalid")
-        trouble, _ = await reach("broker.invalid", 5671, proxy)
-    assert [verdict.status for verdict in verdicts] == ["OK", "OK", "SKIP", "SKIP"]
-    verdict = of_queue_port("broker.invalid", 5671, trouble, [], proxy)
-    assert (verdict.status, verdict.blocks) == ("WARN", True)
-    assert "is not an HTTP proxy, and results come through no other." in verdict.found
-    assert "give an HTTP proxy in HTTPS_PROXY" in verdict.remedy
+        failure, _ = await open_and_close("broker.invalid", 5671, proxy)
+    assert [each.status for each in found] == ["OK", "OK", "SKIP", "SKIP"]
+    finding = of_broker_port("broker.invalid", 5671, failure, [], proxy)
+    assert (finding.status, finding.blocks) == ("WARN", True)
+    assert "is not an HTTP proxy, and results come through no other." in finding.found
+    assert "give an HTTP proxy in HTTPS_PROXY" in finding.remedy
 
 
 def test_a_socks_proxy_that_does_not_get_there_is_named():
     proxy = Proxy("socks5h", "gate", 1080, "ALL_PROXY")
-    verdict = of_unanswered("ConnectError: no way", proxy)
-    assert "through the proxy socks5h://gate:1080 (ALL_PROXY)" in verdict.found
-    assert verdict.remedy.startswith("Correct ALL_PROXY")
+    finding = of_no_response("ConnectError: no way", proxy)
+    assert "through the proxy socks5h://gate:1080 (ALL_PROXY)" in finding.found
+    assert finding.remedy.startswith("Correct ALL_PROXY")
 
 
 # How results come -------------------------------------------------------------------------------
@@ -168,7 +169,7 @@ async def test_a_port_for_results_that_is_blocked(elsewhere, doctor: Doctor):
     found = only(checks, "WARN")
     assert found["name"] == "results port"
     assert "cannot be reached (connection refused)" in found["found"]
-    assert f"Have the firewall let connections to port {port} out" in found["remedy"]
+    assert f"Allow outbound connections to port {port} in the firewall" in found["remedy"]
     assert checks["results login"]["status"] == "SKIP"
 
 
@@ -177,10 +178,10 @@ async def test_another_port_is_named_only_where_the_broker_lets_us_in(
 ):
     elsewhere(f"amqp://127.0.0.1:{closed_port()}")
     works, web = await broker_port(told), port_of(told.url)
-    monkeypatch.setattr("funcx_async.doctor.looks.CONNECTING", 0.5)
+    monkeypatch.setattr("funcx_async.doctor.checks.SHORT_CONNECT_TIMEOUT", 0.5)
     monkeypatch.setitem(OTHER_PORTS, "amqp", (web,))
     found = only(await doctor(), "WARN")
-    assert "Have the firewall" in found["remedy"], "what is open there is no broker"
+    assert "Allow outbound connections" in found["remedy"], "what is open there is no broker"
     monkeypatch.setitem(OTHER_PORTS, "amqp", (web, works))
     found = only(await doctor(), "WARN")
     assert f"`run --amqp-port {works}`" in found["remedy"]
@@ -206,7 +207,7 @@ async def test_a_proxy_that_does_not_let_results_through_says_so_in_one_sentence
         found = only(await doctor(), "WARN")
     assert found["found"] == (
         f"The proxy http://{proxy.address} (HTTPS_PROXY) does not allow connections to "
-        "broker.invalid:5671 (403 Forbidden). Results are asked for over HTTP instead, which is "
+        "broker.invalid:5671 (403 Forbidden). Results are polled over HTTP instead, which is "
         "slower."
     )
     assert found["remedy"].startswith("Ask its operators to allow them")
@@ -226,15 +227,15 @@ async def test_a_broker_that_refuses_the_login(told, doctor: Doctor):
     told.faults.refuse_logins()
     found = only(await doctor(), "FAIL")
     assert found["name"] == "results login"
-    assert "refuses the login" in found["found"]
+    assert "rejects the login" in found["found"]
 
 
 async def test_what_listens_there_is_no_broker(told, doctor: Doctor, monkeypatch):
-    monkeypatch.setattr("funcx_async.doctor.looks.ONE_TRY", 0.5)
+    monkeypatch.setattr("funcx_async.doctor.checks.CONNECT_TIMEOUT", 0.5)
     found = only(await doctor("--amqp-port", str(port_of(told.url))), "WARN")
     assert found["name"] == "results login"
     assert "--amqp-port" in found["remedy"]
-    assert "Results are asked for over HTTP instead" in found["found"]
+    assert "Results are polled over HTTP instead" in found["found"]
 
 
 async def test_a_brokers_certificate_of_an_unknown_authority(
@@ -245,9 +246,9 @@ async def test_a_brokers_certificate_of_an_unknown_authority(
         elsewhere(f"amqps://127.0.0.1:{port}")
         found = only(await doctor(), "WARN")
     assert found["name"] == "results login"
-    assert "certificate of the broker of results is refused" in found["found"]
+    assert "certificate of the broker was rejected" in found["found"]
     assert "SSL_CERT_FILE" in found["remedy"]
-    assert "opens TLS and looks inside" in found["remedy"]
+    assert "inspects TLS" in found["remedy"]
 
 
 async def test_a_broker_that_is_slow_to_say_good_bye_has_let_us_in(told, elsewhere, doctor: Doctor):

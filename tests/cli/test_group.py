@@ -7,8 +7,8 @@ import io
 import pytest
 from rich.console import Console
 
-from funcx_async.cli.group import AT_ONCE, GroupView
-from funcx_async.cli.picture import last_line, line, picture
+from funcx_async.cli.group import TASKS_PER_POLL, GroupView
+from funcx_async.cli.watch import last_line, line, picture
 from funcx_async.models import ListedTask, Result, TaskStatus
 
 
@@ -30,7 +30,7 @@ def view_of(*task_ids: str, created: str | None = "100.0") -> GroupView:
 
 
 def see(view: GroupView, now: float, *statuses: TaskStatus) -> None:
-    view.seen({status.task_id: status for status in statuses}, now)
+    view.polled({status.task_id: status for status in statuses}, now)
 
 
 def drawn(view: GroupView, now: float, note: str = "", width: int = 110) -> str:
@@ -51,28 +51,28 @@ def test_a_task_that_has_ended_is_not_asked_for_again_and_counts_once():
     view = view_of("a", "b")
     see(view, 101.0, success("a"))
     see(view, 102.0, failure("a"))
-    assert view.to_ask() == ["b"]
+    assert view.next_to_poll() == ["b"]
     assert view.states == {"success": 1, "waiting": 1}
     view.listed([ListedTask("a"), ListedTask("b"), ListedTask("c")], 103.0)
     assert (view.done, view.total) == (1, 3)
 
 
 def test_of_many_open_tasks_each_look_takes_the_next():
-    ids = [str(number) for number in range(AT_ONCE + 10)]
+    ids = [str(number) for number in range(TASKS_PER_POLL + 10)]
     view = view_of(*ids)
-    first = view.to_ask()
+    first = view.next_to_poll()
     see(view, 101.0, *(TaskStatus(task_id, "running") for task_id in first))
-    second = view.to_ask()
+    second = view.next_to_poll()
     assert sorted(first + second) == sorted(ids)
-    assert view.to_ask() == first, "and then it begins again"
+    assert view.next_to_poll() == first, "and then it begins again"
 
 
 def test_no_task_is_passed_over_when_those_before_it_end():
-    ids = [str(number) for number in range(AT_ONCE + 10)]
+    ids = [str(number) for number in range(TASKS_PER_POLL + 10)]
     view = view_of(*ids)
-    first = view.to_ask()
+    first = view.next_to_poll()
     see(view, 101.0, *(success(task_id) for task_id in first))
-    assert view.to_ask() == ids[AT_ONCE:]
+    assert view.next_to_poll() == ids[TASKS_PER_POLL:]
 
 
 def test_a_failure_is_the_error_at_its_end_and_a_lost_task_is_one():
@@ -108,9 +108,9 @@ def test_the_slowest_tasks_and_how_long_all_took():
     see(view, 140.0, TaskStatus("open", "running"))
     see(view, 150.0, success("quick", "101.0"), success("slow", "1970-01-01T00:02:00+00:00"))
     assert view.slowest(2, 150.0) == [("open", 50.0, False), ("slow", 20.0, True)]
-    assert view.took() is None
+    assert view.duration() is None
     see(view, 160.0, success("open", "140"), success("waits", "141"))
-    assert view.took() == 41.0
+    assert view.duration() == 41.0
 
 
 @pytest.mark.parametrize("created", [None, "some day"])
@@ -125,10 +125,10 @@ def test_a_line_says_it_all():
     see(view, 100.0, TaskStatus("c", "running"))
     see(view, 102.0, success("a"), failure("b"))
     told = line(view, 102.0)
-    assert told.endswith("2 of 3 ended  (success 1, failed 1, running 1); 1.0/s")
+    assert told.endswith("2 of 3 finished  (success 1, failed 1, running 1); 1.0/s")
     see(view, 104.0, success("c", "110"))
-    assert last_line(view) == "All 3 tasks have ended in 10.0 s, 0.3/s; 1 failed."
-    assert last_line(GroupView()) == "There are no tasks in the group."
+    assert last_line(view) == "All 3 tasks finished in 10.0 s, 0.3/s; 1 failed."
+    assert last_line(GroupView()) == "The group has no tasks."
 
 
 def test_a_picture_shows_states_speed_slow_tasks_and_failures():
@@ -136,12 +136,12 @@ def test_a_picture_shows_states_speed_slow_tasks_and_failures():
     see(view, 100.0, TaskStatus("c", "running"))
     see(view, 102.0, success("a"), failure("b", "ValueError: a bad [sample]"))
     shown = drawn(view, 102.0, "a note")
-    for words in ("the-group", "2 of 3  66 %", "1 running", "1.0 tasks a second", "about 1.0 s"):
+    for words in ("the-group", "2 of 3  66 %", "1 running", "1.0 tasks/s", "about 1.0 s"):
         assert words in shown
     for words in ("2.0 s a", "> 2.0 s c", "ValueError: a bad [sample]", "a note"):
         assert words in shown
     see(view, 103.0, success("c", "110"))
-    assert "10.0 s from first to last" in drawn(view, 103.0)
+    assert "10.0 s in total" in drawn(view, 103.0)
     assert "0 of 0" in drawn(GroupView(), 0.0)
 
 

@@ -38,6 +38,32 @@ async def test_every_command_explains_itself(command: Command, name: str):
     ended = await command(name, "--help")
     assert (ended.code, ended.err) == (0, "")
     assert f"Usage: funcx-async {name}" in ended.out
+    assert "<bool>" not in ended.out
+
+
+async def test_help_of_the_program_shows_flags_without_a_type(command: Command):
+    assert "<bool>" not in (await command("--help")).out
+
+
+async def test_whoami_names_the_token_in_use(told, command: Command):
+    ended = await command("whoami")
+    says = f"Requests to {told.url} use the token in FUNCX_ASYNC_TOKEN, not a login.\n"
+    assert ended == (0, says, "")
+
+
+async def test_whoami_without_credentials_says_how_to_set_them(
+    told, command: Command, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.delenv("FUNCX_ASYNC_TOKEN")
+    ended = await command("whoami")
+    assert (ended.code, ended.out) == (1, "")
+    assert f"There are no credentials for {told.url}. Set FUNCX_ASYNC_SERVICE_URL" in ended.err
+
+
+async def test_logout_without_a_login_says_so(command: Command):
+    ended = await command("logout")
+    assert (ended.code, ended.err) == (0, "")
+    assert ended.out.startswith("There was no login to end")
 
 
 async def test_what_fails_is_one_line(command: Command):
@@ -90,7 +116,9 @@ async def test_ctrl_c_is_one_line_and_130(service: LocalService):
     code, out, err = await interrupted(service, "run", "math:sqrt", "4")
     assert (code, out) == (130, "")
     (line,) = err.splitlines()
-    assert line.startswith("Interrupted; the task goes on. Its result: funcx-async results ")
+    assert line.startswith(
+        "Interrupted; the task keeps running. Get its result with: funcx-async results "
+    )
 
 
 async def test_what_reads_may_have_seen_enough(service: LocalService):

@@ -18,7 +18,7 @@ from uuid import uuid4
 import pytest
 from rich.console import Console
 
-from funcx_async.cli.printing import harmless, ids_first, printable
+from funcx_async.cli.printing import ids_first, json_value, without_controls
 from funcx_async.local import LocalService
 from tests.cli.conftest import Command, variables_of
 
@@ -51,7 +51,7 @@ def modules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 async def test_a_service_that_is_down_is_given_up_soon(told, command: Command, monkeypatch):
-    monkeypatch.setattr("funcx_async.cli.run.RETRIED", 0.3)
+    monkeypatch.setattr("funcx_async.cli.run.RETRY_DEADLINE", 0.3)
     monkeypatch.setenv("FUNCX_ASYNC_SERVICE_URL", f"http://127.0.0.1:{closed_port()}")
     ended = await command("run", "math:sqrt", "4")
     assert (ended.code, ended.out) == (1, "")
@@ -92,8 +92,8 @@ async def test_a_token_that_is_refused_is_told_with_where_others_come_from(
     monkeypatch.setenv("FUNCX_ASYNC_TOKEN", "not-this-one")
     ended = await command("endpoints")
     assert (ended.code, ended.out) == (1, "")
-    assert "The service refuses the token of FUNCX_ASYNC_TOKEN" in ended.err
-    assert "Export again what `python -m funcx_async local` prints" in ended.err
+    assert "The service rejects the token in FUNCX_ASYNC_TOKEN" in ended.err
+    assert "Export the variables that `python -m funcx_async local` prints" in ended.err
     assert "FuncXClient" not in ended.err
     assert "not-this-one" not in ended.err
     monkeypatch.setenv("FUNCX_ASYNC_TOKEN", "ends\n")
@@ -107,22 +107,33 @@ async def test_a_token_that_is_refused_is_told_with_where_others_come_from(
 async def test_a_script_that_ends_the_program_is_told_so(told, modules, command: Command):
     ended = await command("run", "script:f")
     assert (ended.code, ended.out) == (1, "")
-    assert "Importing the module 'script' ended the program" in ended.err
+    assert "Importing the module 'script' called sys.exit()" in ended.err
     assert "if __name__ == '__main__':" in ended.err
 
 
-async def test_a_result_that_cannot_be_shown_is_no_failure(told, modules, command: Command):
-    says = "<Mute, which cannot be shown: KeyError>"
-    assert await command("run", "odd:mute") == (0, f"{says}\n", "")
+async def test_result_that_cannot_be_printed_fails_with_its_task_id(told, modules, command):
+    says = "its result is a Mute that cannot be printed (KeyError: 'no words')"
+    ended = await command("run", "odd:mute")
+    assert (ended.code, ended.out) == (1, "")
+    assert says in ended.err
+    assert re.search(r"Task [0-9a-f-]{36} succeeded, but", ended.err)
     ended = await command("run", "odd:mute", "--json")
-    assert (ended.code, ended.document["result"]) == (0, says)
-    assert await command("results", ended.document["task_id"]) == (0, f"{says}\n", "")
+    assert (ended.code, ended.err) == (1, "")
+    assert says in ended.document["error"]
+    task_id = ended.document["task_id"]
+    assert f"Task {task_id} succeeded, but" in ended.document["error"]
+    ended = await command("results", task_id)
+    assert (ended.code, ended.out) == (1, "")
+    assert f"Task {task_id} succeeded, but {says}" in ended.err
+    ended = await command("results", task_id, "--json")
+    assert ended.code == 1
+    assert says in ended.document[0]["error"]
 
 
 async def test_what_is_no_number_is_not_made_nothing(told, modules, command: Command):
     ended = await command("run", "odd:nothing", "--json")
     assert ended.document["result"] == "[nan, inf]"
-    assert printable({"a": [1.5, None]}) == {"a": [1.5, None]}
+    assert json_value({"a": [1.5, None]}) == {"a": [1.5, None]}
 
 
 async def test_a_remote_error_commands_no_terminal(told, modules, command: Command):
@@ -134,7 +145,7 @@ async def test_a_remote_error_commands_no_terminal(told, modules, command: Comma
     assert (ended.code, ended.out) == (1, "")
     assert "RuntimeError: [31mred" in ended.err
     assert "\x1b" not in ended.err
-    assert harmless("a\tb\nc") == "a\tb\nc"
+    assert without_controls("a\tb\nc") == "a\tb\nc"
 
 
 async def failed_task(service: LocalService) -> str:
@@ -142,6 +153,55 @@ async def failed_task(service: LocalService) -> str:
         future = executor.submit(exec, "raise RuntimeError('\x1b[31mred')")
         await asyncio.wait([future])
         return str(future.task_id)
+
+
+# What a console can print -----------------------------------------------------------------------
+
+PRINTED = [
+    pytest.param("utf-8", ["greek"], "λ = 0.5 µm", id="UTF-8"),
+    pytest.param("ascii", ["greek"], r"\u03bb = 0.5 \xb5m", id="ASCII"),
+    pytest.param("cp1252", ["greek"], r"\u03bb = 0.5 µm", id="cp1252"),
+    pytest.param("cp1252", ["greek", "--json"], r'"\u03bb = 0.5 \u00b5m"', id="cp1252 JSON"),
+    pytest.param("utf-8", ["odd"], r"file-\udcff", id="surrogate"),
+    pytest.param("utf-8", ["odd", "--json"], r'"file-\udcff"', id="surrogate JSON"),
+    pytest.param("utf-8", ["large"], "1" + 5_000 * "0", id="integer"),
+    pytest.param("utf-8", ["large", "--json"], "1" + 5_000 * "0", id="integer JSON"),
+    pytest.param("utf-8", ["nested"], f"[{'1' + 5_000 * '0'}]", id="integer in a list"),
+]
+
+
+@pytest.mark.parametrize("command", ["run", "results"])
+@pytest.mark.parametrize(("encoding", "words", "says"), PRINTED)
+async def test_no_result_is_lost_on_any_console(
+    service: LocalService, tmp_path: Path, command: str, encoding: str, words: list[str], says: str
+):
+    (tmp_path / "mine.py").write_text(
+        "def greek(): return 'λ = 0.5 µm'\n"
+        "def odd(): return 'file-\\udcff'\n"
+        "def large(): return 10**5_000\n"
+        "def nested(): return [10**5_000]\n",
+        encoding="utf-8",
+    )
+    name, *options = words
+    task = [f"mine:{name}"]
+    if command == "results":
+        executed = service.faults.count("executed")
+        async with running(service, "run", "--no-wait", *task) as process:
+            out, _ = await asyncio.wait_for(process.communicate(), LIMIT)
+        task = [out.decode().strip()]
+        await asyncio.wait_for(service.faults.seen("executed", executed + 1), LIMIT)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONIOENCODING", encoding)
+        async with running(service, command, *task, *options) as process:
+            out, err = await asyncio.wait_for(process.communicate(), LIMIT)
+    assert (process.returncode, err) == (0, b"")
+    assert says in out.decode(encoding)
+
+
+async def test_a_long_integer_can_be_an_argument(told, command: Command):
+    number = "1" + 5_000 * "0"
+    ended = await command("run", "operator:add", number, "1")
+    assert (ended.code, ended.out) == (0, number[:-1] + "1\n")
 
 
 # Words ------------------------------------------------------------------------------------------
@@ -210,7 +270,7 @@ async def test_several_groups_and_tasks_give_all_their_results(told, command: Co
     nobody = str(uuid4())
     ended = await command("results", task_id, nobody)
     assert (ended.code, ended.out) == (1, f"{task_id}  9\n")
-    assert f"No task and no task group has the id {nobody}." in ended.err
+    assert f"No task or task group has the id {nobody}." in ended.err
 
 
 @pytest.mark.parametrize("width", [80, 60, 40])

@@ -42,8 +42,8 @@ async def test_it_ends_when_all_have_ended(told, command: Command):
         ended = await command("watch", group, "--every", "0.05")
     assert (ended.code, ended.err) == (0, "")
     lines = ended.out.splitlines()
-    assert lines[-2].endswith("3 of 3 ended  (success 3)") or "; " in lines[-2]
-    assert lines[-1].startswith("All 3 tasks have ended")
+    assert lines[-2].endswith("3 of 3 finished  (success 3)") or "; " in lines[-2]
+    assert lines[-1].startswith("All 3 tasks finished")
     assert lines[-1].endswith("none failed.")
 
 
@@ -59,8 +59,8 @@ async def test_it_follows_tasks_from_waiting_to_their_end(told, command: Command
         ended = await watching
     assert (ended.code, ended.err) == (1, "")
     lines = ended.out.splitlines()
-    assert "0 of 2 ended" in lines[0]
-    assert any("cannot be asked now, it is tried again" in line for line in lines)
+    assert "0 of 2 finished" in lines[0]
+    assert any("is unavailable, retrying" in line for line in lines)
     assert lines[-1].endswith("1 failed.")
     assert len(lines) < 10, "what has not changed is not said again"
 
@@ -155,7 +155,7 @@ async def test_in_a_terminal_it_is_a_picture_that_changes(service: LocalService)
         service.faults.reset()
         await terminal.until("1 of 1")
         assert await terminal.end() == 0
-    assert "The task has ended" in terminal.shown.decode()
+    assert "The task finished" in terminal.shown.decode()
     assert terminal.shown.decode().rstrip().endswith("none failed.")
 
 
@@ -168,5 +168,5 @@ async def test_ctrl_c_ends_it_with_one_line(service: LocalService):
             assert await terminal.end() == 130
         service.faults.reset()
     last = terminal.shown.decode().rstrip().splitlines()[-1]
-    assert last.endswith("Interrupted; the tasks go on.")
+    assert last.endswith("Interrupted; the tasks keep running.")
     assert "Traceback" not in terminal.shown.decode()

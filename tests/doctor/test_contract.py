@@ -1,4 +1,4 @@
-"""Looking at what is taken for granted: on a service that does it, and on one that does not."""
+"""The API contract, checked on a service that keeps it and on services that do not."""
 
 from __future__ import annotations
 
@@ -19,8 +19,7 @@ from funcx_async._core.acks import Ack
 from funcx_async._results.amqp import AmqpSource
 from funcx_async._results.source import Deliveries, SourceLost
 from funcx_async.auth.credentials import ClientCredentials
-from funcx_async.doctor.contract import Finding, Findings, Look
-from funcx_async.doctor.contract.findings import FACTS
+from funcx_async.doctor.contract import FACTS, ApiContract, ContractReport, FactResult
 from funcx_async.local import LocalService
 from funcx_async.models import Delivery
 from tests.auth.issuer import CLIENT_ID, SECRET, Issuer
@@ -35,9 +34,9 @@ async def service() -> AsyncIterator[LocalService]:
 
 
 @pytest.fixture
-async def look(service: LocalService) -> AsyncIterator[Look]:
+async def contract(service: LocalService) -> AsyncIterator[ApiContract]:
     async with FuncXClient(service.url, auth=service.token) as client:
-        yield Look(client, service.endpoint_id, limit=LIMIT)
+        yield ApiContract(client, service.endpoint_id, fact_timeout=LIMIT)
 
 
 class Source:
@@ -94,23 +93,25 @@ def answering(service: LocalService, answers: dict[str, httpx.Response]) -> Func
 # Facts that hold ----------------------------------------------------------------------------------
 
 
-async def test_on_the_local_service_every_fact_is_looked_at(look: Look, service: LocalService):
-    findings = await look.at_everything()
-    verdicts = {each.name: each.verdict for each in findings.findings}
+async def test_every_fact_is_checked_on_the_local_service(
+    contract: ApiContract, service: LocalService
+):
+    report = await contract.check()
+    verdicts = {each.name: each.verdict for each in report.findings}
     assert list(verdicts) == list(FACTS)
     assert verdicts.pop("tokens last two days") == "unknown"
     assert verdicts.pop("results may be early") in ("holds", "unknown"), "a matter of chance"
-    assert set(verdicts.values()) == {"holds"}, findings.to_markdown()
-    assert (findings.service, findings.endpoint_id) == (service.url, service.endpoint_id)
-    assert findings.differing == []
+    assert set(verdicts.values()) == {"holds"}, report.to_markdown()
+    assert (report.service, report.endpoint_id) == (service.url, service.endpoint_id)
+    assert report.differing == []
 
 
 async def test_a_result_before_its_answer_is_seen(service: LocalService):
     async with FuncXClient(service.url, auth=service.token) as client:
         read = asyncio.Event()
         source = Source(client, told=read.set)
-        look = Look(client, service.endpoint_id, source=source, limit=LIMIT)
-        looking = asyncio.create_task(look.at_early_results())
+        contract = ApiContract(client, service.endpoint_id, source=source, fact_timeout=LIMIT)
+        looking = asyncio.create_task(contract.check_early_results())
         await service.faults.seen("executed", service.faults.count("executed") + 1)
         await read.wait()  # the first task, after whose answer the queue is opened
         while not looking.done():
@@ -129,15 +130,20 @@ async def test_a_result_before_its_answer_is_seen(service: LocalService):
 @pytest.mark.parametrize(
     ("hours", "verdict"), [pytest.param(48, "holds", id="48"), pytest.param(1, "differs", id="1")]
 )
-async def test_the_lifetime_of_a_token_is_told(look: Look, service, hours: int, verdict: str):
+async def test_the_lifetime_of_a_token_is_told(
+    contract: ApiContract, service, hours: int, verdict: str
+):
     issuer = Issuer()
     issuer.lifetime = hours * 3600.0
     await issuer.start()
     try:
         credentials = ClientCredentials(CLIENT_ID, SECRET, auth_url=issuer.url)
         async with FuncXClient(service.url, auth=service.token) as client:
-            looked = Look(client, service.endpoint_id, credentials=credentials)
-            assert await looked.at_tokens() == (verdict, f"A token is good for {hours}.0 hours.")
+            looked = ApiContract(client, service.endpoint_id, credentials=credentials)
+            assert await looked.check_token_lifetime() == (
+                verdict,
+                f"A token is valid for {hours}.0 hours.",
+            )
     finally:
         await issuer.aclose()
 
@@ -149,41 +155,41 @@ async def test_the_lifetime_of_a_token_is_told(look: Look, service, hours: int, 
     ("fact", "path", "answer", "says"),
     [
         pytest.param(
-            Look.at_codes,
+            ApiContract.check_error_codes,
             "/v2/functions/",
             httpx.Response(404, json={"code": "no_such_function", "reason": "?"}),
             "FUNCTION_NOT_FOUND: no_such_function",
             id="another name",
         ),
         pytest.param(
-            Look.at_codes,
+            ApiContract.check_error_codes,
             "/v2/tasks/",
             httpx.Response(404, text="not found"),
             "TASK_NOT_FOUND: no code, status 404",
             id="no name",
         ),
         pytest.param(
-            Look.at_validation,
+            ApiContract.check_validation,
             "/submit",
             httpx.Response(400, json={"code": "REQUEST_MALFORMED", "reason": "bad"}),
             "400 REQUEST_MALFORMED: bad",
             id="another status",
         ),
         pytest.param(
-            Look.at_validation,
+            ApiContract.check_validation,
             "/submit",
             httpx.Response(
                 200,
                 json={"request_id": "r", "task_group_id": "g", "endpoint_id": "e", "tasks": {}},
             ),
-            "took a resource specification that is a text",
+            "accepted a string as resource specification",
             id="no validation",
         ),
     ],
 )
 async def test_a_fact_that_does_not_hold_differs(service, fact, path, answer, says):
     async with answering(service, {path: answer}) as client:
-        verdict, found = await fact(Look(client, service.endpoint_id, limit=LIMIT))
+        verdict, found = await fact(ApiContract(client, service.endpoint_id, fact_timeout=LIMIT))
     assert verdict == "differs"
     assert says in found
 
@@ -191,7 +197,7 @@ async def test_a_fact_that_does_not_hold_differs(service, fact, path, answer, sa
 async def test_source_that_does_not_run_differs(service: LocalService):
     document = {"task_id": "t", "status": "failed", "exception": "SyntaxError", "completion_t": "1"}
     async with answering(service, {"/v2/tasks/": httpx.Response(200, json=document)}) as client:
-        verdict, found = await Look(client, service.endpoint_id).at_source()
+        verdict, found = await ApiContract(client, service.endpoint_id).check_source()
     assert verdict == "differs"
     assert "SyntaxError" in found
 
@@ -205,8 +211,8 @@ async def test_source_that_does_not_run_differs(service: LocalService):
 )
 async def test_a_queue_that_is_not_made_is_told_from_one_out_of_reach(service, lost, verdict):
     async with FuncXClient(service.url, auth=service.token) as client:
-        look = Look(client, service.endpoint_id, source=Source(client, lost=lost))
-        looked = await look.at_the_queue()
+        contract = ApiContract(client, service.endpoint_id, source=Source(client, lost=lost))
+        looked = await contract.check_new_queue()
     assert looked == (verdict, f"It could not be consumed: {lost}")
 
 
@@ -214,12 +220,12 @@ async def test_a_look_that_fails_or_sees_nothing_leaves_a_fact_unknown(service: 
     async with FuncXClient(service.url, auth=service.token) as client:
         service.faults.refuse("register", status=500)
         with service.faults.endpoint_offline():
-            findings = await Look(client, service.endpoint_id, limit=0.5).at_everything()
-    found = {each.name: (each.verdict, each.found) for each in findings.findings}
-    assert found["source is made ready"][0] == "unknown"
-    assert "The look failed" in found["source is made ready"][1]
-    nothing = ("unknown", "There was nothing to be seen within 0.5 s.")
-    assert found["the service makes the queue"] == nothing
+            report = await ApiContract(client, service.endpoint_id, fact_timeout=0.5).check()
+    found = {each.name: (each.verdict, each.found) for each in report.findings}
+    assert found["source is prepared"][0] == "unknown"
+    assert "The check failed" in found["source is prepared"][1]
+    nothing = ("unknown", "Nothing was observed within 0.5 s.")
+    assert found["the service creates the queue"] == nothing
     assert found["bodies are validated"][0] == "holds"
 
 
@@ -227,15 +233,15 @@ async def test_a_look_that_fails_or_sees_nothing_leaves_a_fact_unknown(service: 
 
 
 def test_a_record_is_json_and_markdown():
-    finding = Finding("a fact", "It is so.", "differs", "It | is\nnot.")
-    findings = Findings("http://service", "e", 0.0, [finding])
-    assert json.loads(findings.to_json())["findings"] == [
+    finding = FactResult("a fact", "It is so.", "differs", "It | is\nnot.")
+    report = ContractReport("http://service", "e", 0.0, [finding])
+    assert json.loads(report.to_json())["findings"] == [
         {"name": "a fact", "fact": "It is so.", "verdict": "differs", "found": "It | is\nnot."}
     ]
-    text = findings.to_markdown()
+    text = report.to_markdown()
     assert "| a fact | It is so. | **differs** | It \\| is not. |" in text
     assert "1970-01-01 00:00 UTC" in text
-    assert findings.differing == [finding]
+    assert report.differing == [finding]
 
 
 def doctor(service: LocalService, *arguments: str, token: str = "") -> tuple[int, str, str]:
