@@ -14,8 +14,7 @@ from functools import partial
 from typing import Any, TypeAlias, cast
 
 from funcx_async._core.acks import AckLedger
-from funcx_async._core.matcher import Matcher
-from funcx_async._core.matches import Duplicate, Event, Fetch, Noted, Orphaned, Settled
+from funcx_async._core.matcher import Duplicate, Event, Fetch, Matcher, Noted, Orphaned, Settled
 from funcx_async._futures.future import FuncXFuture
 from funcx_async._results.acks import Acknowledger, Tag
 from funcx_async._results.decoding import (

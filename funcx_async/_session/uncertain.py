@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 
-from funcx_async._core.adoption import Verdict, interchangeable, judge
+from funcx_async._core.uncertain import Verdict, interchangeable, judge
 from funcx_async._journal import Journal
 from funcx_async._net.cancellation import is_cancelled
 from funcx_async._results.stream import ResultStream

@@ -7,8 +7,8 @@ from dataclasses import replace
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
-from funcx_async._core.adoption import judge
 from funcx_async._core.batcher import ENVELOPE, Batcher, Route, Submission, read_receipt
+from funcx_async._core.uncertain import judge
 from funcx_async.models import Receipt
 from tests.core.shell import Post, Stream
 from tests.core.toy import CANCELLED, LATE, REFUSED, UNCERTAIN, AnySubmission, Service, Ticket

@@ -11,8 +11,16 @@ from dataclasses import dataclass
 
 from funcx_async._core.acks import AckLedger
 from funcx_async._core.batcher import Batch
-from funcx_async._core.matcher import HELD_OVERHEAD, Matcher
-from funcx_async._core.matches import Duplicate, Event, Fetch, Noted, Orphaned, Settled
+from funcx_async._core.matcher import (
+    HELD_OVERHEAD,
+    Duplicate,
+    Event,
+    Fetch,
+    Matcher,
+    Noted,
+    Orphaned,
+    Settled,
+)
 from funcx_async.models import Receipt, Result
 from tests.core.toy import Queue, Task, Ticket
 

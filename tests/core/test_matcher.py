@@ -6,10 +6,17 @@ from itertools import permutations
 
 import pytest
 
-from funcx_async._core.adoption import judge
 from funcx_async._core.batcher import Submission
-from funcx_async._core.matcher import NOTED_PER_HELD, Matcher
-from funcx_async._core.matches import Duplicate, Fetch, Noted, Orphaned, Settled
+from funcx_async._core.matcher import (
+    NOTED_PER_HELD,
+    Duplicate,
+    Fetch,
+    Matcher,
+    Noted,
+    Orphaned,
+    Settled,
+)
+from funcx_async._core.uncertain import judge
 from funcx_async.models import ListedTask, Result
 
 

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from funcx_async._core.adoption import Verdict, judge
 from funcx_async._core.batcher import Submission
+from funcx_async._core.uncertain import Verdict, judge
 from funcx_async.models import ListedTask
 
 
