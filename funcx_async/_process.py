@@ -1,25 +1,16 @@
-"""What belongs to this process: its id, objects that never leave it, and what ends with it.
+"""What belongs to this process: its id, whose code calls, and objects that never leave it.
 
 Objects that hold credentials or connections cannot be pickled: a function is registered with the
 service, which keeps it, so nothing that it reads may bring secrets there.
-
-Sessions may still be open when the interpreter ends, and their loops may be gone. In the asyncio
-REPL the loop merely stops at exit, and its tasks would be destroyed while pending. A loop in a
-daemon thread is frozen when the interpreter ends. Other things that sessions depend on, such as a
-service in this process, may end before the process does.
 """
 
 from __future__ import annotations
 
-import asyncio
-import atexit
 import inspect
-import logging
 import os
 import pickle
-import weakref
 from collections.abc import Callable
-from typing import Any, Final, NoReturn, Protocol, SupportsIndex, TypeVar
+from typing import Any, Final, NoReturn, SupportsIndex, TypeVar
 
 C = TypeVar("C", bound=type[Any])
 
@@ -97,68 +88,3 @@ def confined(reason: str) -> Callable[[C], C]:
         return kind
 
     return mark
-
-
-# Sessions that end with the process
-
-
-class Endable(Protocol):
-    """A session, as far as ending it goes."""
-
-    loop: asyncio.AbstractEventLoop
-    pid: int
-
-    @property
-    def client(self) -> object:
-        """The client of the service."""
-        ...
-
-    @property
-    def ended(self) -> bool:
-        """Whether nothing runs any more."""
-        ...
-
-    def fail_open(self) -> None:
-        """Fail what is open."""
-        ...
-
-    async def abandon(self) -> None:
-        """End now."""
-        ...
-
-
-_open: weakref.WeakSet[Endable] = weakref.WeakSet()
-
-
-def end_at_exit(session: Endable) -> None:
-    """End the session before the interpreter ends, as no loop may be left to end it."""
-    if not _open:
-        atexit.unregister(_end_all)
-        atexit.register(_end_all)
-    _open.add(session)
-
-
-async def end_sessions(client: object = None) -> None:
-    """End the sessions of the running loop now; what is open in them fails.
-
-    Args:
-        client: End only sessions of this client; None ends all.
-    """
-    await asyncio.sleep(0)  # one that has not had its first turn yet would end silently
-    loop = asyncio.get_running_loop()
-    for session in list(_open):
-        if session.loop is loop and client in (None, session.client):
-            await session.abandon()
-
-
-def _end_all() -> None:
-    for session in list(_open):
-        if session.pid != current_pid() or session.ended:
-            continue
-        if session.loop.is_running():
-            session.fail_open()
-            continue
-        # The libraries underneath warn of a connection that is given up while it is made.
-        for library in ("aiormq", "aio_pika"):
-            logging.getLogger(library).setLevel(logging.ERROR)
-        session.loop.run_until_complete(session.abandon())

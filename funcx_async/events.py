@@ -1,8 +1,9 @@
-"""What an application may want to know of its executor's connections, as it happens."""
+"""What happens to an executor: events of its connections to read, and counts of them."""
 
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections import deque
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -120,3 +121,26 @@ class Events:
         """Let all readers end."""
         for reader in tuple(self._readers):
             reader.end()
+
+
+COUNTED = ("batches", "reconnects", "orphans", "duplicates", "malformed", "retried")
+"""The counts that :class:`funcx_async.models.Stats` has, by its names."""
+
+
+class Counts:
+    """How often each thing happened; counted in any thread."""
+
+    def __init__(self) -> None:
+        # Reentrant: garbage collection while it is held may call what counts.
+        self._lock = threading.RLock()
+        self._counts: dict[str, int] = dict.fromkeys(COUNTED, 0)
+
+    def count(self, what: str) -> None:
+        """Count an event."""
+        with self._lock:
+            self._counts[what] = self._counts.get(what, 0) + 1
+
+    def by_name(self) -> dict[str, int]:
+        """Return how often each of ``COUNTED`` happened."""
+        with self._lock:
+            return {name: self._counts[name] for name in COUNTED}

@@ -384,7 +384,7 @@ class FuncXFuture(concurrent.futures.Future[T]):
             raise
         except FuncXError as error:
             error.task_id = self.task_id
-            return self.fail(error)
+            return self.task_failed(error)
         except BaseException as error:  # what is read may be any code, `sys.exit` included
             failure = DeserializationError(
                 f"Reading the result raised {type(error).__name__}: {error}",
@@ -392,7 +392,7 @@ class FuncXFuture(concurrent.futures.Future[T]):
                 task_id=self.task_id,
             )
             failure.__cause__ = error
-            return self.fail(failure)
+            return self.task_failed(failure)
         return self._finish(value, None, here)
 
     def reader(self) -> Callable[[str], Any]:
@@ -408,6 +408,23 @@ class FuncXFuture(concurrent.futures.Future[T]):
     def fail(self, error: BaseException) -> bool:
         """Settle with an exception; False if it is settled already."""
         return self._finish(None, error)
+
+    def task_failed(self, error: BaseException) -> bool:
+        """Settle with the error of the task, unless the task is submitted again.
+
+        Returns:
+            False if the future is settled already.
+        """
+        return self.fail(error)
+
+    def restart(self) -> bool:
+        """Become PENDING again, for another attempt; False if it is settled already."""
+        with lock:
+            if self.done():
+                return False
+            self._state = PENDING
+            self._claimed = False
+            return True
 
     def cancel(self) -> bool:
         """Cancel the task if it is not sent yet; the service cannot recall one that is.

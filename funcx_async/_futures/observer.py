@@ -1,7 +1,4 @@
-"""What may watch an executor at work; telemetry does.
-
-An executor that is not watched pays nothing: it is another class that tells.
-"""
+"""What may watch an executor at work; telemetry does."""
 
 from __future__ import annotations
 
@@ -17,25 +14,17 @@ Answered: TypeAlias = Callable[[Receipt], None]
 """Is called with the service's answer to a batch."""
 
 
-class Watched(Protocol):
-    """What an executor runs on one event loop, as an observer sees it."""
-
-    @property
-    def ended(self) -> bool:
-        """Whether nothing runs any more."""
-        ...
-
-    def stats(self) -> Stats:
-        """What it has done and is doing; may be asked in any thread."""
-        ...
-
-
 @runtime_checkable
 class Observer(Protocol):
     """Is told of an executor's work as it happens; it must neither raise nor wait."""
 
-    def began(self, watched: Watched) -> None:
-        """Take note of an executor's beginning on an event loop; it is to be held weakly."""
+    def began(self, stats: Callable[[], Stats]) -> None:
+        """Take note of an executor's beginning on an event loop.
+
+        Args:
+            stats: returns what it has done and is doing, in any thread; a bound method, which is
+                to be held weakly.
+        """
 
     def submitted(self, future: FuncXFuture[Any], route: Route, function: str | None) -> None:
         """Take note of a task, in the thread and the context of who submits it.

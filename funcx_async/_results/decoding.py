@@ -64,7 +64,9 @@ def settle(
         here: the loop that runs in this thread, if the caller knows it.
     """
     failure = None if result.error_code is None else failure_of(result)
-    return future.succeed(result.data or "", here) if failure is None else future.fail(failure)
+    if failure is not None:
+        return future.task_failed(failure)
+    return future.succeed(result.data or "", here)
 
 
 def takes_long(result: Result) -> bool:
@@ -77,9 +79,9 @@ def read_apart(future: FuncXFuture[Any], result: Result) -> Callable[[], bool]:
     try:
         value = value_of(result, future.reader())
     except FuncXError as error:
-        return partial(future.fail, error)
+        return partial(future.task_failed, error)
     except KeyboardInterrupt as error:  # the value's own: a person's reaches the main thread only
-        return partial(future.fail, unreadable(result, error))
+        return partial(future.task_failed, unreadable(result, error))
     return partial(future.fulfil, value)
 
 

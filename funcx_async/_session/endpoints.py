@@ -1,9 +1,4 @@
-"""What is known of endpoints: which payloads their workers read, and whether Pythons differ.
-
-Asked of the service once for each endpoint, beside the work: no task waits for the answer, and
-none fails for want of one. The service's own demands are looked at on the same way, once for each
-client.
-"""
+"""Monitors endpoints: what they run, and whether they are online."""
 
 from __future__ import annotations
 
@@ -13,14 +8,22 @@ import platform
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
-from typing import Any
+from typing import Any, NoReturn
 
+from funcx_async._session.open_tasks import OpenTasks
 from funcx_async._versions import numbers
 from funcx_async.client import FuncXClient
 from funcx_async.errors import FuncXError
+from funcx_async.events import EventKind, Events
 
-SHARE = 0.25
-"""The part of the budget of requests that questions about endpoints may use up."""
+QUIET_SECONDS = 30.0
+"""How long nothing has come of an endpoint's tasks before its status is checked."""
+
+CHECK_INTERVAL = 60.0
+"""Seconds until the status of such an endpoint is checked again."""
+
+BUDGET_SHARE = 0.25
+"""The part of the budget of requests that checks of endpoints may use up."""
 
 _OLDEST_THAT_READS_SOURCE = 4
 
@@ -70,51 +73,81 @@ class EndpointVersions:
         return " and ".join(differing) or None
 
 
-class Endpoints:
-    """The endpoints that an executor submits to; used on its loop's thread.
+class EndpointMonitor:
+    """Watches the endpoints that an executor submits to; used on its loop's thread.
+
+    It asks the service once what an endpoint runs, and for its status when nothing has come of its
+    tasks for a while. Tasks for an endpoint that is offline wait, for days if need be; a warning
+    says so once for each absence. No task waits for what is asked here, and none fails over it.
 
     Args:
         client: asks the service.
+        events: passes on that endpoints go offline and come back.
+        tasks: the open tasks.
     """
 
-    def __init__(self, client: FuncXClient) -> None:
+    def __init__(self, client: FuncXClient, events: Events, tasks: OpenTasks) -> None:
         self._client = client
+        self._events = events
+        self._tasks = tasks
+        self._loop = asyncio.get_running_loop()
         self._asking: dict[str, asyncio.Task[None]] = {}
         self._versions: dict[str, EndpointVersions] = {}
-        self._bare: set[str] = set()
+        self._without_source: set[str] = set()
+        self._check_at: dict[str, float] = {}
+        self._offline: set[str] = set()
+        self._changed = asyncio.Event()
 
-    def notice(self, endpoint_id: str) -> None:
-        """Ask about an endpoint, unless that was done."""
+    def opened(self, endpoint_id: str) -> None:
+        """Watch an endpoint: tasks wait for it."""
+        self.awaiting(endpoint_id)
         if endpoint_id not in self._asking:
-            self._asking[endpoint_id] = asyncio.get_running_loop().create_task(
-                self._look(endpoint_id), name="funcx:endpoint"
+            self._asking[endpoint_id] = self._loop.create_task(
+                self._learn(endpoint_id), name="funcx:endpoint"
             )
 
-    def reads_source(self, endpoint_id: str) -> bool:
-        """Whether an endpoint's workers read strategy 12, as far as is known by now."""
-        return endpoint_id not in self._bare
+    def awaiting(self, endpoint_id: str) -> None:
+        """Check the status of an endpoint if nothing comes of its tasks."""
+        if endpoint_id not in self._check_at:
+            self._check_at[endpoint_id] = self._loop.time() + QUIET_SECONDS
+            self._changed.set()
 
-    def versions(self, endpoint_id: str) -> EndpointVersions:
-        """What is known of an endpoint by now; may be called in any thread."""
-        return self._versions.get(endpoint_id, EndpointVersions())
+    def heard(self, endpoint_id: str) -> None:
+        """Put the check of an endpoint off: something came of its tasks."""
+        if endpoint_id in self._check_at:
+            self._check_at[endpoint_id] = self._loop.time() + QUIET_SECONDS
+
+    def idle(self) -> None:
+        """Check nothing: no task waits for any endpoint."""
+        self._check_at.clear()
 
     async def close(self) -> None:
-        """Ask no more."""
+        """End all questions about endpoints."""
         for asking in self._asking.values():
             asking.cancel()
         await asyncio.gather(*self._asking.values(), return_exceptions=True)
 
-    async def _look(self, endpoint_id: str) -> None:
+    # What it runs -------------------------------------------------------------------------------
+
+    def reads_source(self, endpoint_id: str) -> bool:
+        """Whether an endpoint's workers read strategy 12, as far as is known yet."""
+        return endpoint_id not in self._without_source
+
+    def versions(self, endpoint_id: str) -> EndpointVersions:
+        """Return what is known of an endpoint yet; may be called in any thread."""
+        return self._versions.get(endpoint_id, EndpointVersions())
+
+    async def _learn(self, endpoint_id: str) -> None:
         try:
             await self._ask(endpoint_id)
-            await self._client.warn_if_outdated(SHARE)
-        except Exception:  # a mistake in here concerns no task
+            await self._client.warn_if_outdated(BUDGET_SHARE)
+        except Exception:  # a mistake of ours concerns no task
             ids = {"endpoint_id": endpoint_id}
             _log.exception("asking about the endpoint %s", endpoint_id, extra=ids)
 
     async def _ask(self, endpoint_id: str) -> None:
         try:
-            await self._client.within_budget(SHARE)
+            await self._client.within_budget(BUDGET_SHARE)
             metadata = await self._client.get_endpoint_metadata(endpoint_id)
         except FuncXError as error:
             _log.debug(
@@ -127,7 +160,7 @@ class Endpoints:
         versions = EndpointVersions.told_by(metadata.raw)
         self._versions[endpoint_id] = versions
         if not versions.reads_source:
-            self._bare.add(endpoint_id)
+            self._without_source.add(endpoint_id)
         if differing := versions.mismatch():
             _log.warning(
                 "The endpoint %s has %s. Functions whose source is complete run there all the "
@@ -147,3 +180,61 @@ class Endpoints:
                 versions.endpoint,
                 extra={"endpoint_id": endpoint_id},
             )
+
+    # Whether it is online -----------------------------------------------------------------------
+
+    async def watch_forever(self) -> NoReturn:
+        """Check the status of endpoints that are quiet."""
+        while True:
+            if not self._check_at:
+                self._changed.clear()
+                await self._changed.wait()
+            check_at = min(self._check_at.values(), default=0.0)
+            await asyncio.sleep(max(0.0, check_at - self._loop.time()))
+            now = self._loop.time()
+            for endpoint_id in [each for each, at in self._check_at.items() if at <= now]:
+                await self._check(endpoint_id)
+
+    async def _check(self, endpoint_id: str) -> None:
+        waiting = self._tasks.at(endpoint_id)
+        if not waiting:
+            self._check_at.pop(endpoint_id, None)
+            return
+        self._check_at[endpoint_id] = self._loop.time() + CHECK_INTERVAL
+        try:
+            await self._client.within_budget(BUDGET_SHARE)
+            status = await self._client.get_endpoint_status(endpoint_id)
+        except FuncXError as error:
+            _log.debug(
+                "The status of the endpoint %s is unknown: %s",
+                endpoint_id,
+                error,
+                extra={"endpoint_id": endpoint_id, "request_id": error.request_id},
+            )
+            return
+        if status.status.lower() != "offline":
+            if endpoint_id in self._offline:
+                self._offline.discard(endpoint_id)
+                _log.info(
+                    "The endpoint %s is %s again.",
+                    endpoint_id,
+                    status.status,
+                    extra={"endpoint_id": endpoint_id},
+                )
+                self._events.emit(EventKind.ENDPOINT_ONLINE, endpoint_id)
+        elif endpoint_id not in self._offline:
+            self._offline.add(endpoint_id)
+            reported = _listed(status.logs[0] if status.logs else status.details)
+            _log.warning(
+                "The endpoint %s is offline, says the service%s. %d task(s) wait for it, and go on "
+                "waiting: start it again, or ask who runs it to.",
+                endpoint_id,
+                reported and f" ({reported})",
+                waiting,
+                extra={"endpoint_id": endpoint_id},
+            )
+            self._events.emit(EventKind.ENDPOINT_OFFLINE, endpoint_id, reported)
+
+
+def _listed(report: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name}: {value}" for name, value in report.items())

@@ -8,6 +8,8 @@ its globals are those of its first submit.
 from __future__ import annotations
 
 import asyncio
+import logging
+import random
 import threading
 import weakref
 from collections import OrderedDict
@@ -15,14 +17,17 @@ from collections.abc import Callable
 from types import BuiltinFunctionType, FunctionType
 from typing import Any
 
+from funcx_async._core.backoff import Backoff
 from funcx_async._service.registration import Registration, registration_of
-from funcx_async._session.frozen import warn_of_edits, watched
-from funcx_async._session.patience import patiently
+from funcx_async._session.edits import warn_of_edits, watched
 from funcx_async.client import FuncXClient
+from funcx_async.errors import ServiceUnavailable
 from funcx_async.serialize import FuncXSerializer
 
 REMEMBERED = 1_024
-"""So many functions are known by their content; the least recently used is forgotten first."""
+"""How many functions are known by their content; the least recently used is forgotten first."""
+
+_log = logging.getLogger("funcx_async.retry")
 
 
 class Function:
@@ -80,9 +85,30 @@ class Function:
         registration = self.registration
         if registration is None:
             raise RuntimeError("A function without an id has a registration.")
-        self.function_id = await patiently(lambda: client.register(registration), deadline)
+        self.function_id = await _register_with_retries(registration, client, deadline)
         self.registration = None
         return self.function_id
+
+
+async def _register_with_retries(
+    registration: Registration, client: FuncXClient, deadline: float
+) -> str:
+    """Register a function; retry for at most ``deadline`` seconds while it was not taken."""
+    clock = asyncio.get_running_loop()
+    until = clock.time() + deadline
+    backoff = Backoff()
+    while True:
+        try:
+            return await client.register(registration)
+        except ServiceUnavailable as error:
+            chance = random.random()  # noqa: S311 - spreads the retries, hides nothing
+            delay = max(backoff.next_delay(chance), error.retry_after or 0)
+            if clock.time() + delay > until:
+                raise
+            _log.info(
+                "%s Trying again in %.1f s.", error, delay, extra={"request_id": error.request_id}
+            )
+            await asyncio.sleep(delay)
 
 
 class _Seen:

@@ -1,8 +1,7 @@
-"""The tasks of a session that are open, and what is counted of them.
+"""The open tasks of a session.
 
-Futures are added and settled in any thread, so a lock makes each change one piece. They are settled
-by the thousand: the loop is called once for all that are settled until it comes by, and follows up
-on them then.
+Futures are added and settled in any thread, so a lock makes each change atomic. They are settled
+by the thousand: the loop is woken once for all that are settled until it follows up on them.
 """
 
 from __future__ import annotations
@@ -16,26 +15,24 @@ from contextlib import suppress
 from funcx_async._futures.future import running_loop
 from funcx_async._journal import Journal
 from funcx_async._process import CONNECTIONS, confined
-from funcx_async._session.posting import AnyFuture
+from funcx_async._session.batches import AnyFuture
 from funcx_async.errors import ExecutorClosed, TooManyOpenTasks
-
-COUNTED = (
-    *("done", "failed", "retried", "batches"),
-    *("reconnects", "orphans", "duplicates", "malformed"),
-)
-"""What ``Stats`` has of the counts, by its names."""
 
 _log = logging.getLogger("funcx_async.executor")
 
 
 @confined(CONNECTIONS)
 class OpenTasks:
-    """The open futures of a session; iterate over it for a copy of them.
+    """The open futures of a session, and how many were settled.
 
     Args:
-        loop: is called when tasks are settled.
+        loop: is woken when tasks are settled.
         journal: records each outcome; None for an executor without one.
         max_in_flight: how many tasks may be open; None: any number.
+
+    Attributes:
+        succeeded: how many futures were settled with a value.
+        failed: how many were settled with an error, or cancelled.
     """
 
     def __init__(
@@ -47,7 +44,8 @@ class OpenTasks:
         # Reentrant: what garbage collection frees while it is held may settle a future.
         self._lock = threading.RLock()
         self._open: dict[AnyFuture, str | None] = {}
-        self._counts: dict[str, int] = dict.fromkeys(COUNTED, 0)
+        self.succeeded = 0
+        self.failed = 0
         self._settled_at: set[str | None] = set()
         self._changed = asyncio.Event()
         self._freed = asyncio.Event()
@@ -110,14 +108,17 @@ class OpenTasks:
             self._journal.done(future)
         with self._lock:
             endpoint_id = self._open.pop(future, None)
-            self._counts["failed" if future.failed else "done"] += 1
+            if future.failed:
+                self.failed += 1
+            else:
+                self.succeeded += 1
             if endpoint_id in self._settled_at:
-                return  # the loop is called already, and has not come by yet
+                return  # the loop is woken already, and has not followed up yet
             self._settled_at.add(endpoint_id)
         self._wake(here)
 
-    def look(self) -> None:
-        """Have ``settled`` return, although nothing may be settled."""
+    def wake(self) -> None:
+        """Let ``settled`` return, even if nothing is settled."""
         self._changed.set()
 
     async def settled(self) -> list[str]:
@@ -130,14 +131,14 @@ class OpenTasks:
         return [endpoint_id for endpoint_id in settled_at if endpoint_id is not None]
 
     def end(self) -> None:
-        """Let those who wait for capacity learn that the session has ended."""
+        """Wake those who wait for capacity: the session has ended."""
         self._freed.set()
 
     def fail_all(self, task_groups: Iterable[str]) -> None:
-        """Fail what is open: nobody will settle it any more.
+        """Fail every open future: nothing will settle it any more.
 
         Args:
-            task_groups: where the tasks are that go on.
+            task_groups: the groups of the tasks that go on.
         """
         if self._open:
             groups = ", ".join(task_groups) or "none yet"
@@ -162,15 +163,3 @@ class OpenTasks:
         else:
             with suppress(RuntimeError):  # the loop is closed
                 self._loop.call_soon_threadsafe(self._changed.set)
-
-    # Counting -----------------------------------------------------------------------------------
-
-    def count(self, what: str) -> None:
-        """Count an event, in any thread."""
-        with self._lock:
-            self._counts[what] = self._counts.get(what, 0) + 1
-
-    def counts(self) -> dict[str, int]:
-        """Return how often each of ``COUNTED`` happened."""
-        with self._lock:
-            return {name: self._counts[name] for name in COUNTED}

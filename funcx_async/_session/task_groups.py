@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from funcx_async._results.stream import ResultStream
-from funcx_async._session.posting import AnyBatch
+from funcx_async._session.batches import AnyBatch
 from funcx_async.errors import SubmitUncertain
 
 

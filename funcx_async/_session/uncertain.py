@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from funcx_async._core.uncertain import Verdict, interchangeable, judge
-from funcx_async._journal import Journal
 from funcx_async._net.cancellation import is_cancelled
 from funcx_async._results.stream import ResultStream
-from funcx_async._session.posting import AnyBatch, AnyFuture, ids_of
+from funcx_async._session.batches import AnyFuture, ids_of
+from funcx_async._session.context import SessionContext
+from funcx_async._session.request_retry import RequestRetry
 from funcx_async._session.task_groups import TaskGroup, UncertainSubmit
-from funcx_async._settings.settings import Settings
-from funcx_async.client import FuncXClient
 from funcx_async.errors import FuncXError, RequestRefused, SubmitUncertain
 
 LOOK_DELAYS = (0.0, 1.0, 3.0)
@@ -32,22 +31,15 @@ class Resolver:
     """Resolves the uncertain submits of one task group at a time.
 
     Args:
-        client: asks the service.
-        give_up: is called with each batch that stays uncertain.
-        journal: where adopted tasks are recorded; None for an executor without one.
+        context: that of the session.
+        retries: fails a batch that stays uncertain, or queues it again.
     """
 
-    def __init__(
-        self,
-        client: FuncXClient,
-        give_up: Callable[[AnyBatch, SubmitUncertain], None],
-        journal: Journal | None,
-    ) -> None:
-        self._client = client
-        self._give_up = give_up
-        self._journal = journal
+    def __init__(self, context: SessionContext, retries: RequestRetry) -> None:
+        self._context = context
+        self._retries = retries
 
-    async def resolve(self, group: TaskGroup, settings: Settings) -> None:
+    async def resolve(self, group: TaskGroup) -> None:
         """Resolve all that is uncertain in a group, while nothing else for it is on the wire.
 
         However this ends, none of it is uncertain afterwards; an unforeseen error is logged.
@@ -56,7 +48,7 @@ class Resolver:
         group.resolving = len(submits)
         left = list(submits)
         try:
-            await self._resolve(group, left, settings)
+            await self._resolve(group, left)
         except (Exception, asyncio.CancelledError):
             for submit in left:
                 submit.leave()
@@ -69,20 +61,19 @@ class Resolver:
                 extra={"task_group_id": group.id},
             )
             for submit in left:
-                self._give_up(submit.batch, submit.error)
+                self._retries.give_up(submit.batch, submit.error)
         finally:
             group.resolving = 0
 
-    async def give_up_naming_candidates(
-        self, batch: AnyBatch, stream: ResultStream, error: SubmitUncertain
-    ) -> None:
-        """Give up on a batch that cannot be resolved; the error names its possible tasks.
+    async def give_up_naming_candidates(self, submit: UncertainSubmit) -> None:
+        """Give up on a submit that cannot be resolved; the error names its possible tasks.
 
         Where settled tasks were forgotten, they could not be told from these.
         """
+        batch, stream, error = submit.batch, submit.stream, submit.error
         try:
             if stream.remembers_all:
-                listed = await self._client.list_task_group(stream.task_group_id)
+                listed = await self._context.client.list_task_group(stream.task_group_id)
                 known = judge(batch.submissions, listed, knows=stream.knows, accounted=None)
                 error = _with_candidates(error, known)
         except (FuncXError, ValueError):
@@ -91,13 +82,11 @@ class Resolver:
             if is_cancelled():
                 raise  # the session fails what is open
             _log.exception("listing the task group %s", stream.task_group_id, extra=ids_of(batch))
-        self._give_up(batch, error)
+        self._retries.give_up(batch, error)
 
-    async def _resolve(
-        self, group: TaskGroup, left: list[UncertainSubmit], settings: Settings
-    ) -> None:
+    async def _resolve(self, group: TaskGroup, left: list[UncertainSubmit]) -> None:
         """Take each submit out of ``left`` as soon as it is resolved."""
-        clock = asyncio.get_running_loop()
+        clock, settings, journal = self._context.loop, self._context.settings, self._context.journal
         stream = left[0].stream
         if settings.on_uncertain == "raise":
             for entry in (entry for submit in left for entry in submit.batch.submissions):
@@ -105,8 +94,8 @@ class Resolver:
         timeout = min(settings.retry_deadline, RESOLVE_TIMEOUT)
         verdict = await self._look_into(group, left, timeout)
         task_ids = {ticket: task_id for task_id, ticket in verdict.adopted}
-        if task_ids and self._journal is not None:
-            await self._journal.accept(task_ids.items(), group.id)
+        if task_ids and journal is not None:
+            await journal.accept(task_ids.items(), group.id)
         if not task_ids:
             stream.disown(verdict.candidates if verdict.complete else (), complete=verdict.complete)
         while left:
@@ -119,7 +108,7 @@ class Resolver:
             stream.disown(given_up, complete=True)
             stream.answered(submit.submit, awaited)
             if not task_ids:
-                self._give_up(submit.batch, _with_candidates(submit.error, verdict))
+                self._retries.give_up(submit.batch, _with_candidates(submit.error, verdict))
 
     async def _look_into(
         self, group: TaskGroup, submits: Sequence[UncertainSubmit], timeout: float
@@ -131,7 +120,7 @@ class Resolver:
             submits: all that is uncertain in it.
             timeout: seconds for which a service that does not answer is asked again.
         """
-        clock = asyncio.get_running_loop()
+        clock = self._context.loop
         deadline = clock.time() + timeout
         stream = submits[0].stream
         submissions = [entry for submit in submits for entry in submit.batch.submissions]
@@ -140,7 +129,7 @@ class Resolver:
         while delays and not verdict.complete:
             await asyncio.sleep(delays.pop(0))
             try:
-                listed = await self._client.list_task_group(group.id)
+                listed = await self._context.client.list_task_group(group.id)
             except RequestRefused:
                 break  # the group is not known, or not ours: it will not tell
             except (FuncXError, ValueError):

@@ -15,22 +15,28 @@ from funcx_async._futures.observer import Observer
 from funcx_async._process import current_pid
 from funcx_async._service.dialects import DIALECTS
 from funcx_async._service.hardware import hardware_report
-from funcx_async._session.functions import Function
 from funcx_async._session.session import Session
-from funcx_async._settings.options import NOT_GIVEN, NotGiven, Options, warn_of_deprecated
-from funcx_async._settings.settings import TaskOptions
+from funcx_async._settings.options import (
+    NOT_GIVEN,
+    NotGiven,
+    Options,
+    TaskOptions,
+    TaskSettings,
+    warn_of_deprecated,
+)
 from funcx_async.blocking.client import FuncXClient
 from funcx_async.blocking.derived import Forwarded, blocking
 from funcx_async.blocking.portal import portal
+from funcx_async.executor.base import ExecutorBase, checked_function_id
 from funcx_async.executor.executor import FuncXExecutor as AsyncFuncXExecutor
 from funcx_async.executor.loop_binding import LoopBinding
-from funcx_async.executor.submitting import Submitting, TargetedExecutor, checked_function_id
+from funcx_async.executor.view import TargetedExecutor
 from funcx_async.models import Stats
 from funcx_async.serialize import FuncXSerializer
 from funcx_async.serialize.serializer import Strategylike
 
 
-class FuncXExecutor(Submitting, concurrent.futures.Executor):
+class FuncXExecutor(ExecutorBase, concurrent.futures.Executor):
     """Runs functions on an endpoint; ask their futures for results.
 
     Construct it anywhere, without network or credentials, and use it from any thread. A thread
@@ -146,7 +152,11 @@ class FuncXExecutor(Submitting, concurrent.futures.Executor):
             label,
         )
         self._binding = PortalBinding(options, client)
-        self.asynchronous = PortalExecutor(self._binding)
+        self.asynchronous = AsyncFuncXExecutor._around(self._binding)  # noqa: SLF001 - one executor
+
+    @property
+    def _tasks(self) -> TaskSettings:
+        return self._binding.options.tasks
 
     endpoint_id = Forwarded[str | None, str | UUID | None]()
     container_id = Forwarded[str | None, str | None]()
@@ -206,7 +216,7 @@ class FuncXExecutor(Submitting, concurrent.futures.Executor):
         # is importing.
         function = functions.add(fn, known, options)
         deadline = self._binding.options.settings.retry_deadline
-        return portal().wait(functions.register, function, session.client, deadline)
+        return portal().wait(functions.register, function, session.context.client, deadline)
 
     def get_worker_hardware_details(self) -> str:
         """Run a task that tells of the machine it runs on: processors, memory, disks, GPUs.
@@ -261,14 +271,6 @@ class FuncXExecutor(Submitting, concurrent.futures.Executor):
         else:
             self.shutdown()
 
-    def _queue(
-        self, fn: Callable[..., Any] | Function, args: tuple[Any, ...], kwargs: Mapping[str, Any]
-    ) -> FuncXFuture[Any]:
-        return self._binding.queue(self._binding.options.target, fn, args, kwargs)
-
-    async def _wait_for_capacity(self) -> None:
-        await self._binding.wait_for_capacity()
-
 
 class PortalBinding(LoopBinding):
     """Queues tasks on the portal's loop, from any thread.
@@ -307,13 +309,6 @@ class PortalBinding(LoopBinding):
         """Wait until one more task may be open; from any loop."""
         session = self.bound()
         if running_loop() is session.loop:
-            await session.tasks.wait_for_capacity()
+            await session.context.tasks.wait_for_capacity()
         else:
-            await asyncio.wrap_future(portal().start(session.tasks.wait_for_capacity))
-
-
-class PortalExecutor(AsyncFuncXExecutor):
-    """The async executor on the portal's loop."""
-
-    def __init__(self, binding: PortalBinding) -> None:
-        self._binding = binding
+            await asyncio.wrap_future(portal().start(session.context.tasks.wait_for_capacity))

@@ -14,15 +14,20 @@ from funcx_async._futures.observer import Observer
 from funcx_async._service.dialects import DIALECTS
 from funcx_async._service.hardware import hardware_report
 from funcx_async._service.registration import registration_of_source
-from funcx_async._session.functions import Function
-from funcx_async._session.reloading import reloaded
-from funcx_async._session.resuming import resumed
-from funcx_async._settings.options import NOT_GIVEN, NotGiven, Options, warn_of_deprecated
-from funcx_async._settings.settings import TaskOptions
+from funcx_async._session.recovery import reloaded, resumed
+from funcx_async._settings.options import (
+    NOT_GIVEN,
+    NotGiven,
+    Options,
+    TaskOptions,
+    TaskSettings,
+    warn_of_deprecated,
+)
 from funcx_async.client import FuncXClient
 from funcx_async.events import EventReader
+from funcx_async.executor.base import ExecutorBase, checked_function_id
 from funcx_async.executor.loop_binding import LoopBinding
-from funcx_async.executor.submitting import Submitting, TargetedExecutor, checked_function_id
+from funcx_async.executor.view import TargetedExecutor
 from funcx_async.models import Stats
 from funcx_async.serialize import FuncXSerializer
 from funcx_async.serialize.serializer import Strategylike
@@ -30,7 +35,7 @@ from funcx_async.serialize.serializer import Strategylike
 _log = logging.getLogger("funcx_async.executor")
 
 
-class FuncXExecutor(Submitting):
+class FuncXExecutor(ExecutorBase):
     """Runs functions on an endpoint; ``await`` the futures.
 
     Construct it anywhere, without network or credentials; it binds to the event loop that first
@@ -136,6 +141,17 @@ class FuncXExecutor(Submitting):
         )
         self._binding = LoopBinding(options, funcx_client)
 
+    @classmethod
+    def _around(cls, binding: LoopBinding) -> Self:
+        """Return an executor with this binding, which is made already."""
+        executor = cls.__new__(cls)
+        executor._binding = binding  # noqa: SLF001 - its own
+        return executor
+
+    @property
+    def _tasks(self) -> TaskSettings:
+        return self._binding.options.tasks
+
     def __repr__(self) -> str:
         return repr(self._binding)
 
@@ -169,18 +185,18 @@ class FuncXExecutor(Submitting):
                 if event.kind is EventKind.ENDPOINT_OFFLINE:
                     alert(f"{event.subject} is offline: {event.reason}")
         """
-        return self._binding.bound().events.reader()
+        return self._binding.bound().context.events.reader()
 
     # Options ------------------------------------------------------------------------------------
 
     @property
     def endpoint_id(self) -> str | None:
         """Where new tasks run; a UUID as text. ValueError for anything else."""
-        return self._binding.options.target.endpoint_id
+        return self._binding.options.tasks.endpoint_id
 
     @endpoint_id.setter
     def endpoint_id(self, value: str | UUID | None) -> None:
-        self._binding.options.aim(endpoint_id=value)
+        self._binding.options.change_tasks(endpoint_id=value)
 
     @property
     def task_group_id(self) -> str | None:
@@ -189,7 +205,7 @@ class FuncXExecutor(Submitting):
 
     @task_group_id.setter
     def task_group_id(self, value: str | UUID | None) -> None:
-        self._binding.options.aim(task_group_id=value)
+        self._binding.options.change_tasks(task_group_id=value)
 
     @property
     def label(self) -> str:
@@ -226,20 +242,20 @@ class FuncXExecutor(Submitting):
     @property
     def resource_specification(self) -> Mapping[str, Any] | None:
         """What new tasks need, as the endpoint defines it."""
-        return self._binding.options.target.resource_specification
+        return self._binding.options.tasks.resource_specification
 
     @resource_specification.setter
     def resource_specification(self, value: Mapping[str, Any] | None) -> None:
-        self._binding.options.aim(resource_specification=value)
+        self._binding.options.change_tasks(resource_specification=value)
 
     @property
     def user_endpoint_config(self) -> Mapping[str, Any] | None:
         """The configuration of the user's endpoint for new tasks."""
-        return self._binding.options.target.user_endpoint_config
+        return self._binding.options.tasks.user_endpoint_config
 
     @user_endpoint_config.setter
     def user_endpoint_config(self, value: Mapping[str, Any] | None) -> None:
-        self._binding.options.aim(user_endpoint_config=value)
+        self._binding.options.change_tasks(user_endpoint_config=value)
 
     @property
     def result_serializers(self) -> Sequence[str] | None:
@@ -247,11 +263,11 @@ class FuncXExecutor(Submitting):
 
         None: the endpoint's choice, or what ``serializer`` may read if that is not everything.
         """
-        return self._binding.options.target.result_serializers
+        return self._binding.options.tasks.result_serializers
 
     @result_serializers.setter
     def result_serializers(self, value: Iterable[Strategylike] | None) -> None:
-        self._binding.options.aim(result_serializers=value)
+        self._binding.options.change_tasks(result_serializers=value)
 
     @property
     def serializer(self) -> FuncXSerializer:
@@ -301,7 +317,7 @@ class FuncXExecutor(Submitting):
         known = None if function_id is None else checked_function_id(function_id)
         function = functions.add(fn, known, options)
         deadline = self._binding.options.settings.retry_deadline
-        return await functions.register(function, session.client, deadline)
+        return await functions.register(function, session.context.client, deadline)
 
     async def register_source_code(
         self,
@@ -353,7 +369,7 @@ class FuncXExecutor(Submitting):
         )
         function = functions.add_source(registration)
         deadline = self._binding.options.settings.retry_deadline
-        return await functions.register(function, session.client, deadline)
+        return await functions.register(function, session.context.client, deadline)
 
     # Tasks of before, and elsewhere -------------------------------------------------------------
 
@@ -405,10 +421,10 @@ class FuncXExecutor(Submitting):
         Args:
             **changes: ``endpoint_id``, ``task_group_id``, ``resource_specification``,
                 ``user_endpoint_config``, ``result_serializers``: where tasks go, and what they are
-                told. ``timeout``, ``retries``, ``retry_on``: see
-                :class:`funcx_async._settings.terms.Terms`. ``key``: the name in the journal of the
-                one task that is submitted by the view, whose ``submit`` raises ValueError for a
-                key that the journal holds already.
+                told. ``timeout``, ``retries``, ``retry_on``: the time limit and the retries of
+                each task, as :class:`funcx_async._settings.retry_policy.RetryPolicy` has them.
+                ``key``: the name in the journal of the one task that is submitted by the view,
+                whose ``submit`` raises ValueError for a key that the journal holds already.
 
         Raises:
             TypeError: for an unknown option or one of another type.
@@ -421,7 +437,7 @@ class FuncXExecutor(Submitting):
             print(await careful.submit(simulate, seed=7))
             print(await careful.options(timeout=60).submit(simulate, seed=8))
         """
-        return TargetedExecutor(self._binding, self._binding.options.target).options(**changes)
+        return TargetedExecutor(self._binding, self._binding.options.tasks).options(**changes)
 
     # The journal --------------------------------------------------------------------------------
 
@@ -446,7 +462,7 @@ class FuncXExecutor(Submitting):
                 await executor.confirm(key)
         """
         session = self._binding.bound()
-        return resumed(session, session.kept_journal)
+        return resumed(session, session.journal)
 
     async def confirm(self, *keys: str) -> None:
         """Have the journal forget tasks: the application has dealt with them, whatever came of it.
@@ -464,7 +480,7 @@ class FuncXExecutor(Submitting):
         """
         session = self._binding.bound(wait=False)
         await session.until_open()
-        await session.kept_journal.confirm(keys)
+        await session.journal.confirm(keys)
 
     # The end ------------------------------------------------------------------------------------
 
@@ -508,13 +524,3 @@ class FuncXExecutor(Submitting):
                 self.task_group_id,
                 extra={"task_group_id": self.task_group_id},
             )
-
-    # How it is done -----------------------------------------------------------------------------
-
-    def _queue(
-        self, fn: Callable[..., Any] | Function, args: tuple[Any, ...], kwargs: Mapping[str, Any]
-    ) -> FuncXFuture[Any]:
-        return self._binding.queue(self._binding.options.target, fn, args, kwargs)
-
-    async def _wait_for_capacity(self) -> None:
-        await self._binding.wait_for_capacity()

@@ -9,12 +9,9 @@ from typing import Any
 from funcx_async._futures.future import FuncXFuture, running_loop
 from funcx_async._process import current_pid
 from funcx_async._session.functions import Function, Functions, Registry
-from funcx_async._session.observed import ObservedSession
 from funcx_async._session.session import Session
 from funcx_async._session.task_groups import TaskGroups
-from funcx_async._settings.options import Options
-from funcx_async._settings.settings import Target
-from funcx_async._settings.terms import Terms
+from funcx_async._settings.options import Options, TaskSettings
 from funcx_async.client import FuncXClient
 from funcx_async.errors import ExecutorClosed
 from funcx_async.models import Stats
@@ -68,7 +65,7 @@ class LoopBinding:
     @property
     def task_group_id(self) -> str | None:
         """The group of new tasks; None until it is given or created."""
-        return self.options.target.task_group_id or self.groups.created_id
+        return self.options.tasks.task_group_id or self.groups.created_id
 
     def use_serializer(self, serializer: FuncXSerializer) -> None:
         """Write new tasks and read results in another way; so does a client of its own."""
@@ -80,29 +77,32 @@ class LoopBinding:
 
     def queue(
         self,
-        target: Target,
+        tasks: TaskSettings,
         fn: Callable[..., Any] | Function,
         args: tuple[Any, ...],
         kwargs: Mapping[str, Any],
-        key: str | None = None,
-        terms: Terms | None = None,
     ) -> FuncXFuture[Any]:
-        """Serialize and queue one task for ``target``; raises as an executor's ``submit``."""
+        """Serialize and queue one task; raises as an executor's ``submit``.
+
+        Args:
+            tasks: the options of the task.
+            fn: what runs.
+            args: its positional arguments.
+            kwargs: its keyword arguments.
+        """
         session = self.bound()
-        route = target.route(self.groups.created_id)
+        route = tasks.route(self.groups.created_id)
         if isinstance(fn, Function):
             function = fn
         else:
             source = session.reads_source(route.endpoint_id)
             function = self.functions(source=source).find(fn)
         payload = self.options.settings.serializer.serialize_arguments(args, kwargs)
-        if terms is not None:
-            return session.on_terms.submit(terms, route, function, payload, key)
-        return session.submit(route, function, payload, key)
+        return session.submit(route, function, payload, tasks.key, tasks.policy)
 
     async def wait_for_capacity(self) -> None:
         """Wait until one more task may be open."""
-        await self.bound().tasks.wait_for_capacity()
+        await self.bound().context.tasks.wait_for_capacity()
 
     def functions(self, *, source: bool = True) -> Functions:
         """Return the functions that new tasks may be of.
@@ -167,13 +167,8 @@ class LoopBinding:
 
     def _bind(self) -> Session:
         options, client, closes = self.options, self.client, self._closes_client
-        observer = options.settings.telemetry
         self.groups = groups = TaskGroups(self.groups.created_id)
-        self.session = session = (
-            Session(options, client, groups, closes_client=closes)
-            if observer is None
-            else ObservedSession(options, client, groups, observer, closes_client=closes)
-        )
+        self.session = session = Session(options, client, groups, closes_client=closes)
         if self._forgotten is not None:
             self._forgotten.detach()
         self._forgotten = weakref.finalize(self, session.close_from_anywhere)

@@ -12,7 +12,7 @@ from fastapi.responses import JSONResponse
 from starlette.requests import Request
 
 from funcx_async._net.environments import ENDPOINT_VARIABLE
-from funcx_async._settings.settings import NO_ENDPOINT
+from funcx_async._settings.options import NO_ENDPOINT
 from funcx_async.errors import AuthenticationFailed, FuncXError, RequestRefused
 from funcx_async.executor.executor import FuncXExecutor
 from funcx_async.fastapi.lifespan import FuncX

@@ -11,7 +11,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
-from funcx_async._process import CONNECTIONS, confined, end_sessions
+from funcx_async._process import CONNECTIONS, confined
+from funcx_async._session.session import end_sessions
 from funcx_async.client import FuncXClient
 from funcx_async.executor.executor import FuncXExecutor
 from funcx_async.local.agents.agents import Agents

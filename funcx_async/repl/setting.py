@@ -6,7 +6,7 @@ import asyncio
 import sys
 from typing import TYPE_CHECKING, Any
 
-from funcx_async._process import end_sessions
+from funcx_async._session.session import end_sessions
 
 if TYPE_CHECKING:
     from funcx_async.executor.executor import FuncXExecutor

@@ -7,11 +7,10 @@ from collections import Counter
 from collections.abc import Callable
 from importlib import metadata
 from typing import TypeAlias
-from weakref import WeakKeyDictionary, WeakSet
+from weakref import WeakKeyDictionary, WeakMethod
 
 from opentelemetry.metrics import CallbackOptions, Histogram, MeterProvider, Observation
 
-from funcx_async._futures.observer import Watched
 from funcx_async.models import Stats
 
 MINUTE, HOUR, DAY = 60, 3_600, 86_400
@@ -67,9 +66,9 @@ Observed: TypeAlias = Callable[[CallbackOptions], list[Observation]]
 
 
 class Instruments:
-    """See the module.
+    """What is measured of executors.
 
-    Counting here and telling when asked costs a task a tenth of what the SDK's counters do.
+    Counting here and reporting when asked costs a task a tenth of what the SDK's counters do.
 
     Args:
         provider: takes the measurements.
@@ -78,7 +77,7 @@ class Instruments:
     def __init__(self, provider: MeterProvider) -> None:
         self._meter = provider.get_meter("funcx_async", metadata.version("funcx-async"))
         self._lock = threading.RLock()  # what is collected meanwhile may settle futures
-        self._watched: WeakSet[Watched] = WeakSet()
+        self._watched: list[WeakMethod[Callable[[], Stats]]] = []
         self._counts: dict[str, Counter[Labels]] = {name: Counter() for name in COUNTERS}
         self.task_duration = self._histogram(
             "funcx.task.duration", "s", "From submitting a task to its settling", TASK_SECONDS
@@ -96,10 +95,15 @@ class Instruments:
                 name, [self._sum_of(read)], unit, description
             )
 
-    def watch(self, watched: Watched) -> None:
-        """Have an executor included in what stands, until it ends."""
+    def watch(self, stats: Callable[[], Stats]) -> None:
+        """Include an executor in the gauges.
+
+        Args:
+            stats: returns what the executor is doing; a bound method, held weakly.
+        """
         with self._lock:
-            self._watched.add(watched)
+            alive = [each for each in self._watched if each() is not None]
+            self._watched = [*alive, WeakMethod(stats)]
 
     def count(self, name: str, *labels: tuple[str, str]) -> None:
         """Count one more, in any thread."""
@@ -125,8 +129,8 @@ class Instruments:
     def _sum_of(self, read: Callable[[Stats], int]) -> Observed:
         def observe(_: CallbackOptions) -> list[Observation]:
             with self._lock:
-                watched = tuple(self._watched)
-            return [Observation(sum(read(each.stats()) for each in watched if not each.ended))]
+                watched = [stats for each in self._watched if (stats := each()) is not None]
+            return [Observation(sum(read(stats()) for stats in watched))]
 
         return observe
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib import metadata
 from typing import Any
@@ -15,10 +15,10 @@ from opentelemetry.trace import Link, Span, SpanKind, Status, StatusCode
 
 from funcx_async._core.batcher import Batch, Route
 from funcx_async._futures.future import FuncXFuture
-from funcx_async._futures.observer import Answered, Watched
+from funcx_async._futures.observer import Answered
 from funcx_async._process import CONNECTIONS, confined
 from funcx_async.errors import FuncXError, RequestRefused, TaskExecutionFailed
-from funcx_async.models import Receipt
+from funcx_async.models import Receipt, Stats
 from funcx_async.telemetry.instruments import COUNTED, instruments_of
 
 _SCOPE = "funcx_async"
@@ -70,11 +70,11 @@ class Telemetry:
 
     # What an executor tells ---------------------------------------------------------------------
 
-    def began(self, watched: Watched) -> None:
-        """Have the gauges include an executor."""
+    def began(self, stats: Callable[[], Stats]) -> None:
+        """Include an executor in the gauges."""
         provider = self._meter_provider or metrics.get_meter_provider()
         self._instruments = instruments_of(provider)
-        self._instruments.watch(watched)
+        self._instruments.watch(stats)
 
     def submitted(self, future: FuncXFuture[Any], route: Route, function: str | None) -> None:
         """Begin the span of a task."""

@@ -11,9 +11,10 @@ from collections.abc import AsyncIterator
 import httpx
 import pytest
 
-from funcx_async import EventKind, ExecutorClosed, ExecutorEvent, FuncXClient
-from funcx_async._session import presence
-from funcx_async._session.presence import Presence
+from funcx_async import EventKind, ExecutorClosed, ExecutorEvent, FuncXClient, FuncXFuture
+from funcx_async._session import endpoints
+from funcx_async._session.endpoints import EndpointMonitor
+from funcx_async._session.open_tasks import OpenTasks
 from funcx_async.events import KEPT, EventReader, Events
 from funcx_async.local import LocalService
 from tests.executor.tasks import add
@@ -86,8 +87,8 @@ async def test_a_service_that_takes_no_tasks_and_does_again_is_told(service, exe
 async def test_tasks_that_wait_for_an_endpoint_that_is_offline_are_spoken_of_once(
     service, executor, caplog, monkeypatch
 ):
-    monkeypatch.setattr(presence, "SILENCE", 0.1)
-    monkeypatch.setattr(presence, "AGAIN", 0.1)
+    monkeypatch.setattr(endpoints, "QUIET_SECONDS", 0.1)
+    monkeypatch.setattr(endpoints, "CHECK_INTERVAL", 0.1)
     caplog.set_level(logging.INFO, "funcx_async")
     events = executor.events()
     with service.faults.endpoint_offline():
@@ -174,15 +175,22 @@ class Endpoint:
         return httpx.Response(200, json=self.document)
 
 
+def tasks_at(endpoint_id: str) -> OpenTasks:
+    """One task that is open at this endpoint."""
+    tasks = OpenTasks(asyncio.get_running_loop(), None, None)
+    tasks.add(FuncXFuture(), endpoint_id)
+    return tasks
+
+
 async def test_an_endpoint_that_comes_back_is_told(monkeypatch):
-    monkeypatch.setattr(presence, "SILENCE", 0.02)
-    monkeypatch.setattr(presence, "AGAIN", 0.02)
+    monkeypatch.setattr(endpoints, "QUIET_SECONDS", 0.02)
+    monkeypatch.setattr(endpoints, "CHECK_INTERVAL", 0.02)
     endpoint, events = Endpoint(), Events()
     transport = httpx.MockTransport(endpoint)
     client = FuncXClient("http://127.0.0.1:9", auth="t", transport=transport)
-    watched, reader = Presence(client, events, {"ep": 3}.__getitem__), events.reader()
-    watching = asyncio.create_task(watched.watch_for_ever())
-    watched.opened("ep")
+    monitor, reader = EndpointMonitor(client, events, tasks_at("ep")), events.reader()
+    watching = asyncio.create_task(monitor.watch_forever())
+    monitor.awaiting("ep")
     endpoint.document = {"status": "offline", "logs": [{"last": "yesterday"}], "details": None}
     (away,) = await following(reader, EventKind.ENDPOINT_OFFLINE)
     assert away == ExecutorEvent(EventKind.ENDPOINT_OFFLINE, "ep", "last: yesterday")
@@ -196,14 +204,14 @@ async def test_an_endpoint_that_comes_back_is_told(monkeypatch):
 
 
 async def test_an_endpoint_whose_tasks_are_settled_is_left_alone(monkeypatch):
-    monkeypatch.setattr(presence, "SILENCE", 0.02)
+    monkeypatch.setattr(endpoints, "QUIET_SECONDS", 0.02)
     endpoint, events = Endpoint(), Events()
     transport = httpx.MockTransport(endpoint)
     client = FuncXClient("http://127.0.0.1:9", auth="t", transport=transport)
-    watched = Presence(client, events, {"quiet": 0, "ep": 1}.__getitem__)
-    watching = asyncio.create_task(watched.watch_for_ever())
-    watched.opened("quiet")
-    watched.opened("ep")
+    monitor = EndpointMonitor(client, events, tasks_at("ep"))
+    watching = asyncio.create_task(monitor.watch_forever())
+    monitor.awaiting("quiet")
+    monitor.awaiting("ep")
     await asyncio.wait_for(endpoint.asked.acquire(), TIMEOUT)
     assert endpoint.asked.locked(), "one was asked about"
     watching.cancel()

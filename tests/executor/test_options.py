@@ -29,7 +29,7 @@ from funcx_async import (
     gather,
 )
 from funcx_async._core.backoff import Backoff
-from funcx_async._session import retrying
+from funcx_async._session import task_retry
 from funcx_async._session.submitter import Submitter
 from funcx_async.local import LocalService
 from tests.executor.tasks import add, fail
@@ -126,12 +126,12 @@ async def test_any_number_of_limits_takes_one_timer_of_the_loop(
     service: LocalService, executor: FuncXExecutor, monkeypatch: pytest.MonkeyPatch
 ):
     loop = asyncio.get_running_loop()
-    set_by_alarm = []
+    set_by_timer = []
     call_at = loop.call_at
 
     def counting(when: float, callback: Callable[..., object], *args: Any, **options: Any) -> Any:
-        if "Alarm" in getattr(callback, "__qualname__", ""):
-            set_by_alarm.append(when)
+        if "DeadlineTimer" in getattr(callback, "__qualname__", ""):
+            set_by_timer.append(when)
         return call_at(when, callback, *args, **options)
 
     monkeypatch.setattr(loop, "call_at", counting)
@@ -139,7 +139,7 @@ async def test_any_number_of_limits_takes_one_timer_of_the_loop(
         view = executor.options(timeout=1)
         futures = [view.submit(add, number) for number in range(1_000)]
         await asyncio.wait_for(futures[0].submitted(), TIMEOUT)
-        assert len(set_by_alarm) == 1
+        assert len(set_by_timer) == 1
         outcomes = await gather(*futures, return_exceptions=True)
     assert {type(outcome) for outcome in outcomes} == {TaskTimedOut}
 
@@ -358,7 +358,7 @@ async def test_the_limit_goes_over_all_tries(executor: FuncXExecutor):
 async def test_time_that_is_over_between_two_tries_is_not_told_as_never_sent(
     executor: FuncXExecutor, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(retrying, "Backoff", lambda: Backoff(first=TIMEOUT, longest=TIMEOUT))
+    monkeypatch.setattr(task_retry, "Backoff", lambda: Backoff(first=TIMEOUT, longest=TIMEOUT))
     await executor.submit(add, 1)
     future = await first_failure(executor, timeout=SENT_BY_THEN)
     with pytest.raises(TaskTimedOut, match="failed before, and is not submitted again") as caught:
@@ -370,7 +370,7 @@ async def test_time_that_is_over_between_two_tries_is_not_told_as_never_sent(
 async def test_time_that_is_over_while_a_further_try_is_on_the_wire_is_not_told_of_the_one_before(
     service: LocalService, executor: FuncXExecutor, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(retrying, "Backoff", lambda: Backoff(first=0))
+    monkeypatch.setattr(task_retry, "Backoff", lambda: Backoff(first=0))
     await executor.submit(add, 1)
     with service.faults.hold_results() as results:
         future = executor.options(timeout=3, retries=1, retry_on=Exception).submit(fail, "too bad")
@@ -406,7 +406,7 @@ async def test_a_further_try_that_cannot_be_made_fails_the_future(
 async def test_a_further_try_for_a_group_that_was_forgotten_meanwhile_goes_to_the_new_one(
     service: LocalService, executor: FuncXExecutor, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(retrying, "Backoff", lambda: Backoff(first=2))
+    monkeypatch.setattr(task_retry, "Backoff", lambda: Backoff(first=2))
     await executor.submit(add, 1)
     view = executor.options(retries=1, retry_on=TaskExecutionFailed)
     with service.faults.hold_results() as hold:

@@ -68,7 +68,7 @@ async def test_submissions_of_one_moment_go_in_one_batch(executor):
 
 
 async def test_very_many_submissions_are_taken_in_a_part_at_a_time(executor, monkeypatch):
-    monkeypatch.setattr(submitter, "AT_ONCE", 3)
+    monkeypatch.setattr(submitter, "MAX_TAKEN_IN", 3)
     futures = [executor.submit(add, number) for number in range(10)]
     assert await asyncio.wait_for(gather(*futures), 20) == list(range(1, 11))
     assert executor.stats.batches > 1, "the first part went ahead"

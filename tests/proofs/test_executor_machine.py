@@ -29,7 +29,7 @@ from funcx_async import (
     TaskTimedOut,
 )
 from funcx_async._core.backoff import Backoff
-from funcx_async._session import retrying, uncertain
+from funcx_async._session import task_retry, uncertain
 from funcx_async.local import Hold, LocalService
 
 pytestmark = [pytest.mark.proof, pytest.mark.timeout(280)]
@@ -89,7 +89,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     World.runs.touch()
     with pytest.MonkeyPatch.context() as patch, asyncio.Runner() as World.runner:
         patch.setattr(uncertain, "LOOK_DELAYS", (0.0, 0.1))
-        patch.setattr(retrying, "Backoff", lambda: Backoff(first=0.2))
+        patch.setattr(task_retry, "Backoff", lambda: Backoff(first=0.2))
         yield
 
 

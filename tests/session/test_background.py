@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from funcx_async import EventKind, FuncXClient, FuncXExecutor, SubmitUncertain
-from funcx_async._session import background, presence
+from funcx_async._session import endpoints, session
 from funcx_async.local import LocalService
 from tests.executor.tasks import add
 
@@ -62,9 +62,9 @@ async def executor(service: LocalService, transport: Breaking) -> AsyncIterator[
 async def test_the_endpoint_monitor_goes_on_after_an_unforeseen_error(
     service, executor, transport, monkeypatch, caplog
 ):
-    monkeypatch.setattr(presence, "SILENCE", 0.02)
-    monkeypatch.setattr(presence, "AGAIN", 0.02)
-    monkeypatch.setattr(background, "PAUSE_AFTER_ERROR", 0.01)
+    monkeypatch.setattr(endpoints, "QUIET_SECONDS", 0.02)
+    monkeypatch.setattr(endpoints, "CHECK_INTERVAL", 0.02)
+    monkeypatch.setattr(session, "PAUSE_AFTER_ERROR", 0.01)
     events = executor.events()
     transport.breaks = "/status"
     with service.faults.endpoint_offline():

@@ -13,7 +13,9 @@ import httpx
 import pytest
 
 from funcx_async import FuncXClient, FuncXExecutor
-from funcx_async._session.endpoints import Endpoints, EndpointVersions
+from funcx_async._session.endpoints import EndpointMonitor, EndpointVersions
+from funcx_async._session.open_tasks import OpenTasks
+from funcx_async.events import Events
 from funcx_async.local import LocalService
 
 HERE = {"python_version": platform.python_version(), "dill_version": version("dill")}
@@ -21,9 +23,10 @@ EP = "4b116d3c-1703-4f8f-9f6f-39921e5864df"
 TIMEOUT = 20
 
 
-def client(answer: Callable[[httpx.Request], httpx.Response]) -> FuncXClient:
+def monitor(answer: Callable[[httpx.Request], httpx.Response]) -> EndpointMonitor:
     transport = httpx.MockTransport(answer)
-    return FuncXClient("http://127.0.0.1:9", auth="t", transport=transport)
+    client = FuncXClient("http://127.0.0.1:9", auth="t", transport=transport)
+    return EndpointMonitor(client, Events(), OpenTasks(asyncio.get_running_loop(), None, None))
 
 
 @pytest.mark.parametrize(
@@ -80,13 +83,13 @@ async def test_an_endpoint_is_asked_about_once_and_warned_about_once(
         asked.append(request.url.path)
         return httpx.Response(200, json={"python_version": "3.8.1", "endpoint_version": "3.1"})
 
-    endpoints, warned = Endpoints(client(answer)), asyncio.Event()
+    endpoints, warned = monitor(answer), asyncio.Event()
     watch = logging.Handler(logging.WARNING)
     watch.emit = lambda record: warned.set()  # type: ignore[method-assign]
     logging.getLogger("funcx_async").addHandler(watch)
     with caplog.at_level(logging.WARNING, "funcx_async"):
-        endpoints.notice(EP)
-        endpoints.notice(EP)
+        endpoints.opened(EP)
+        endpoints.opened(EP)
         await asyncio.wait_for(warned.wait(), TIMEOUT)
     logging.getLogger("funcx_async").removeHandler(watch)
     assert asked.count(f"/v2/endpoints/{EP}") == 1
@@ -108,9 +111,9 @@ async def test_what_cannot_be_had_is_not_missed(
         asked.set()
         return httpx.Response(status, text="[")
 
-    endpoints = Endpoints(client(answer))
+    endpoints = monitor(answer)
     with caplog.at_level(logging.INFO, "funcx_async"):
-        endpoints.notice(EP)
+        endpoints.opened(EP)
         await asyncio.wait_for(asked.wait(), TIMEOUT)
         await endpoints.close()
     assert not caplog.records

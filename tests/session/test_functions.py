@@ -14,6 +14,7 @@ from funcx_async import (
     FuncXSerializer,
     RequestRefused,
     SerializationError,
+    ServiceUnavailable,
 )
 from funcx_async._session.functions import REMEMBERED, Function, Functions
 
@@ -157,3 +158,20 @@ def carries_ballast() -> int:
 def test_a_function_that_is_too_large_is_refused_with_its_largest_part():
     with pytest.raises(SerializationError, match=r"largest part is BALLAST \(str.*carries_ballast"):
         functions().find(carries_ballast)
+
+
+async def test_registering_is_retried_while_the_service_is_unavailable_up_to_a_deadline():
+    requests: list[httpx.Request] = []
+
+    def unavailable(request: httpx.Request) -> httpx.Response:
+        requests.append(request)
+        return httpx.Response(503, headers={"Retry-After": "0.01"})
+
+    transport = httpx.MockTransport(unavailable)
+    async with FuncXClient("https://service.test", auth="t", transport=transport) as client:
+        function = functions().find(add)
+        with pytest.raises(ServiceUnavailable):
+            await asyncio.wait_for(function.registered(client, 1.0), TIMEOUT)
+        assert len(requests) > 1
+        with pytest.raises(ServiceUnavailable):
+            await asyncio.wait_for(function.registered(client, 0.000_1), TIMEOUT)

@@ -14,6 +14,7 @@ import pytest
 from funcx_async._futures.future import FuncXFuture
 from funcx_async._session.open_tasks import OpenTasks
 from funcx_async.errors import TooManyOpenTasks
+from funcx_async.events import Counts
 
 TIMEOUT = 30.0
 
@@ -52,7 +53,7 @@ async def test_word_comes_from_other_threads():
 
 async def test_a_look_is_word_of_nothing():
     tasks = opened()
-    tasks.look()
+    tasks.wake()
     assert await asyncio.wait_for(tasks.settled(), TIMEOUT) == []
 
 
@@ -62,7 +63,7 @@ async def test_there_is_room_again_once_word_is_taken_of_what_is_settled():
     with pytest.raises(TooManyOpenTasks, match="2 tasks are open, and max_in_flight is 2"):
         tasks.admit(FuncXFuture(), "ep")
     room = asyncio.create_task(tasks.wait_for_capacity())
-    tasks.look()
+    tasks.wake()
     await tasks.settled()  # there is none yet: the one who waits has to go on waiting
     tasks.done(first, asyncio.get_running_loop())
     await tasks.settled()
@@ -142,7 +143,7 @@ async def test_what_two_threads_count_at_once_is_counted_twice():
             meeting()
             return hash(str(self))
 
-    tasks = opened()
+    counts = Counts()
     word = Word("retried")
-    await asyncio.to_thread(at_once, partial(tasks.count, word), partial(tasks.count, word))
-    assert tasks.counts()["retried"] == 2
+    await asyncio.to_thread(at_once, partial(counts.count, word), partial(counts.count, word))
+    assert counts.by_name()["retried"] == 2

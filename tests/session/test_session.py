@@ -57,7 +57,7 @@ async def used(service: LocalService, transport: Closing, journal: Path) -> Sess
     session = Session(
         Options(DIALECTS["v3"], {"journal": journal}), client, TaskGroups(), closes_client=True
     )
-    session.stream(str(uuid4()))
+    session.context.streams.join(str(uuid4()))
     return session
 
 
@@ -73,7 +73,7 @@ async def test_one_that_is_cancelled_while_it_leaves_closes_everything(service, 
     for turns in range(1, TURNS_OF_LEAVING):
         transport, path = Closing(), tmp_path / f"{turns}.journal"
         session = await used(service, transport, path)
-        events = session.events.reader()
+        events = session.context.events.reader()
         session.close()
         for _ in range(turns):
             await asyncio.sleep(0)
@@ -87,16 +87,16 @@ async def test_one_that_is_cancelled_while_it_leaves_closes_everything(service, 
 async def test_one_that_is_cancelled_before_its_first_turn_leaves_nobody_waiting(service, tmp_path):
     path = tmp_path / "tasks.journal"
     session = await used(service, Closing(), path)
-    events = session.events.reader()
+    events = session.context.events.reader()
     future: FuncXFuture[int] = FuncXFuture()
-    session.adopt(future)
+    session.context.adopt(future)
     async with asyncio.timeout(TIMEOUT):
         await session.abandon()
         assert [event async for event in events] == []
         with pytest.raises(ExecutorClosed):
             await future
     await reopened(path, service)
-    await session.client.aclose()  # for that it had no turn
+    await session.context.client.aclose()  # for that it had no turn
 
 
 async def test_readers_of_events_and_the_journal_end_before_a_client_that_fails_to_close(
@@ -104,7 +104,7 @@ async def test_readers_of_events_and_the_journal_end_before_a_client_that_fails_
 ):
     path = tmp_path / "tasks.journal"
     session = await used(service, Closing(ZeroDivisionError("a mistake")), path)
-    events = session.events.reader()
+    events = session.context.events.reader()
     session.close()
     async with asyncio.timeout(TIMEOUT):
         await session.closed()

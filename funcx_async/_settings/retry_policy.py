@@ -1,4 +1,4 @@
-"""The terms of a task: how long its result may take, and when it is submitted again."""
+"""When a task fails for good: its time limit, and the failures after which it is retried."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ RetryOn: TypeAlias = (
 )
 """After which failures a task is submitted again."""
 
-TERMS = ("timeout", "retries", "retry_on")
-"""Their names among the options of a task."""
+POLICY_OPTIONS = ("timeout", "retries", "retry_on")
+"""The options of a task that make its policy."""
 
 FINAL = (ExecutorClosed, TaskTimedOut)
 """The failures after which there is nobody to try again, or no time."""
 
 
 @dataclass(frozen=True, slots=True)
-class Terms:
-    """What a view of an executor promises for each of its tasks.
+class RetryPolicy:
+    """The time limit and the retries of each task of a view of an executor.
 
     Attributes:
         timeout: seconds from its submit on in which the task must have its result, all its tries
@@ -47,10 +47,10 @@ class Terms:
             after which no task is submitted again.
 
     Example:
-        >>> terms = Terms(retries=1)
-        >>> terms.retries_after(SubmitUncertain("The answer was lost."))
+        >>> policy = RetryPolicy(retries=1)
+        >>> policy.retries_after(SubmitUncertain("The answer was lost."))
         True
-        >>> terms.retries_after(TaskExecutionFailed("ValueError: too bad"))
+        >>> policy.retries_after(TaskExecutionFailed("ValueError: too bad"))
         False
     """
 
@@ -69,7 +69,7 @@ class Terms:
 
     @property
     def any(self) -> bool:
-        """Whether there is anything to keep to."""
+        """Whether it differs from no policy: a time limit or retries."""
         return self.retries > 0 or (self.timeout is not None and self.timeout < math.inf)
 
     def retries_after(self, error: BaseException) -> bool:

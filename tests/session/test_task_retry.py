@@ -8,27 +8,27 @@ from typing import Any
 import pytest
 
 from funcx_async import FuncXFuture
-from funcx_async._session.alarm import AT_ONCE, Alarm
+from funcx_async._session.task_retry import MAX_CALLS, DeadlineTimer
 
 TIMEOUT = 20
 
 
 async def test_a_call_that_fails_keeps_no_other_from_its_time(caplog: pytest.LogCaptureFixture):
     loop = asyncio.get_running_loop()
-    futures: list[FuncXFuture[Any]] = [FuncXFuture() for _ in range(AT_ONCE + 10)]
+    futures: list[FuncXFuture[Any]] = [FuncXFuture() for _ in range(MAX_CALLS + 10)]
     called: list[FuncXFuture[Any]] = []
     all_called = asyncio.Event()
 
-    def ring(future: FuncXFuture[Any]) -> None:
+    def call(future: FuncXFuture[Any]) -> None:
         called.append(future)
         if len(called) == len(futures):
             all_called.set()
         if future in (futures[0], futures[7]):
             raise RuntimeError("no breakfast")
 
-    alarm = Alarm(loop, ring)
+    timer = DeadlineTimer(loop, call)
     for future in futures:
-        alarm.set(future, loop.time())
+        timer.set(future, loop.time())
     await asyncio.wait_for(all_called.wait(), TIMEOUT)
     assert called == futures
-    assert caplog.text.count("nothing comes of it") == 2
+    assert caplog.text.count("handling that failed") == 2

@@ -1,4 +1,4 @@
-"""The verbs that submit, for an executor and for a view of one with options of its own."""
+"""The verbs that submit: ``submit``, ``map``, ``amap``; of executors and of their views."""
 
 from __future__ import annotations
 
@@ -6,32 +6,36 @@ import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import replace
-from typing import Any, NoReturn, ParamSpec, TypeVar, Unpack, overload
+from typing import Any, NoReturn, ParamSpec, TypeVar, overload
 from uuid import UUID
 
 from funcx_async._futures.future import FuncXFuture
 from funcx_async._futures.gather import Finished
 from funcx_async._process import CONNECTIONS, confined
 from funcx_async._session.functions import Function
-from funcx_async._settings.checks import checked_key
-from funcx_async._settings.settings import Target, TaskOptions, known_options
-from funcx_async._settings.terms import TERMS, Terms
+from funcx_async._settings.options import TaskSettings
 from funcx_async.errors import TooManyOpenTasks
 from funcx_async.executor.loop_binding import LoopBinding
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
-BREATH = 100
-"""After so many submits in a row other coroutines get their turn."""
+SUBMITS_IN_A_ROW = 100
+"""How many tasks ``amap`` submits before other coroutines get their turn."""
 
 
 @confined(CONNECTIONS)
-class Submitting(ABC):
-    """Runs functions; the subclass says where."""
+class ExecutorBase(ABC):
+    """Runs functions on an endpoint; an executor or a view of one."""
 
+    _binding: LoopBinding
+    """Binds to an event loop, and submits there."""
+
+    @property
     @abstractmethod
+    def _tasks(self) -> TaskSettings:
+        """The options of new tasks."""
+
     def _queue(
         self,
         fn: Callable[..., Any] | Function,
@@ -39,10 +43,7 @@ class Submitting(ABC):
         kwargs: Mapping[str, Any],
     ) -> FuncXFuture[Any]:
         """Serialize and queue one task."""
-
-    @abstractmethod
-    async def _wait_for_capacity(self) -> None:
-        """Wait until one more task may be open."""
+        return self._binding.queue(self._tasks, fn, args, kwargs)
 
     @overload
     def submit(
@@ -124,14 +125,14 @@ class Submitting(ABC):
         ordered: bool = True,
         return_exceptions: bool = False,
     ) -> AsyncGenerator[T, None]:
-        """Run ``fn`` on each of the zipped ``iterables``, and give the results as they come.
+        """Run ``fn`` on each of the zipped ``iterables``, and yield the results.
 
         Args:
             fn: what to run.
             *iterables: its arguments, drawn only as they are needed.
             limit: how many tasks are open at most.
-            ordered: give results in the order of the arguments, else in that of their coming.
-            return_exceptions: give a failed task's exception in place of its result.
+            ordered: yield results in the order of the arguments, else as they come.
+            return_exceptions: yield a failed task's exception in place of its result.
 
         Raises:
             ValueError: if ``limit`` is below 1 or there is nothing to draw from.
@@ -174,11 +175,11 @@ class Submitting(ABC):
             for number, args in enumerate(arguments, 1):
                 if len(window) >= limit:
                     yield await leave()
-                future = await self._queue_patiently(fn, args)
+                future = await self._queue_when_possible(fn, args)
                 window[future] = None
                 if not ordered:
                     future.watch(finished)
-                if number % BREATH == 0:
+                if number % SUBMITS_IN_A_ROW == 0:
                     await asyncio.sleep(0)
             while window:
                 yield await leave()
@@ -186,79 +187,18 @@ class Submitting(ABC):
             for future in window:
                 future.cancel()
 
-    async def _queue_patiently(
+    async def _queue_when_possible(
         self, fn: Callable[..., Any], args: tuple[Any, ...]
     ) -> FuncXFuture[Any]:
         while True:
             try:
                 return self._queue(fn, args, {})
             except TooManyOpenTasks:
-                await self._wait_for_capacity()
-
-
-class TargetedExecutor(Submitting):
-    """A view of an executor whose tasks have options of their own; see ``options``."""
-
-    def __init__(
-        self,
-        binding: LoopBinding,
-        target: Target,
-        key: str | None = None,
-        terms: Terms | None = None,
-    ) -> None:
-        self._binding = binding
-        self._target = target
-        self._key = key
-        self._terms = terms
-
-    def __repr__(self) -> str:
-        terms = "" if self._terms is None else f", {self._terms}"
-        return f"<{self._target}{terms} of {self._binding!r}>"
-
-    def options(self, **changes: Unpack[TaskOptions]) -> TargetedExecutor:
-        """Give a view of the same executor, with these changes on top of the options of this one.
-
-        Args:
-            **changes: as :meth:`funcx_async.FuncXExecutor.options` takes them; what is not among
-                them stays as it is here.
-
-        Raises:
-            TypeError, ValueError: as there.
-
-        Example::
-
-            careful = fxe.options(timeout=600, retries=2)
-            print(await careful.options(timeout=60).submit(simulate, seed=7))
-        """
-        told = known_options(changes)
-        key = checked_key(told.pop("key")) if "key" in told else self._key
-        new_terms = {name: told.pop(name) for name in TERMS if name in told}
-        terms = replace(self._terms or Terms(), **new_terms)
-        journaled = self._binding.options.settings.journal is not None
-        if key is not None and not journaled:
-            raise ValueError(
-                f"There is no journal to keep the task {key!r} in: FuncXExecutor(journal=...)."
-            )
-        if terms.retries and journaled:
-            raise ValueError(
-                "An executor with a journal does not retry: `resume()` gives back what failed, to "
-                "be submitted again. Retries are for executors without one."
-            )
-        target = self._target.changed(**told)
-        kept = terms if terms.any else None
-        return TargetedExecutor(self._binding, target, key, kept)
-
-    def _queue(
-        self, fn: Callable[..., Any] | Function, args: tuple[Any, ...], kwargs: Mapping[str, Any]
-    ) -> FuncXFuture[Any]:
-        return self._binding.queue(self._target, fn, args, kwargs, self._key, self._terms)
-
-    async def _wait_for_capacity(self) -> None:
-        await self._binding.wait_for_capacity()
+                await self._binding.wait_for_capacity()
 
 
 def checked_function_id(function_id: str | UUID) -> str:
-    """Give a function id as text.
+    """Return a function id as text.
 
     Raises:
         ValueError: if it is no UUID.

@@ -1,7 +1,7 @@
-"""Sending again what the service certainly did not take, and leaving it alone meanwhile.
+"""Retries of submits that the service certainly did not take, and the pauses between them.
 
-Each submission has a deadline of its own, from when it was refused first; what is queued while the
-service takes nothing at all has one as well.
+Each submission has a deadline of its own, from its first refusal; what is queued while the service
+takes nothing at all has one as well.
 """
 
 from __future__ import annotations
@@ -12,76 +12,70 @@ import random
 
 from funcx_async._core.backoff import Backoff
 from funcx_async._core.batcher import Batcher
+from funcx_async._session.batches import AnyBatch, AnyFuture, AnySubmission, fail_all, ids_of
+from funcx_async._session.context import SessionContext
 from funcx_async._session.functions import Function
-from funcx_async._session.posting import AnyBatch, AnyFuture, AnySubmission, fail_all, ids_of
-from funcx_async._session.sender import Sender
 from funcx_async.errors import FuncXError, SubmitUncertain
 from funcx_async.events import EventKind
 
 _log = logging.getLogger("funcx_async.retry")
 
 
-class Resending:
-    """See the module; used on one loop's thread.
+class RequestRetry:
+    """Queues again what the service did not take; used on one loop's thread.
 
     Args:
-        session: whose batches they are.
-        loop: has the clock of all deadlines.
+        context: that of the session.
         batcher: takes back what may be sent again.
     """
 
-    def __init__(
-        self,
-        session: Sender,
-        loop: asyncio.AbstractEventLoop,
-        batcher: Batcher[AnyFuture, Function],
-    ) -> None:
-        self._session = session
-        self._loop = loop
+    def __init__(self, context: SessionContext, batcher: Batcher[AnyFuture, Function]) -> None:
+        self._context = context
+        self._loop = context.loop
         self._batcher = batcher
         self._backoff = Backoff()
         self._not_before = 0.0
-        self._refuses = False
+        self._refused = False
 
-    def limit(self) -> float | None:
-        """Until when what is queued now may wait; None while the service takes batches."""
-        if not self._refuses:
+    def queue_deadline(self) -> float | None:
+        """Return until when a new submission may wait; None while the service takes batches."""
+        if not self._refused:
             return None
-        return self._loop.time() + self._session.settings.retry_deadline
+        return self._loop.time() + self._context.settings.retry_deadline
 
-    async def until_allowed(self) -> None:
-        """Leave the service alone as long as it asked for; batches grow meanwhile."""
+    async def wait_until_allowed(self) -> None:
+        """Wait as long as the service asked for; batches grow meanwhile."""
         rest = self._not_before - self._loop.time()
         while rest > 0:
             await asyncio.sleep(rest)
             rest = self._not_before - self._loop.time()
-        await self._session.client.within_budget()
+        await self._context.client.within_budget()
 
     def succeeded(self) -> None:
-        """Note that the service takes batches."""
-        self._session.count("batches")
+        """Handle that the service took a batch."""
+        self._context.count("batches")
         self._backoff.succeeded()
-        if self._refuses:
-            self._refuses = False
+        if self._refused:
+            self._refused = False
             self._batcher.limit(None)
-            self._session.note(EventKind.SERVICE_AVAILABLE, self._session.client.base_url)
+            self._context.note(EventKind.SERVICE_AVAILABLE, self._context.client.base_url)
 
-    def send_again(self, batch: AnyBatch, error: FuncXError) -> None:
-        """Queue again what may be sent again, and fail the rest; leave the service alone.
+    def retry(self, batch: AnyBatch, error: FuncXError) -> None:
+        """Queue again what may be sent again, and fail the rest.
 
         Args:
             batch: what was not taken.
             error: why.
         """
-        now, deadline = self._loop.time(), self._session.settings.retry_deadline
-        if not self._refuses:
-            self._refuses = True
+        now, deadline = self._loop.time(), self._context.settings.retry_deadline
+        if not self._refused:
+            self._refused = True
             self._batcher.limit(now + deadline)
-            url = self._session.client.base_url
-            self._session.note(EventKind.SERVICE_UNAVAILABLE, url, str(error))
+            url = self._context.client.base_url
+            self._context.note(EventKind.SERVICE_UNAVAILABLE, url, str(error))
         asked = getattr(error, "retry_after", None) or 0.0
         if now >= self._not_before:  # else this is the same trouble that is waited out already
-            chance = random.random()  # noqa: S311 - spreads the tries, hides nothing
+            chance = random.random()  # noqa: S311 - spreads the retries, hides nothing
             self._not_before = now + min(self._backoff.next_delay(chance), deadline)
         self._not_before = max(self._not_before, now + min(asked, deadline))
         again: list[AnySubmission] = []
@@ -104,8 +98,8 @@ class Resending:
         fail_all(self._batcher.expire(now), error)
 
     def give_up(self, batch: AnyBatch, error: SubmitUncertain) -> None:
-        """Fail a batch of which nobody can know whether it was taken, or risk sending it twice."""
-        if self._session.settings.on_uncertain == "raise":
+        """Fail a batch whose outcome is unknown, or submit it again if the user chose that."""
+        if self._context.settings.on_uncertain == "raise":
             fail_all(batch.submissions, error)
             return
         _log.warning(
@@ -113,4 +107,4 @@ class Resending:
             error,
             extra=ids_of(batch, error.task_group_id, error.request_id),
         )
-        self.send_again(batch, error)
+        self.retry(batch, error)
