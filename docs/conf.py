@@ -62,7 +62,7 @@ FOR_THE_PACKAGE = {
     "ClientCredentials": "fetch",
     "FuncXClient": "warn_if_outdated within_budget",
     "FuncXFuture": "accept belongs_to bind claim fail failed fulfil give_up outcome reader release "
-    "sent succeed unwatch watch",
+    "restart sent succeed task_failed unwatch watch",
     "FuncXSerializer": "sizes without_source serialize_arguments serialize_function",
     "Hold": "note",
     "RenewingAuth": "token",

@@ -9,7 +9,7 @@ from typing import Final
 from funcx_async._core.book import Entry, Outcome, Stage
 from funcx_async._futures.future import FuncXFuture
 from funcx_async._journal import Journal
-from funcx_async._journal.failures import error_of
+from funcx_async._journal.journal import error_of
 from funcx_async._results.decoding import in_thread, read_apart, settle, takes_long
 from funcx_async._results.stream import ResultStream
 from funcx_async._session.batches import AnyFuture

@@ -6,7 +6,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from funcx_async._process import CONNECTIONS, confined
-from funcx_async.blocking.derived import Forwarded, blocking, constructed_as, forwarding
+from funcx_async.blocking.portal import Forwarded, blocking, constructed_as, forwarding
 from funcx_async.client import FuncXClient as AsyncFuncXClient
 from funcx_async.serialize import FuncXSerializer
 

@@ -25,8 +25,7 @@ from funcx_async._settings.options import (
     warn_of_deprecated,
 )
 from funcx_async.blocking.client import FuncXClient
-from funcx_async.blocking.derived import Forwarded, blocking
-from funcx_async.blocking.portal import portal
+from funcx_async.blocking.portal import Forwarded, blocking, portal
 from funcx_async.executor.base import ExecutorBase, checked_function_id
 from funcx_async.executor.executor import FuncXExecutor as AsyncFuncXExecutor
 from funcx_async.executor.loop_binding import LoopBinding

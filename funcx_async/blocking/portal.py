@@ -1,27 +1,31 @@
-"""The event loop behind all blocking objects, in a thread of its own.
+"""The event loop behind all blocking objects, and blocking methods made from async ones.
 
-One for the whole process: executors that share a client, or the results of one task group, must
-share a loop. It starts at first use and stays; the thread is a daemon, so it never keeps a program
-from ending, and in a forked process another one is started at first use.
+One loop for the whole process, in a thread of its own: executors that share a client, or the
+results of one task group, must share a loop. It starts at first use and stays; the thread is a
+daemon, so it never keeps a program from ending, and a forked process starts its own at first use.
 """
 
 from __future__ import annotations
 
 import asyncio
+import functools
 import os
 import threading
 from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator
 from concurrent.futures import Future
 from functools import partial
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, Concatenate, Generic, ParamSpec, Protocol, Self, TypeVar, overload
 
 from anyio.from_thread import BlockingPortal
 
 from funcx_async._futures.future import running_loop
 from funcx_async._process import CONNECTIONS, confined
 
+A = TypeVar("A")
+A_co = TypeVar("A_co", covariant=True)
 P = ParamSpec("P")
 T = TypeVar("T")
+V = TypeVar("V")
 
 GRACE = 5.0
 """Seconds that a coroutine has to end in once it is cancelled, before its caller goes on."""
@@ -158,3 +162,72 @@ def _forget() -> None:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_forget)
+
+
+# Blocking methods made from async ones, typed, documented and named as those
+
+
+class Around(Protocol[A_co]):
+    """A blocking object around an async one."""
+
+    @property
+    def asynchronous(self) -> A_co:
+        """Does the work, on the portal's loop."""
+        ...
+
+
+def blocking(
+    method: Callable[Concatenate[A, P], Coroutine[Any, Any, T]],
+) -> Callable[Concatenate[Around[A], P], T]:
+    """Make a method that waits for a coroutine method of the object inside.
+
+    (To mypy a method with ``**options`` does not fit, as ``self`` could be among them.)
+    """
+
+    @functools.wraps(method)
+    def call(self: Around[A], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        return portal().wait(method, self.asynchronous, *args, **kwargs)
+
+    return call
+
+
+def forwarding(
+    method: Callable[Concatenate[A, P], T],
+) -> Callable[Concatenate[Around[A], P], T]:
+    """Make a method that calls a plain method of the object inside."""
+
+    @functools.wraps(method)
+    def call(self: Around[A], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        return method(self.asynchronous, *args, **kwargs)
+
+    return call
+
+
+def constructed_as(
+    make: Callable[P, Any],
+) -> Callable[[Callable[..., None]], Callable[Concatenate[Any, P], None]]:
+    """Have an ``__init__`` take the arguments of another class."""
+
+    def declare(init: Callable[..., None]) -> Callable[Concatenate[Any, P], None]:
+        return functools.wraps(make.__init__)(init)
+
+    return declare
+
+
+class Forwarded(Generic[T, V]):
+    """A property of the async object inside, which gives a T and takes a V."""
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = name
+
+    @overload
+    def __get__(self, instance: None, owner: type) -> Self: ...
+
+    @overload
+    def __get__(self, instance: Around[Any], owner: type) -> T: ...
+
+    def __get__(self, instance: Around[Any] | None, owner: type) -> Any:
+        return self if instance is None else getattr(instance.asynchronous, self._name)
+
+    def __set__(self, instance: Around[Any], value: V) -> None:
+        setattr(instance.asynchronous, self._name, value)

@@ -22,7 +22,7 @@ import pytest
 if TYPE_CHECKING:
     from funcx_async import FuncXClient, FuncXExecutor, blocking
     from funcx_async.blocking import LocalService
-    from funcx_async.blocking.faults import Faults
+    from funcx_async.blocking.service import Faults
 
 _RUNNING: pytest.StashKey[LocalService] = pytest.StashKey()
 

@@ -10,7 +10,7 @@ import pytest
 import funcx_async.blocking
 import funcx_async.local
 from funcx_async.blocking import LocalService
-from funcx_async.blocking.faults import Faults, Hold
+from funcx_async.blocking.service import Faults, Hold
 from tests.executor.tasks import add
 
 TIMEOUT = 20

@@ -23,7 +23,7 @@ from funcx_async import (
 )
 from funcx_async._core.book import Failure, Stage
 from funcx_async._journal import Journal, store
-from funcx_async._journal.failures import error_of, failure_of
+from funcx_async._journal.journal import error_of, failure_of
 from funcx_async.models import Result
 from tests.journal.conftest import Reopen
 
