@@ -1,6 +1,6 @@
-"""For FastAPI services: the executor in the lifespan, ready routes, streams that end in time.
+"""Integration with FastAPI: an executor in the lifespan, ready-made routes and event streams.
 
-Needs the extra ``fastapi``: ``pip install 'funcx-async[fastapi]'``. See docs/fastapi.md.
+It needs the extra ``fastapi``: ``pip install 'funcx-async[fastapi]'``.
 
 Example::
 
@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 from funcx_async._lazy import attach
 
 if TYPE_CHECKING:
-    from funcx_async.fastapi.answers import TaskView, error_answer, message_of
+    from funcx_async.fastapi.answers import TaskError, TaskView, error_answer, message_of
     from funcx_async.fastapi.board import TaskBoard
     from funcx_async.fastapi.health import health_router
     from funcx_async.fastapi.lifespan import (
@@ -37,6 +37,7 @@ __all__ = [
     "FuncX",
     "FuncXTasks",
     "TaskBoard",
+    "TaskError",
     "TaskView",
     "error_answer",
     "event_stream",
@@ -52,6 +53,7 @@ _HOMES = {
     "FuncX": "lifespan",
     "FuncXTasks": "lifespan",
     "TaskBoard": "board",
+    "TaskError": "answers",
     "TaskView": "answers",
     "error_answer": "answers",
     "event_stream": "streams",

@@ -1,4 +1,4 @@
-"""What HTTP clients are told: of tasks, and of what went wrong."""
+"""HTTP responses about tasks and errors."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any, Final, Literal
 
 import msgspec
 from fastapi.responses import JSONResponse
+from pydantic import BaseModel
 from starlette.requests import Request
 
 from funcx_async.errors import (
@@ -31,7 +32,7 @@ from funcx_async.errors import (
 )
 
 RETRY_AFTER: Final = 5
-"""Seconds after which a client may ask again, where the service named no time itself."""
+"""Seconds after which a client may retry, if the service named no time."""
 
 _STATUSES: Final[list[tuple[type[FuncXError], int]]] = [
     (TaskPending, 409),
@@ -42,32 +43,35 @@ _STATUSES: Final[list[tuple[type[FuncXError], int]]] = [
     (ResultExpired, 410),
     (TaskTimedOut, 504),
     (TooManyOpenTasks, 503),
-    (ResponseLost, 502),  # it may have done its work, so nobody should simply ask again
+    (ResponseLost, 502),  # the request may have had its effect: clients should not just retry
     (ServiceUnavailable, 503),
     (ExecutorClosed, 503),
     (JournalError, 500),
 ]
-"""Anything else is 502: what is behind this service did not do its part."""
+"""All other errors are 502: the service behind this one failed."""
 
 _OWN: Final = ("ENDPOINT_", "CONTAINER_", "TASK_GROUP_", "USER_", "AUTH_GROUP_")
-"""How codes of the service begin which concern what this service chose: clients name only functions
-and tasks."""
+"""Prefixes of error codes that concern what this service chose; clients name only functions and
+tasks."""
 
 _log = logging.getLogger(__name__)
 
 
 async def error_answer(request: Request, error: Exception) -> JSONResponse:
-    """Answer a request with an error of this package, as status, ``Retry-After`` and a document.
+    """Return the HTTP response for an error of this package.
 
-    The routers of this package do so by themselves. For the routes of your own give it to the
-    application: ``FastAPI(exception_handlers={FuncXError: error_answer})``.
+    The routers of this package use it already. For your own routes pass it to the application:
+    ``FastAPI(exception_handlers={FuncXError: error_answer})``.
 
-    The document has ``detail`` for people, ``error``, the name of the class, and the ids that it
-    concerns. Of a task that failed it has the error, and no frame of the traceback.
+    The JSON has ``detail``, a message; ``error``, the name of the class; and the ids that the error
+    concerns. For a failed task it has the remote error without its traceback.
 
     Args:
         request: the request.
-        error: a :class:`~funcx_async.FuncXError`; others are raised again.
+        error: a :class:`~funcx_async.FuncXError`; other exceptions are raised again.
+
+    Returns:
+        The response, with a status for the kind of error and ``Retry-After`` if a retry may help.
 
     Example:
         >>> import asyncio
@@ -83,25 +87,29 @@ async def error_answer(request: Request, error: Exception) -> JSONResponse:
         status = 502
     headers = {}
     if status == 503 or isinstance(error, TaskPending):
-        told = getattr(error, "retry_after", None)
-        headers["Retry-After"] = str(RETRY_AFTER if told is None else max(1, math.ceil(told)))
+        seconds = getattr(error, "retry_after", None)
+        seconds = RETRY_AFTER if seconds is None else max(1, math.ceil(seconds))
+        headers["Retry-After"] = str(seconds)
     if status >= 500 and not isinstance(error, TaskExecutionFailed | TooManyOpenTasks):
-        _log.warning("A request is answered with %d: %s", status, error)
+        _log.warning("Responding to a request with %d: %s", status, error)
     ids = {
-        name: told
+        name: value
         for name in ("task_id", "function_id", "request_id")
-        if (told := getattr(error, name)) is not None
+        if (value := getattr(error, name)) is not None
     }
     document = {"detail": message_of(error), "error": type(error).__name__, **ids}
     return JSONResponse(document, status, headers)
 
 
 def message_of(error: FuncXError) -> str:
-    """Give what a client may know of an error: of a remote traceback how it ends, not its frames.
+    """Return the message of an error for clients, without the frames of a remote traceback.
 
     Args:
-        error: the error; of a :class:`~funcx_async.TaskExecutionFailed` the type and the message
-            of the remote exception are given, in at most 2,000 characters.
+        error: the error.
+
+    Returns:
+        Its message. For a :class:`~funcx_async.TaskExecutionFailed` it is the type and message of
+        the remote exception, in at most 2,000 characters.
 
     Example:
         >>> traceback = '''Traceback (most recent call last):
@@ -111,22 +119,37 @@ def message_of(error: FuncXError) -> str:
         'ZeroDivisionError: division by zero'
     """
     if isinstance(error, TaskExecutionFailed):
-        return last_error(error.remote_data) or "The task failed on its endpoint."
+        return last_error(error.remote_data) or "The task failed on the endpoint."
     return str(error)
+
+
+class TaskError(BaseModel):
+    """Why a task has no result.
+
+    Attributes:
+        error: the name of the error class.
+        detail: the message.
+    """
+
+    error: str
+    detail: str
 
 
 @dataclass(frozen=True, slots=True)
 class TaskView:
-    """What is known of a task, as it is told over HTTP.
+    """The state of a task, as clients see it.
 
     Attributes:
-        task_id: the task.
+        task_id: the id of the task.
         status: ``pending``, ``success`` or ``failed``.
-        document: the answer, in JSON: both of these, with ``result`` or ``error``.
+        document: the same as JSON, with ``result`` or ``error``.
 
     Example:
-        >>> TaskView.success("a-task", [1, 2]).document
+        >>> view = TaskView.success("a-task", [1, 2])
+        >>> view.document
         b'{"task_id":"a-task","status":"success","result":[1,2]}'
+        >>> view.result
+        [1, 2]
     """
 
     task_id: str
@@ -135,34 +158,44 @@ class TaskView:
 
     @property
     def done(self) -> bool:
-        """Whether nothing will change any more."""
+        """Whether the task has finished."""
         return self.status != "pending"
+
+    @property
+    def result(self) -> Any:
+        """The result in types of JSON; None while the task is open and after a failure."""
+        return msgspec.json.decode(self.document).get("result")
+
+    @property
+    def error(self) -> TaskError | None:
+        """Why the task has no result; None if there is no error."""
+        error = msgspec.json.decode(self.document).get("error")
+        return None if error is None else TaskError(**error)
 
     @classmethod
     def pending(cls, task_id: str) -> TaskView:
-        """The task has not ended."""
+        """Return the view of an open task."""
         return cls._made(task_id, "pending")
 
     @classmethod
     def success(cls, task_id: str, value: Any) -> TaskView:
-        """The task returned a value; one that JSON cannot hold is an error beside the success."""
+        """Return the view of a result; one that JSON cannot represent comes with an error."""
         try:
             return cls._made(task_id, "success", result=value)
         except (TypeError, ValueError, OverflowError, RecursionError) as error:
-            words = (
-                f"The task returned a {type(value).__name__} that JSON cannot hold ({error}): have "
-                "the function return plain values, or await it in a route of your own."
+            detail = (
+                f"The task returned a {type(value).__name__} that JSON cannot represent ({error}). "
+                "Return plain values from the function, or await it in a route of your own."
             )
             return cls._made(
-                task_id, "success", error={"error": "NotRepresentable", "detail": words}
+                task_id, "success", error={"error": "NotRepresentable", "detail": detail}
             )
 
     @classmethod
     def failed(cls, task_id: str, error: BaseException) -> TaskView:
-        """The task has no value, and why."""
-        words = message_of(error) if isinstance(error, FuncXError) else str(error)
-        told = {"error": type(error).__name__, "detail": words}
-        return cls._made(task_id, "failed", error=told)
+        """Return the view of a failed task."""
+        detail = message_of(error) if isinstance(error, FuncXError) else str(error)
+        return cls._made(task_id, "failed", error={"error": type(error).__name__, "detail": detail})
 
     @classmethod
     def _made(

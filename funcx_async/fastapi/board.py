@@ -1,9 +1,8 @@
-"""What became of tasks, for clients that come back and ask.
+"""The states of tasks, for clients that poll or follow them.
 
-A task is known here by its id alone. While it is open its future is held, as the executor does
-anyway. Once it has ended, what there is to answer is kept as JSON, within a limit of bytes for all
-together: the oldest make room. A task that is not known here, since another process submitted it
-or its answer made room, is asked of the service.
+While a task is open the board holds its future. When it has finished the board keeps its JSON, up
+to a limit of bytes for all tasks; the oldest are evicted. The board fetches other tasks from the
+service: those that another process submitted, and those that were evicted.
 """
 
 from __future__ import annotations
@@ -29,37 +28,38 @@ from funcx_async.executor.executor import FuncXExecutor
 from funcx_async.fastapi.answers import TaskView
 from funcx_async.models import TaskStatus
 
-PATIENCE: Final = 30.0
-"""Seconds that a request waits until the service has taken its task."""
+SUBMIT_TIMEOUT: Final = 30.0
+"""Seconds to wait until the service has accepted a task."""
 
 KEEP_BYTES: Final = 64 * 1024 * 1024
-"""So large are the answers that are kept, all together."""
+"""Memory for the results of finished tasks, in bytes."""
 
-ASK_EVERY: Final = 2.0
-"""Seconds between two questions to the service about tasks of others that somebody watches."""
+POLL_INTERVAL: Final = 2.0
+"""Seconds between two polls for watched tasks that other processes submitted."""
 
-BESIDE: Final = 350
-"""Bytes of memory that an answer takes beside its document, measured on CPython 3.11."""
+ENTRY_OVERHEAD: Final = 350
+"""Bytes of memory of an entry besides its document, measured on CPython 3.11."""
 
-SHARE: Final = 0.25
-"""The part of the budget of requests that these questions may use up."""
+BUDGET_SHARE: Final = 0.25
+"""The share of the request budget that lookups of other processes' tasks may use."""
 
 _log = logging.getLogger(__name__)
 
-News = asyncio.Queue[TaskView]
+Subscription = asyncio.Queue[TaskView]
 
 
 class TaskBoard:
-    """What became of the tasks of one executor; see the module.
+    """The states and results of the tasks of one executor.
 
-    In routes it is there as :data:`FuncXTasks`.
+    Routes receive it as :data:`FuncXTasks`.
 
     Args:
-        executor: whose tasks they are.
-        keep_bytes: how large the answers for tasks that have ended may be, all together.
+        executor: the executor.
+        keep_bytes: memory for the results of finished tasks, in bytes. The oldest are evicted, and
+            fetched from the service on demand.
 
     Attributes:
-        executor: whose tasks they are.
+        executor: the executor.
 
     Example::
 
@@ -74,58 +74,62 @@ class TaskBoard:
         self._kept_bytes = 0
         self._kept: OrderedDict[str, TaskView] = OrderedDict()
         self._open: dict[str, FuncXFuture[Any]] = {}
-        self._watchers: dict[str, set[News]] = {}
-        self._asking = False
-        self._ask_at = 0.0
+        self._subscriptions: dict[str, set[Subscription]] = {}
+        self._polling = False
+        self._next_poll = 0.0
 
     def __repr__(self) -> str:
         return f"<TaskBoard {len(self._open)} open, {len(self._kept)} kept>"
 
-    async def accepted(self, future: FuncXFuture[Any], *, patience: float = PATIENCE) -> str:
-        """Wait until the service has taken a task, never for its result, and show it here.
+    async def accepted(self, future: FuncXFuture[Any], *, timeout: float = SUBMIT_TIMEOUT) -> str:
+        """Wait until the service has accepted a task, and add it to the board.
+
+        This never waits for the result.
 
         Args:
-            future: the task.
-            patience: seconds to wait while the service takes none; by then whoever asked for the
-                task has gone.
+            future: the future of the task.
+            timeout: seconds to wait.
 
         Returns:
-            The task id, by which it can be asked for.
+            The id of the task.
 
         Raises:
-            ServiceUnavailable: if it was not sent by then; it is not sent any more.
-            SubmitUncertain: if it was sent, and the service has not answered by then.
-            FuncXError: why it was not taken.
+            ServiceUnavailable: if the task was not sent in time; it is cancelled.
+            SubmitUncertain: if it was sent but the service did not respond in time.
+            FuncXError: if the submit failed.
         """
-        limit = asyncio.timeout(patience)
+        limit = asyncio.timeout(timeout)
         try:
             async with limit:
                 task_id = await future.submitted()
         except TimeoutError:
-            if not limit.expired():  # it is the task's own, from options(timeout=...)
+            if not limit.expired():  # the task's own, from options(timeout=...)
                 raise
             if future.cancel():
                 raise ServiceUnavailable(
-                    f"The funcX service has taken no task for {patience:g} s. This one was not "
-                    "sent: try again later."
+                    f"The funcX service accepted no task for {timeout:g} s. This one was not sent. "
+                    "Try again later."
                 ) from None
             raise SubmitUncertain(
-                f"The funcX service has not answered for {patience:g} s. Nobody can know yet "
-                "whether it takes this task: sent again it may run twice."
+                f"The funcX service did not respond within {timeout:g} s. It may still run this "
+                "task: if you submit it again, it may run twice."
             ) from None
         self._open[task_id] = future
-        # Where it is tried again the task has another id in the end; clients know this one.
+        # A retried task has another id in the end; clients know this one.
         future.add_done_callback(partial(self._settled, task_id))
         return task_id
 
-    async def look(self, task_id: str) -> TaskView:
-        """Give what is known of a task; the service is asked only about what is not known here.
+    async def get(self, task_id: str) -> TaskView:
+        """Return the state of a task; fetch it from the service if the board does not have it.
+
+        Args:
+            task_id: the id of the task.
 
         Raises:
-            NotFound: if nobody knows it.
-            FuncXError: what keeps the service from answering.
+            NotFound: if the service does not know the task either.
+            FuncXError: if the service cannot be reached.
         """
-        view = self._here(task_id)
+        view = self._known(task_id)
         if view is not None:
             return view
         try:
@@ -133,29 +137,30 @@ class TaskBoard:
         except FuncXError as error:
             error.task_id = task_id
             raise
-        return self._told(status)
+        return self._view_of(status)
 
     async def watch(self, task_ids: Collection[str]) -> AsyncGenerator[TaskView, None]:
-        """Give what is known of each task, and then each again when it has ended.
+        """Yield the state of each task, and again when it finishes.
 
-        Whoever stops watching leaves the tasks alone.
+        The iteration ends when all tasks have finished. Leaving it earlier does not affect them.
 
         Args:
-            task_ids: the tasks; the iteration ends when all of them have ended.
+            task_ids: the ids of the tasks. An unknown task is yielded as failed with
+                :class:`NotFound`.
 
         Raises:
-            FuncXError: what keeps the service from answering, at the beginning; later that is
-                waited out. A task that nobody knows is a failed one here, by :class:`NotFound`.
+            FuncXError: if the service cannot be reached at the beginning. Later failures are
+                retried.
         """
         open_ids = dict.fromkeys(task_ids)
-        with self._subscribed(open_ids) as news:
-            for view in await self._look_at_all(list(open_ids)):
+        with self._subscribed(open_ids) as updates:
+            for view in await self._get_all(list(open_ids)):
                 if view.done and view.task_id in open_ids:
                     del open_ids[view.task_id]
-                    self._unsubscribe(view.task_id, news)
+                    self._unsubscribe(view.task_id, updates)
                 yield view
             while open_ids:
-                view = await self._next(news, foreign=not open_ids.keys() <= self._open.keys())
+                view = await self._next(updates, foreign=not open_ids.keys() <= self._open.keys())
                 if view.done and view.task_id in open_ids:
                     del open_ids[view.task_id]
                     yield view
@@ -163,136 +168,134 @@ class TaskBoard:
     # Watching -----------------------------------------------------------------------------------
 
     @contextmanager
-    def _subscribed(self, task_ids: Collection[str]) -> Iterator[News]:
-        """A queue that gets the last word on each of these tasks.
+    def _subscribed(self, task_ids: Collection[str]) -> Iterator[Subscription]:
+        """Yield a queue that receives the final state of each task.
 
-        Before it may come that a task is pending: nobody here awaits it any more.
+        A pending state may come before it, if the executor has given the future up.
         """
-        news: News = asyncio.Queue()
+        updates: Subscription = asyncio.Queue()
         chosen = tuple(task_ids)
         for task_id in chosen:
-            self._watchers.setdefault(task_id, set()).add(news)
+            self._subscriptions.setdefault(task_id, set()).add(updates)
         try:
-            yield news
+            yield updates
         finally:
             for task_id in chosen:
-                self._unsubscribe(task_id, news)
+                self._unsubscribe(task_id, updates)
 
-    def _unsubscribe(self, task_id: str, news: News) -> None:
-        watchers = self._watchers.get(task_id, set())
-        watchers.discard(news)
-        if not watchers:
-            self._watchers.pop(task_id, None)
+    def _unsubscribe(self, task_id: str, updates: Subscription) -> None:
+        subscriptions = self._subscriptions.get(task_id, set())
+        subscriptions.discard(updates)
+        if not subscriptions:
+            self._subscriptions.pop(task_id, None)
 
-    async def _next(self, news: News, *, foreign: bool) -> TaskView:
-        """Wait for news; for those of tasks of others somebody has to ask, and one for all does."""
+    async def _next(self, updates: Subscription, *, foreign: bool) -> TaskView:
+        """Wait for an update; tasks of other processes are polled, by one watcher for all."""
         while True:
             try:
-                async with asyncio.timeout(ASK_EVERY if foreign else None):
-                    return await news.get()
+                async with asyncio.timeout(POLL_INTERVAL if foreign else None):
+                    return await updates.get()
             except TimeoutError:
-                await self._ask()
+                await self._poll()
 
-    async def _ask(self) -> None:
-        """Ask for all tasks of others that anybody watches, unless somebody does so just now."""
+    async def _poll(self) -> None:
+        """Poll all watched tasks of other processes, unless another watcher does so already."""
         now = asyncio.get_running_loop().time
-        if self._asking or now() < self._ask_at:
+        if self._polling or now() < self._next_poll:
             return
-        self._asking = True
+        self._polling = True
         try:
-            await self.executor.funcx_client.within_budget(SHARE)
-            foreign = [task_id for task_id in self._watchers if self._here(task_id) is None]
-            await self._ask_for(foreign)
+            await self.executor.funcx_client.within_budget(BUDGET_SHARE)
+            foreign = [task_id for task_id in self._subscriptions if self._known(task_id) is None]
+            await self._fetch(foreign)
         except FuncXError as error:
-            _log.warning("Tasks of other processes cannot be looked at just now: %s", error)
+            _log.warning("Cannot poll tasks of other processes, will retry: %s", error)
         finally:
-            self._asking = False
-            self._ask_at = now() + ASK_EVERY / 2
+            self._polling = False
+            self._next_poll = now() + POLL_INTERVAL / 2
 
-    async def _look_at_all(self, task_ids: Sequence[str]) -> list[TaskView]:
-        here = [view for task_id in task_ids if (view := self._here(task_id)) is not None]
-        known = {view.task_id for view in here}
-        return here + await self._ask_for([each for each in task_ids if each not in known])
+    async def _get_all(self, task_ids: Sequence[str]) -> list[TaskView]:
+        views = [view for task_id in task_ids if (view := self._known(task_id)) is not None]
+        known = {view.task_id for view in views}
+        return views + await self._fetch([each for each in task_ids if each not in known])
 
-    async def _ask_for(self, task_ids: Sequence[str]) -> list[TaskView]:
+    async def _fetch(self, task_ids: Sequence[str]) -> list[TaskView]:
         if not task_ids:
             return []
         statuses = await self.executor.funcx_client.get_batch_status(task_ids)
-        return [self._told(status) for status in statuses.values()]
+        return [self._view_of(status) for status in statuses.values()]
 
-    # What is known ------------------------------------------------------------------------------
+    # States -------------------------------------------------------------------------------------
 
-    def _here(self, task_id: str) -> TaskView | None:
+    def _known(self, task_id: str) -> TaskView | None:
         if task_id in self._open:
             return TaskView.pending(task_id)
         return self._kept.get(task_id)
 
-    def _told(self, status: TaskStatus) -> TaskView:
-        """What the service says of a task."""
+    def _view_of(self, status: TaskStatus) -> TaskView:
+        """Return the state that the service reports, and keep it if it is final."""
         outcome = outcome_of(status)
         if outcome is None:
             return TaskView.pending(status.task_id)
         try:
             value = value_of(outcome, self.executor.serializer.deserialize)
-        except (
-            ResultExpired
-        ):  # not kept: clients could fill the memory with ids of their own making
+        except ResultExpired:  # not kept: clients could fill the memory with invented ids
             view = TaskView.failed(status.task_id, _unknown(status))
-            self._tell(view)
+            self._publish(view)
             return view
         except FuncXError as error:
             view = TaskView.failed(status.task_id, error)
         else:
             view = TaskView.success(status.task_id, value)
-        self._end(view)
+        self._finish(view)
         return view
 
     def _settled(self, task_id: str, future: FuncXFuture[Any]) -> None:
         self._open.pop(task_id, None)
-        if future.cancelled():  # given up by reload_tasks: the service has the last word
-            self._tell(TaskView.pending(task_id))  # and is to be asked for it from now on
+        if future.cancelled():  # given up by reload_tasks: poll the service for it
+            self._publish(TaskView.pending(task_id))
             return
         error = future.exception()
         if error is None:
             view = TaskView.success(task_id, future.result())
         else:
             view = TaskView.failed(task_id, error)
-        self._end(view)
+        self._finish(view)
 
-    def _end(self, view: TaskView) -> None:
-        """Keep the last word on a task, and tell all who watch it."""
+    def _finish(self, view: TaskView) -> None:
+        """Keep the final state of a task and send it to its watchers."""
         self._keep(view)
-        self._tell(view)
+        self._publish(view)
 
-    def _tell(self, view: TaskView) -> None:
-        for news in self._watchers.get(view.task_id, ()):
-            news.put_nowait(view)
-        if view.done:  # else the service would be asked again for what was not kept
-            self._watchers.pop(view.task_id, None)
+    def _publish(self, view: TaskView) -> None:
+        for updates in self._subscriptions.get(view.task_id, ()):
+            updates.put_nowait(view)
+        if view.done:  # else a state that was not kept would be polled again
+            self._subscriptions.pop(view.task_id, None)
 
     def _keep(self, view: TaskView) -> None:
-        self._forget(view.task_id)
-        if _size(view) > self._keep_bytes:  # all others would have to make room
+        self._evict(view.task_id)
+        if _size(view) > self._keep_bytes:  # it would evict all others
             return
         self._kept[view.task_id] = view
         self._kept_bytes += _size(view)
         while self._kept_bytes > self._keep_bytes:
-            self._forget(next(iter(self._kept)))
+            self._evict(next(iter(self._kept)))
 
-    def _forget(self, task_id: str) -> None:
+    def _evict(self, task_id: str) -> None:
         view = self._kept.pop(task_id, None)
         if view is not None:
             self._kept_bytes -= _size(view)
 
 
 def _size(view: TaskView) -> int:
-    return len(view.document) + BESIDE
+    return len(view.document) + ENTRY_OVERHEAD
 
 
 def _unknown(status: TaskStatus) -> NotFound:
     return NotFound(
-        f"The service does not know the task {status.task_id} ({status.reason}): check the id. If "
-        "it was a task once, its result is lost, and it has to be submitted again.",
+        f"The service does not know the task {status.task_id} ({status.reason}). Check the id. If "
+        "the task existed, its result has been deleted: submit it again.",
         status=404,
         task_id=status.task_id,
     )

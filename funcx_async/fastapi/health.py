@@ -1,4 +1,4 @@
-"""Whether this process is alive, and whether what it needs is there."""
+"""Liveness and readiness probes."""
 
 from __future__ import annotations
 
@@ -15,31 +15,33 @@ from funcx_async._net.environments import ENDPOINT_VARIABLE
 from funcx_async._settings.options import NO_ENDPOINT
 from funcx_async.errors import AuthenticationFailed, FuncXError, RequestRefused
 from funcx_async.executor.executor import FuncXExecutor
-from funcx_async.fastapi.lifespan import FuncX
-from funcx_async.fastapi.results import ResultState
+from funcx_async.fastapi.lifespan import FuncX, ResultState
 
-ASK_EVERY: Final = 10.0
-"""Seconds for which an answer of the service is good: probes come often, its budget is small."""
+PROBE_INTERVAL: Final = 10.0
+"""Seconds for which a probe is reused: orchestrators probe often, the request budget is small."""
 
-LONGEST: Final = 5.0
-"""Seconds that the service has to answer."""
+PROBE_TIMEOUT: Final = 5.0
+"""Seconds that the service has to respond."""
 
 
 def health_router(*, needs_endpoint: bool = True) -> APIRouter:
-    """Make the routes that an orchestrator probes.
+    """Return a router with the routes that an orchestrator probes.
 
-    ``GET /healthz`` answers 200 as long as the process answers at all: restart it if not.
-    ``GET /readyz`` answers 200 if the service can be reached, takes the token and knows the
-    endpoint, else 503; its document says which, whether the endpoint is online, and how results
-    come: ``idle`` before the first task, ``connected``, ``polling``, ``disconnected``. The last two
-    of these are told only: an endpoint that is away and a queue that is lost make tasks late, and
-    another process would fare no better.
+    ``GET /healthz`` returns 200 while the process responds at all; restart it if not.
+    ``GET /readyz`` returns 200 if the service is reachable, accepts the token and knows the
+    endpoint, else 503 with the reason. It also reports whether the endpoint is online and how
+    results arrive: ``idle`` before the first task, ``connected``, ``polling`` or ``disconnected``.
+    An offline endpoint or a lost queue does not change the status: tasks are late then, and
+    another process would do no better.
 
-    The service is asked every ten seconds at most, however often this is.
+    The service is probed every ten seconds at most.
 
     Args:
-        needs_endpoint: whether the executor has to have an endpoint of its own for this process to
-            be ready; False where each task names its own.
+        needs_endpoint: whether the executor needs its own endpoint to be ready; set it to False if
+            each task names one.
+
+    Returns:
+        The router.
 
     Example::
 
@@ -50,13 +52,13 @@ def health_router(*, needs_endpoint: bool = True) -> APIRouter:
 
     @router.get("/healthz")
     async def alive() -> dict[str, str]:
-        """Tell that this process answers."""
+        """Return 200 while the process responds."""
         return {"status": "ok"}
 
     @router.get("/readyz", responses={503: {"description": "Not ready"}})
     async def ready(request: Request, executor: FuncX) -> JSONResponse:
-        """Tell whether tasks can be submitted, and how their results come."""
-        found = await probe.look(executor)
+        """Report whether tasks can be submitted and how results arrive."""
+        found = await probe.run(executor)
         results = getattr(request.state, "funcx_results", None)
         own = isinstance(results, ResultState) and results.executor is executor
         document = found.to_document() | {
@@ -70,10 +72,10 @@ def health_router(*, needs_endpoint: bool = True) -> APIRouter:
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    """What a question to the service found."""
+    """The result of a probe."""
 
     service: str = "reachable"
-    token: str = "good"  # noqa: S105 - a word about it
+    token: str = "good"  # noqa: S105 - its state
     endpoint: str = "none"
     detail: str = ""
 
@@ -82,32 +84,32 @@ class _Found:
         return not self.detail
 
     def to_document(self) -> dict[str, Any]:
-        told = {
+        document = {
             "ready": self.ready,
             "service": self.service,
             "token": self.token,
             "endpoint": self.endpoint,
         }
-        return told | {"detail": self.detail} if self.detail else told
+        return document | {"detail": self.detail} if self.detail else document
 
 
 class _Probe:
-    """Asks the service now and then; many may look at what it found."""
+    """Probes the service at most once per interval, for any number of requests."""
 
     def __init__(self, needs_endpoint: bool) -> None:
         self._needs_endpoint = needs_endpoint
         self._executor: FuncXExecutor | None = None
         self._found = _Found()
-        self._ask_at = 0.0
-        self._asking = asyncio.Lock()
+        self._next_probe = 0.0
+        self._probing = asyncio.Lock()
 
-    async def look(self, executor: FuncXExecutor) -> _Found:
-        """Give what was found within the last seconds, or ask; one asks for all."""
+    async def run(self, executor: FuncXExecutor) -> _Found:
+        """Return the last result if it is recent, else probe; one request probes for all."""
         now = asyncio.get_running_loop().time
-        async with self._asking:
-            if executor is not self._executor or now() >= self._ask_at:
+        async with self._probing:
+            if executor is not self._executor or now() >= self._next_probe:
                 self._found = await _found(executor, self._needs_endpoint)
-                self._executor, self._ask_at = executor, now() + ASK_EVERY
+                self._executor, self._next_probe = executor, now() + PROBE_INTERVAL
             return self._found
 
 
@@ -115,7 +117,7 @@ async def _found(executor: FuncXExecutor, needs_endpoint: bool) -> _Found:
     endpoint_id = executor.endpoint_id or os.environ.get(ENDPOINT_VARIABLE)
     client = executor.funcx_client
     try:
-        async with asyncio.timeout(LONGEST):
+        async with asyncio.timeout(PROBE_TIMEOUT):
             if endpoint_id is None:
                 await client.get_result_queue_address()
                 return _Found(detail=NO_ENDPOINT if needs_endpoint else "")
@@ -125,7 +127,7 @@ async def _found(executor: FuncXExecutor, needs_endpoint: bool) -> _Found:
     except RequestRefused as error:
         return _Found(endpoint="refused", detail=str(error))
     except TimeoutError:
-        words = f"The service has not answered for {LONGEST:g} s."
-        return _Found("unreachable", "unknown", "unknown", words)
+        detail = f"The service did not respond within {PROBE_TIMEOUT:g} s."
+        return _Found("unreachable", "unknown", "unknown", detail)
     except FuncXError as error:
         return _Found("unreachable", "unknown", "unknown", str(error))

@@ -1,22 +1,34 @@
-"""The executor of an application: made in its lifespan, kept in its state, given to its routes."""
+"""The executor of an application: created in its lifespan, stored in its state, used by routes."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Annotated, Any
+import signal
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from functools import partial
+from types import FrameType
+from typing import Annotated, Any, Final
 
 from fastapi import Depends
 from starlette.requests import HTTPConnection
 
+from funcx_async.events import EventKind, EventReader
 from funcx_async.executor.executor import FuncXExecutor
 from funcx_async.fastapi.board import KEEP_BYTES, TaskBoard
-from funcx_async.fastapi.results import ResultState
-from funcx_async.fastapi.stopping import set_at_signal
 
 Lifespan = Callable[[Any], AbstractAsyncContextManager[dict[str, Any]]]
+
+STOP_SIGNALS: Final = [
+    getattr(signal, name)
+    for name in ("SIGINT", "SIGTERM", "SIGBREAK")  # the last is Windows' own
+    if hasattr(signal, name)
+]
+
+_TRANSPORT_EVENTS: Final = (EventKind.DISCONNECTED, EventKind.POLLING, EventKind.CONNECTED)
+"""The worst first: the state of one task group counts for all."""
 
 _log = logging.getLogger(__name__)
 
@@ -27,22 +39,21 @@ def lifespan_for(
     grace: float = 5.0,
     keep_bytes: int = KEEP_BYTES,
 ) -> Lifespan:
-    """Make a lifespan that opens an executor and puts it in the state of requests.
+    """Return a lifespan that opens an executor and puts it in the state of requests.
 
-    The executor is made when the application starts, on its event loop, so that each process of
-    several has its own, with a task group of its own.
+    The executor is created when the application starts, on its event loop. So each of several
+    server processes has its own executor with its own task group.
 
-    At the end tasks that the service has are left running there, as a restart should not wait for
-    a supercomputer; what waits to be sent is sent.
+    When the application stops, queued tasks are sent. Tasks that the service has keep running: a
+    restart should not wait for a supercomputer.
 
     Args:
-        make: makes the executor; by default as the environment says.
-        grace: seconds that the end waits for open tasks, so that what is queued is sent.
-        keep_bytes: how large the answers for tasks that have ended may be, all together; see
-            :class:`TaskBoard`.
+        make: creates the executor; by default from the environment.
+        grace: seconds to wait for open tasks at the end, so that queued ones are sent.
+        keep_bytes: memory for the results of finished tasks, in bytes; see :class:`TaskBoard`.
 
     Returns:
-        A lifespan, for ``FastAPI(lifespan=...)`` or to be entered in one of your own.
+        A lifespan, for ``FastAPI(lifespan=...)`` or to enter in a lifespan of your own.
 
     Example::
 
@@ -56,12 +67,12 @@ def lifespan_for(
 
     @asynccontextmanager
     async def lifespan(app: Any) -> AsyncIterator[dict[str, Any]]:
-        """Give what is in the state of requests while the application runs."""
+        """Yield the state of requests while the application runs."""
         executor = make()
         stopping = asyncio.Event()
         async with ResultState.of(executor) as results:
             try:
-                with set_at_signal(stopping):
+                with _set_on_signal(stopping):
                     yield {
                         "funcx": executor,
                         "funcx_tasks": TaskBoard(executor, keep_bytes=keep_bytes),
@@ -70,25 +81,28 @@ def lifespan_for(
                     }
             finally:
                 stopping.set()
-                await _end(executor, grace)
+                await _shut_down(executor, grace)
 
     return lifespan
 
 
-async def _end(executor: FuncXExecutor, grace: float) -> None:
+async def _shut_down(executor: FuncXExecutor, grace: float) -> None:
     try:
         async with asyncio.timeout(grace):
             await executor.shutdown()
     except TimeoutError:
         _log.info(
-            "%d task(s) of the group %s are still open; they run on without this process.",
+            "%d task(s) of the group %s are still open; they keep running without this process.",
             executor.stats.open,
             executor.task_group_id,
         )
 
 
+# What routes use --------------------------------------------------------------------------------
+
+
 def get_funcx(connection: HTTPConnection) -> FuncXExecutor:
-    """Give a request the application's executor; to be overridden in tests.
+    """Return the application's executor to a request; override this dependency in tests.
 
     Raises:
         RuntimeError: if the application has no lifespan with an executor.
@@ -100,8 +114,8 @@ def get_funcx(connection: HTTPConnection) -> FuncXExecutor:
     executor = getattr(connection.state, "funcx", None)
     if not isinstance(executor, FuncXExecutor):
         raise RuntimeError(
-            "There is no executor in the state of this request: give the application "
-            "FastAPI(lifespan=lifespan_for()), or yield its state from a lifespan of your own."
+            "There is no executor in the state of this request. Use "
+            "FastAPI(lifespan=lifespan_for()), or yield its state from your own lifespan."
         )
     return executor
 
@@ -111,9 +125,9 @@ FuncX = Annotated[FuncXExecutor, Depends(get_funcx)]
 
 
 def get_tasks(connection: HTTPConnection, executor: FuncX) -> TaskBoard:
-    """Give a request what is known of the tasks of its executor.
+    """Return the board of the request's executor.
 
-    Where :func:`get_funcx` is overridden, that executor has a board of its own.
+    If :func:`get_funcx` is overridden, that executor has its own board.
     """
     board = getattr(connection.state, "funcx_tasks", None)
     if isinstance(board, TaskBoard) and board.executor is executor:
@@ -128,4 +142,88 @@ def get_tasks(connection: HTTPConnection, executor: FuncX) -> TaskBoard:
 
 
 FuncXTasks = Annotated[TaskBoard, Depends(get_tasks)]
-"""What is known of the tasks of the application, as a parameter of a route."""
+"""The task board of the application, as a parameter of a route."""
+
+
+# How results arrive -----------------------------------------------------------------------------
+
+
+class ResultState:
+    """How the results of an executor arrive: the last transport event of each task group.
+
+    Args:
+        executor: the executor.
+
+    Attributes:
+        executor: the executor.
+    """
+
+    def __init__(self, executor: FuncXExecutor) -> None:
+        self.executor = executor
+        self._groups: dict[str, EventKind] = {}
+
+    @classmethod
+    @asynccontextmanager
+    async def of(cls, executor: FuncXExecutor) -> AsyncIterator[ResultState]:
+        """Follow the events of an executor within the context."""
+        state = cls(executor)
+        reader = asyncio.create_task(state._follow(executor.events()), name="funcx:readiness")
+        try:
+            yield state
+        finally:
+            reader.cancel()
+            await asyncio.wait([reader])
+
+    def __str__(self) -> str:
+        """``connected``, ``polling`` or ``disconnected``; ``idle`` before the first task."""
+        kinds = set(self._groups.values())
+        return next((kind.value for kind in _TRANSPORT_EVENTS if kind in kinds), "idle")
+
+    async def _follow(self, events: EventReader) -> None:
+        async for event in events:
+            if event.kind in _TRANSPORT_EVENTS:
+                self._groups[event.subject] = event.kind
+
+
+# The signal to stop -----------------------------------------------------------------------------
+
+
+@contextmanager
+def _set_on_signal(stopping: asyncio.Event) -> Iterator[None]:
+    """Set an event when the process receives a signal to stop, within the context.
+
+    A server waits for open responses before it ends the lifespan, so a stream that waited for the
+    end of the lifespan would never end. The signal comes early enough.
+
+    The previous handler still runs, afterwards. A signal without a handler ends the process as
+    before. Outside the main thread, as in a ``TestClient``, there are no signals.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    loop = asyncio.get_running_loop()
+    installed = {}
+    for number in STOP_SIGNALS:
+        previous = signal.getsignal(number)
+        if callable(previous):
+            handler = partial(_handle_signal, loop, stopping, previous)
+            signal.signal(number, handler)
+            installed[number] = (handler, previous)
+    try:
+        yield
+    finally:
+        for number, (handler, previous) in installed.items():
+            if signal.getsignal(number) is handler:  # else another one was installed on top
+                signal.signal(number, previous)
+
+
+def _handle_signal(
+    loop: asyncio.AbstractEventLoop,
+    stopping: asyncio.Event,
+    previous: Callable[[int, FrameType | None], Any],
+    number: int,
+    frame: FrameType | None,
+) -> None:
+    if not loop.is_closed():
+        loop.call_soon_threadsafe(stopping.set)
+    previous(number, frame)

@@ -1,4 +1,4 @@
-"""Ready routes: submit a registered function, ask for a task, follow tasks."""
+"""Routes that submit registered functions and report on tasks."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from starlette.requests import Request
 
 from funcx_async._futures.future import FuncXFuture
 from funcx_async.errors import FuncXError
-from funcx_async.fastapi.answers import RETRY_AFTER, error_answer
-from funcx_async.fastapi.board import PATIENCE, TaskBoard
+from funcx_async.fastapi.answers import RETRY_AFTER, TaskError, error_answer
+from funcx_async.fastapi.board import SUBMIT_TIMEOUT, TaskBoard
 from funcx_async.fastapi.lifespan import FuncX, FuncXTasks
 from funcx_async.fastapi.streams import EventStream, event_stream
 
 _log = logging.getLogger(__name__)
 
-MOST_WATCHED: Final = 500
-"""So many tasks may be followed in one stream: their ids have to fit in an address."""
+MAX_WATCHED: Final = 500
+"""Tasks that one stream may follow; their ids must fit in a URL."""
 
 
 class Call(BaseModel):
@@ -40,20 +40,13 @@ class Call(BaseModel):
 
 
 class Accepted(BaseModel):
-    """The task that the service made of a call."""
+    """The submitted task."""
 
     task_id: str
 
 
-class TaskError(BaseModel):
-    """Why a task has no result: the name of the error, and a sentence."""
-
-    error: str
-    detail: str
-
-
 class Task(BaseModel):
-    """What is known of a task."""
+    """The state of a task."""
 
     task_id: str
     status: Literal["pending", "success", "failed"]
@@ -62,7 +55,7 @@ class Task(BaseModel):
 
 
 class Error(BaseModel):
-    """Why a request has no answer: a sentence, the name of the error, the ids that it concerns."""
+    """Why a request failed: a message, the name of the error class, and the ids involved."""
 
     detail: str
     error: str | None = None
@@ -71,119 +64,124 @@ class Error(BaseModel):
     request_id: str | None = None
 
 
-class Mistake(BaseModel):
-    """What is wrong in a request, and where in it."""
+class ValidationProblem(BaseModel):
+    """A problem of a request and its location."""
 
     loc: list[str | int]
     msg: str
     type: str
 
 
-class Mistakes(BaseModel):
-    """What is wrong in a request."""
+class ValidationProblems(BaseModel):
+    """The problems of an invalid request."""
 
-    detail: list[Mistake]
+    detail: list[ValidationProblem]
 
 
-_ASKED: Final[dict[int | str, dict[str, Any]]] = {
-    403: {"model": Error, "description": "These credentials may not do this"},
-    404: {"model": Error, "description": "Nobody knows this function or task"},
-    422: {"model": Mistakes, "description": "The request is no good"},
-    502: {"model": Error, "description": "What is behind this service did not do its part"},
-    503: {"model": Error, "description": "Not now: ask again after `Retry-After` seconds"},
+_LOOKUP_ERRORS: Final[dict[int | str, dict[str, Any]]] = {
+    403: {"model": Error, "description": "The credentials of this service do not permit it"},
+    404: {"model": Error, "description": "Function or task not found"},
+    422: {"model": ValidationProblems, "description": "Invalid request"},
+    502: {"model": Error, "description": "Upstream error"},
+    503: {"model": Error, "description": "Unavailable: retry after `Retry-After` seconds"},
 }
-"""What is answered, where it is not what was asked for."""
 
-_SUBMITTED: Final = _ASKED | {
-    413: {"model": Error, "description": "The funcX service finds this too large"},
+_SUBMIT_ERRORS: Final = _LOOKUP_ERRORS | {
+    413: {"model": Error, "description": "Too large for the funcX service"},
     422: {
-        "model": Mistakes | Error,
-        "description": "The request is no good, or its arguments cannot travel",
+        "model": ValidationProblems | Error,
+        "description": "Invalid request, or arguments that cannot be serialized",
     },
     500: {"model": Error, "description": "This service has no endpoint"},
 }
 
 
-class AnsweringRoute(APIRoute):
-    """A route that answers with errors of this package, and without what JSON cannot hold."""
+class ErrorRoute(APIRoute):
+    """A route that responds with errors of this package."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        """Give the route, with errors answered."""
+        """Return the handler of the route, with error handling."""
         route = super().get_route_handler()
 
-        async def answered(request: Request) -> Response:
+        async def handle(request: Request) -> Response:
             try:
                 return await route(request)
             except FuncXError as error:
                 return await error_answer(request, error)
             except RequestValidationError as error:
-                # Python reads NaN in a body, and writes none: what was sent is not sent back.
-                mistakes = [
-                    {name: told for name, told in each.items() if name != "input"}
+                # The input is left out: it may hold NaN, which is parsed but cannot be sent back.
+                problems = [
+                    {name: value for name, value in each.items() if name != "input"}
                     for each in error.errors()
                 ]
-                raise RequestValidationError(mistakes, body=error.body) from error
+                raise RequestValidationError(problems, body=error.body) from error
 
-        return answered
+        return handle
 
 
 def task_router(
-    *, functions: Collection[str | UUID] | None = None, patience: float = PATIENCE
+    *, functions: Collection[str | UUID] | None = None, submit_timeout: float = SUBMIT_TIMEOUT
 ) -> APIRouter:
-    """Make the routes by which HTTP clients run registered functions.
+    """Return a router with which HTTP clients run registered functions.
 
-    ``POST /tasks`` takes a function id with its arguments and answers 202 with a task id once the
-    service has taken the task; it never waits for the result. ``GET /tasks/{task_id}`` tells its
-    status and, once there is one, its result. ``GET /tasks/events?task_id=…`` gives an event of
-    each task, and another when it has ended; after the last comes the event ``end``. These two
-    answer in every process of a service, whichever submitted the task.
+    ``POST /tasks`` accepts a function id with its arguments and returns 202 with a task id once the
+    service has accepted the task; it never waits for the result. ``GET /tasks/{task_id}`` returns
+    the status and, once there is one, the result. ``GET /tasks/events?task_id=…`` streams an event
+    for each task and another when it finishes, and then the event ``end``. Both respond in every
+    process of an application, whichever submitted the task.
 
-    They run with the credentials of the service and ask for none: include the router with
-    dependencies that do. Who may ask for tasks may ask for every task whose id he knows.
+    The routes use the credentials of the application and require none of the client: include the
+    router with dependencies that authenticate clients. A client can read every task whose id it
+    knows.
 
     Args:
-        functions: the ids of the functions that may be called; by default any that these
-            credentials may call.
-        patience: seconds that a request waits until the service has taken its task.
+        functions: the ids of the functions that clients may call; by default all that the
+            credentials permit.
+        submit_timeout: seconds that a request waits until the service has accepted its task.
+
+    Returns:
+        The router.
 
     Example::
 
         app.include_router(task_router(functions=[PREDICT]), dependencies=[Depends(logged_in)])
     """
-    router = APIRouter(prefix="/tasks", tags=["tasks"], route_class=AnsweringRoute)
+    router = APIRouter(prefix="/tasks", tags=["tasks"], route_class=ErrorRoute)
     allowed = None if functions is None else {UUID(str(each)) for each in functions}
 
-    @router.post("", status_code=202, responses=_SUBMITTED)
+    @router.post("", status_code=202, responses=_SUBMIT_ERRORS)
     async def submit(
         call: Call, request: Request, response: Response, executor: FuncX, tasks: FuncXTasks
     ) -> Accepted:
-        """Run a registered function; answers when the service has taken the task."""
+        """Submit a call of a registered function; respond when the service has accepted it."""
         if allowed is not None and call.function_id not in allowed:
-            raise HTTPException(403, f"The function {call.function_id} may not be called here.")
+            raise HTTPException(
+                403, f"This service does not offer the function {call.function_id}."
+            )
         try:
             future: FuncXFuture[Any] = executor.submit_to_registered_function(
                 call.function_id, call.args, call.kwargs
             )
-        except ValueError as error:  # there is no endpoint, or what is named cannot be one
-            _log.error("No task can be submitted: %s", error)
+        except ValueError as error:  # the endpoint is missing or malformed
+            _log.error("Cannot submit tasks: %s", error)
             raise HTTPException(500, str(error)) from error
-        task_id = await tasks.accepted(future, patience=patience)
+        task_id = await tasks.accepted(future, timeout=submit_timeout)
         response.headers["Location"] = f"{request.url.path}/{task_id}"
         return Accepted(task_id=task_id)
 
-    @router.get("/events", response_class=EventStream, responses={422: _ASKED[422]})
+    @router.get("/events", response_class=EventStream, responses={422: _LOOKUP_ERRORS[422]})
     async def follow(
         request: Request,
         tasks: FuncXTasks,
-        task_id: Annotated[list[UUID], Query(min_length=1, max_length=MOST_WATCHED)],
+        task_id: Annotated[list[UUID], Query(min_length=1, max_length=MAX_WATCHED)],
     ) -> EventStream:
-        """Follow tasks by server-sent events: `task` with what is known of one, `end` at last."""
+        """Follow tasks by server-sent events: `task` for each change, then `end`."""
         return event_stream(request, _frames(tasks, [str(each) for each in task_id]))
 
-    @router.get("/{task_id}", response_model=Task, responses=_ASKED)
-    async def look(task_id: Annotated[UUID, Path()], tasks: FuncXTasks) -> Response:
-        """Tell the status of a task and, once there is one, its result."""
-        view = await tasks.look(str(task_id))
+    @router.get("/{task_id}", response_model=Task, responses=_LOOKUP_ERRORS)
+    async def get(task_id: Annotated[UUID, Path()], tasks: FuncXTasks) -> Response:
+        """Return the status of a task and its result, once there is one."""
+        view = await tasks.get(str(task_id))
         headers = {"Cache-Control": "no-store"}
         if not view.done:
             headers["Retry-After"] = str(RETRY_AFTER)
@@ -198,7 +196,7 @@ async def _frames(tasks: TaskBoard, task_ids: list[str]) -> AsyncGenerator[bytes
             async for view in views:
                 yield format_sse_event(event="task", data_str=view.document.decode())
     except FuncXError as error:
-        # The status line is sent: a browser connects again, and the service may answer then.
+        # The status line is sent already: browsers reconnect, and the service may respond then.
         yield format_sse_event(comment=str(error), retry=RETRY_AFTER * 1_000)
         return
     yield format_sse_event(event="end", data_str="{}")

@@ -1,4 +1,4 @@
-"""Server-sent events that end when the server begins to stop."""
+"""Server-sent events that end when the server stops."""
 
 from __future__ import annotations
 
@@ -10,37 +10,40 @@ from fastapi.responses import StreamingResponse
 from fastapi.sse import KEEPALIVE_COMMENT
 from starlette.requests import HTTPConnection
 
-KEEP_ALIVE: Final = 15.0
-"""Seconds of silence after which a comment is sent: proxies cut connections that are silent."""
+KEEP_ALIVE_INTERVAL: Final = 15.0
+"""Seconds without an event after which a comment is sent: proxies close idle connections."""
 
 _HEADERS: Final = {
     "Cache-Control": "no-cache",
-    "X-Accel-Buffering": "no",  # nginx would collect events before it passes them on
+    "X-Accel-Buffering": "no",  # keeps nginx from buffering events
 }
 
 
 class EventStream(StreamingResponse):
-    """An answer of server-sent events; made by :func:`event_stream`.
+    """A response of server-sent events; returned by :func:`event_stream`.
 
-    FastAPI's own ``EventSourceResponse`` wants the route to be a generator, which would pay for
-    each event and client what is paid once here.
+    FastAPI's own ``EventSourceResponse`` requires the route to be a generator and encodes each
+    event once per client; here an event is encoded once.
     """
 
     media_type = "text/event-stream"
 
 
 def event_stream(connection: HTTPConnection, frames: AsyncGenerator[bytes, None]) -> EventStream:
-    """Answer with server-sent events, until there are no more or the server begins to stop.
+    """Respond with server-sent events until there are no more or the server stops.
 
-    A stream that ends since the server stops ends without a word, so that a browser's
-    ``EventSource`` connects again, to the next server. When the client goes, ``frames`` is closed;
-    tasks that it awaits are left alone.
+    When the server stops, the stream ends without a last event, so that a browser's
+    ``EventSource`` reconnects to the next server. When the client disconnects, ``frames`` is
+    closed; tasks that it awaits keep running.
 
     Args:
-        connection: the request, under the lifespan of :func:`lifespan_for`. Without that lifespan
-            the stream ends with ``frames`` only.
-        frames: encoded events, as :func:`fastapi.sse.format_sse_event` makes them; each chunk may
-            hold several.
+        connection: the request. It needs the lifespan of :func:`lifespan_for`; without it the
+            stream ends only with ``frames``.
+        frames: encoded events, as :func:`fastapi.sse.format_sse_event` returns them; each chunk
+            may hold several.
+
+    Returns:
+        The response.
 
     Example::
 
@@ -66,7 +69,7 @@ async def _until(
     try:
         while not stop.done():
             await asyncio.wait(
-                {stop, following}, timeout=KEEP_ALIVE, return_when=asyncio.FIRST_COMPLETED
+                {stop, following}, timeout=KEEP_ALIVE_INTERVAL, return_when=asyncio.FIRST_COMPLETED
             )
             if not following.done():
                 yield KEEPALIVE_COMMENT

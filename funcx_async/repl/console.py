@@ -1,8 +1,8 @@
-"""A prompt of Python whose statements may await.
+"""A Python prompt with top-level ``await``.
 
-The main thread reads lines and runs them, so that Ctrl-C does there what it does at every prompt.
-While it waits for a line, a thread of its own keeps the event loop going: tasks run on, results
-come in. Nothing else may take it for granted in which thread the loop runs.
+The main thread reads lines and runs them, so that Ctrl-C works as at every prompt. While it waits
+for a line, another thread runs the event loop: tasks go on and results arrive. No other code may
+assume in which thread the loop runs.
 """
 
 from __future__ import annotations
@@ -10,28 +10,33 @@ from __future__ import annotations
 import ast
 import asyncio
 import code
+import ctypes
 import inspect
 import linecache
 import signal
 import sys
+import threading
 import time
 import tokenize
 import types
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from types import TracebackType
 from typing import Any, Self
 
-from funcx_async.repl.elsewhere import running_elsewhere
+CANCEL_TIMEOUT = 1.0
+"""Seconds that a cancelled statement has to end; a second Ctrl-C after that interrupts it."""
 
-PATIENCE = 1.0
-"""Seconds that a statement has to end when it is cancelled; Ctrl-C after that is not so polite."""
+STOP_TIMEOUT = 1.0
+"""Seconds after which a loop that was asked to stop is blocked by some callback."""
 
 
 class Console(code.InteractiveConsole):
-    """A Python console whose statements may await; Ctrl-C is its own for a ``with`` block.
+    """A Python console with top-level ``await``; as a context it handles Ctrl-C.
 
     Args:
-        namespace: where they run.
-        runner: runs them.
+        namespace: the namespace of the statements.
+        runner: the runner of the event loop.
     """
 
     def __init__(self, namespace: dict[str, Any], runner: asyncio.Runner) -> None:
@@ -58,11 +63,11 @@ class Console(code.InteractiveConsole):
         signal.signal(signal.SIGINT, self._before)
 
     def raw_input(self, prompt: str = "") -> str:
-        """Read a line; the loop runs on meanwhile."""
-        if not sys.stdout.isatty():  # a prompt is for who types, not for who reads the output
+        """Read a line while the event loop runs."""
+        if not sys.stdout.isatty():  # keep the prompt out of redirected output
             self.write(prompt)
             prompt = ""
-        with running_elsewhere(self._loop, lambda: self._pressed is not None):
+        with loop_in_thread(self._loop, lambda: self._pressed is not None):
             try:
                 self._reading = True
                 self._pressed = None
@@ -71,7 +76,7 @@ class Console(code.InteractiveConsole):
                 self._reading = False
 
     def runsource(self, source: str, filename: str = "", symbol: str = "single") -> bool:
-        """Run what was typed or pasted, and keep its text; whether there is more to come."""
+        """Run what was typed or pasted; return whether the statement is incomplete."""
         name = f"<input {self._inputs}>"
         self._keep(source, name)
         pasted = any("\n" in line for line in self.buffer)
@@ -81,7 +86,7 @@ class Console(code.InteractiveConsole):
         return more
 
     def _run_block(self, source: str, name: str, symbol: str) -> bool:
-        """Run several statements, each as if it were typed, until one fails."""
+        """Run several statements, each as if typed, until one fails."""
         try:
             whole = self.compile(source, name, "exec")
         except (OverflowError, SyntaxError, ValueError):
@@ -97,15 +102,15 @@ class Console(code.InteractiveConsole):
         return False
 
     def runcode(self, code: types.CodeType) -> None:
-        """Run a statement on the loop, and show what it raises."""
+        """Run a statement on the loop and print what it raises."""
         self._run(code)
 
     def run(self, text: str, name: str) -> bool:
-        """Run a whole script; whether it went well.
+        """Run a whole script; return whether it succeeded.
 
         Args:
             text: the script.
-            name: where it comes from, for tracebacks.
+            name: its file name in tracebacks.
         """
         self._keep(text, name)
         self._pressed = None
@@ -119,7 +124,7 @@ class Console(code.InteractiveConsole):
         return self._run(code)
 
     def run_startup_file(self, path: str | None) -> None:
-        """Run the file that ``PYTHONSTARTUP`` names, as every prompt of Python does."""
+        """Run the file that ``PYTHONSTARTUP`` names, as Python's own prompt does."""
         if not path:
             return
         try:
@@ -134,16 +139,16 @@ class Console(code.InteractiveConsole):
             self.write("\nKeyboardInterrupt\n")
 
     def _keep(self, text: str, name: str) -> None:
-        """Keep the text of what is run: functions are sent as source, too."""
+        """Keep the source: functions are also sent as source."""
         lines = [line + "\n" for line in text.split("\n")]
         linecache.cache[name] = len(text), None, lines, name
 
     def _run(self, code: types.CodeType) -> bool:
-        """Run code on the loop, and show what it raises; whether that is nothing.
+        """Run code on the loop and print what it raises; return whether it succeeded.
 
         Raises:
-            SystemExit: as the code does.
-            KeyboardInterrupt: for Ctrl-C.
+            SystemExit: if the code raises it.
+            KeyboardInterrupt: after Ctrl-C.
         """
         try:
             error = self._runner.run(self._execute(code))
@@ -162,7 +167,7 @@ class Console(code.InteractiveConsole):
         return False
 
     async def _execute(self, code: types.CodeType) -> BaseException | None:
-        """Run a statement; gives what it raised, as tasks let some exceptions end the loop."""
+        """Run a statement; return what it raised: some exceptions of tasks stop the loop."""
         try:
             self._statement = asyncio.current_task()
             if self._pressed is not None:
@@ -175,10 +180,10 @@ class Console(code.InteractiveConsole):
         return None
 
     def _interrupt(self, number: int, frame: object) -> None:
-        """End the line or the statement, not whatever else goes on at this moment.
+        """Interrupt the line or the statement, never other code.
 
-        A KeyboardInterrupt at any other place would break what is of use later: the executor's
-        tasks, or the loop itself. Between line and statement it is kept for the statement.
+        A KeyboardInterrupt elsewhere would break the executor's tasks or the loop itself. Between
+        line and statement it is kept for the statement.
         """
         if self._reading:
             self._reading = False
@@ -190,5 +195,44 @@ class Console(code.InteractiveConsole):
             self._pressed = time.monotonic()
             if statement is not None:
                 self._loop.call_soon_threadsafe(statement.cancel)
-        elif statement is not None and time.monotonic() - pressed > PATIENCE:
+        elif statement is not None and time.monotonic() - pressed > CANCEL_TIMEOUT:
             raise KeyboardInterrupt
+
+
+@contextmanager
+def loop_in_thread(
+    loop: asyncio.AbstractEventLoop, interrupted: Callable[[], bool]
+) -> Iterator[None]:
+    """Run an event loop in a thread within the context.
+
+    Args:
+        loop: the loop.
+        interrupted: returns whether to interrupt the callback that keeps the loop from stopping.
+    """
+    leaving = threading.Event()
+
+    def run() -> None:
+        while not leaving.is_set():
+            with suppress(SystemExit, KeyboardInterrupt):  # of a task: the loop must go on
+                loop.run_forever()
+
+    def leave() -> None:
+        leaving.set()
+        loop.stop()
+
+    thread = threading.Thread(target=run, name="funcx_async", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        loop.call_soon_threadsafe(leave)
+        while thread.is_alive():
+            thread.join(STOP_TIMEOUT)
+            if thread.is_alive() and interrupted():
+                _interrupt_thread(thread)
+
+
+def _interrupt_thread(thread: threading.Thread) -> None:
+    """Raise KeyboardInterrupt in a thread at its next bytecode; signals reach only the main one."""
+    ident = ctypes.c_ulong(thread.ident or 0)
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(ident, ctypes.py_object(KeyboardInterrupt))

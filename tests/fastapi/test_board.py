@@ -23,7 +23,7 @@ from funcx_async import (
     SubmitUncertain,
     TaskTimedOut,
 )
-from funcx_async.fastapi import TaskBoard
+from funcx_async.fastapi import TaskBoard, TaskView
 from funcx_async.fastapi import board as board_module
 from funcx_async.local import LocalService
 
@@ -66,7 +66,7 @@ async def test_answers_that_nobody_asks_for_make_room(
     assert repr(board) == "<TaskBoard 0 open, 4 kept>"
     asked = service.faults.count("tasks")
     for letter, task_id in zip("abcdefgh", task_ids, strict=True):
-        document = json.loads((await board.look(task_id)).document)
+        document = json.loads((await board.get(task_id)).document)
         assert document == {"task_id": task_id, "status": "success", "result": letter * 1_000}
     assert service.faults.count("tasks") > asked  # what had made room
     assert repr(board) == "<TaskBoard 0 open, 4 kept>"
@@ -79,7 +79,7 @@ async def test_an_answer_that_is_larger_than_the_limit_is_asked_for_each_time(
     (task_id,) = await finished(board, executor.submit(repeat, "x", 1_000))
     assert repr(board) == "<TaskBoard 0 open, 0 kept>"
     for _ in range(2):
-        assert json.loads((await board.look(task_id)).document)["result"] == "x" * 1_000
+        assert json.loads((await board.get(task_id)).document)["result"] == "x" * 1_000
 
 
 async def test_it_makes_no_other_answer_go(service: LocalService, executor: FuncXExecutor):
@@ -88,14 +88,30 @@ async def test_it_makes_no_other_answer_go(service: LocalService, executor: Func
     await finished(board, executor.submit(repeat, "x", 10_000))
     assert repr(board) == "<TaskBoard 0 open, 1 kept>"
     asked = service.faults.count("tasks")
-    assert json.loads((await board.look(small)).document)["result"] == "x" * 10
+    assert json.loads((await board.get(small)).document)["result"] == "x" * 10
     assert service.faults.count("tasks") == asked
+
+
+async def test_result_and_error_of_a_view_are_values(executor: FuncXExecutor):
+    board = TaskBoard(executor)
+    good, bad = await finished(
+        board, executor.submit(repeat, "x", 3), executor.submit(divmod, 1, 0)
+    )
+    view = await board.get(good)
+    assert (view.result, view.error) == ("xxx", None)
+    view = await board.get(bad)
+    assert view.result is None
+    assert view.error is not None
+    assert view.error.error == "TaskExecutionFailed"
+    assert "ZeroDivisionError" in view.error.detail
+    pending = TaskView.pending(good)
+    assert (pending.result, pending.error) == (None, None)
 
 
 async def test_a_value_that_json_cannot_hold_is_a_success_with_a_remedy(executor: FuncXExecutor):
     board = TaskBoard(executor)
     (task_id,) = await finished(board, executor.submit(a_set_of_locks))
-    document = json.loads((await board.look(task_id)).document)
+    document = json.loads((await board.get(task_id)).document)
     assert document["status"] == "success"
     assert document["error"]["error"] == "NotRepresentable"
     assert "plain values" in document["error"]["detail"]
@@ -108,7 +124,7 @@ async def test_who_waits_for_a_service_that_takes_no_task_is_told_in_time_and_it
     board = TaskBoard(executor)
     future = executor.submit(repeat, "x", 1)
     with pytest.raises(ServiceUnavailable, match=r"no task for 0\.3 s.*not sent"):
-        await asyncio.wait_for(board.accepted(future, patience=0.3), TIMEOUT)
+        await asyncio.wait_for(board.accepted(future, timeout=0.3), TIMEOUT)
     assert future.cancelled()
     assert repr(board) == "<TaskBoard 0 open, 0 kept>"
 
@@ -117,7 +133,7 @@ async def test_the_time_limit_of_a_task_is_its_own(service: LocalService, execut
     service.faults.refuse("submit", status=503, retry_after=100)
     future = executor.options(timeout=0.2).submit(repeat, "x", 1)
     with pytest.raises(TaskTimedOut):
-        await TaskBoard(executor).accepted(future, patience=TIMEOUT)
+        await TaskBoard(executor).accepted(future, timeout=TIMEOUT)
 
 
 async def test_of_a_task_that_is_under_way_nobody_can_say_that_it_was_not_sent(
@@ -127,7 +143,7 @@ async def test_of_a_task_that_is_under_way_nobody_can_say_that_it_was_not_sent(
     with service.faults.hold_replies("submit"):
         future = executor.submit(repeat, "x", 2)
         with pytest.raises(SubmitUncertain, match="may run twice"):
-            await asyncio.wait_for(TaskBoard(executor).accepted(future, patience=0.5), TIMEOUT)
+            await asyncio.wait_for(TaskBoard(executor).accepted(future, timeout=0.5), TIMEOUT)
     assert await future == "xx"
 
 
@@ -153,7 +169,7 @@ async def test_who_watches_hears_of_what_another_one_asked_for(
         watching = ours.watch([task_id])
         assert (await anext(watching)).status == "pending"
     await future
-    assert (await ours.look(task_id)).done
+    assert (await ours.get(task_id)).done
     assert [view.status async for view in watching] == ["success"]
 
 
@@ -175,7 +191,7 @@ async def test_a_task_that_is_tried_again_keeps_the_id_that_clients_know(
     future = stubborn.submit(fail_at_first, str(tmp_path / "marker"))
     (task_id,) = await finished(board, future)
     assert future.task_id != task_id
-    document = json.loads((await board.look(task_id)).document)
+    document = json.loads((await board.get(task_id)).document)
     assert document == {"task_id": task_id, "status": "success", "result": "at last"}
     assert repr(board) == "<TaskBoard 0 open, 1 kept>"
 
@@ -195,7 +211,7 @@ async def test_who_stops_watching_is_forgotten_and_the_others_hear_on(
 async def test_who_watches_a_task_whose_future_is_given_up_hears_its_end_from_the_service(
     service: LocalService, executor: FuncXExecutor, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(board_module, "ASK_EVERY", 0.1)
+    monkeypatch.setattr(board_module, "POLL_INTERVAL", 0.1)
     board = TaskBoard(executor)
     with service.faults.endpoint_offline():
         task_id = await board.accepted(executor.submit(repeat, "x", 1))
@@ -213,7 +229,7 @@ async def test_a_result_that_was_told_and_not_kept_is_not_fetched_again(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ):
-    monkeypatch.setattr(board_module, "ASK_EVERY", 0.1)
+    monkeypatch.setattr(board_module, "POLL_INTERVAL", 0.1)
     asked: list[str] = []
     ask = executor.funcx_client.get_batch_status
 
@@ -248,9 +264,9 @@ async def test_ids_of_nobodys_making_leave_no_answer_and_push_none_out(executor:
     assert {each["task_id"] for each in told} == set(nobodys)
     assert {(each["status"], each["error"]["error"]) for each in told} == {("failed", "NotFound")}
     assert repr(board) == "<TaskBoard 0 open, 1 kept>"
-    assert json.loads((await board.look(task_id)).document)["result"] == "x" * 10
+    assert json.loads((await board.get(task_id)).document)["result"] == "x" * 10
     with pytest.raises(NotFound) as refused:  # as before it was watched
-        await board.look(nobodys[0])
+        await board.get(nobodys[0])
     assert refused.value.task_id == nobodys[0]
 
 

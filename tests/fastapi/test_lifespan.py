@@ -110,7 +110,7 @@ async def test_a_request_waits_for_a_service_only_so_long(service: LocalService)
     async with service.executor() as executor:
         function_id = await executor.register_function(triple)
         app = FastAPI()
-        app.include_router(task_router(patience=0.2))
+        app.include_router(task_router(submit_timeout=0.2))
         app.dependency_overrides[get_funcx] = lambda: executor
         transport = httpx.ASGITransport(app)
         call = {"function_id": function_id, "args": [1]}
@@ -162,7 +162,7 @@ def test_the_documentation_of_the_application_tells_of_errors():
     assert set(look) == {"200", "403", "404", "422", "502", "503"}
     assert set(document["paths"]["/tasks/events"]["get"]["responses"]) == {"200", "422"}
     told = submit["422"]["content"]["application/json"]["schema"]["anyOf"]
-    assert [each["$ref"].rpartition("/")[2] for each in told] == ["Mistakes", "Error"]
+    assert [each["$ref"].rpartition("/")[2] for each in told] == ["ValidationProblems", "Error"]
 
 
 async def test_a_service_whose_tasks_name_their_endpoints_needs_none_to_be_ready(

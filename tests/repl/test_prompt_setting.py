@@ -48,7 +48,7 @@ async def test_tasks_that_go_on_are_told_of(tmp_path: Path, service: LocalServic
             await terminal.type("future = fxe.submit(pow, 2, 10)")
             await terminal.type("await future.submitted()")
             shown = await terminal.end()
-    _, told, how = shown.partition("Tasks go on. To await them: ")
+    _, told, how = shown.partition("Tasks keep running. To await them: ")
     assert told
     async with prompt(tmp_path, *endpoint, **variables(service)) as terminal:
         await terminal.until(PROMPT)

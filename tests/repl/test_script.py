@@ -110,7 +110,7 @@ def test_asked_for_help_it_tells_of_the_prompt_and_then_of_the_commands(tmp_path
 def test_words_that_mean_nothing(tmp_path: Path, words: list[str]):
     ended = ran(tmp_path, *words)
     assert (ended.returncode, ended.stdout) == (2, "")
-    assert "takes `--endpoint ID`" in ended.stderr
+    assert "accepts only `--endpoint ID`" in ended.stderr
     assert f"not `{' '.join(words)}`" in ended.stderr
     assert len(ended.stderr.splitlines()) == 1
 

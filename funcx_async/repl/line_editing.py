@@ -1,7 +1,4 @@
-"""What a prompt does for lines that are being typed.
-
-Tab completes, what is pasted stays one piece, and old lines come back.
-"""
+"""Line editing at the prompt: completion, pasting and history, by Python's ``readline``."""
 
 from __future__ import annotations
 
@@ -13,15 +10,15 @@ from pathlib import Path
 from typing import Any
 
 
-def edit(namespace: dict[str, Any], environment: Mapping[str, str]) -> None:
-    """Have Tab complete names, and what is pasted come as one line with its newlines.
+def enable_editing(namespace: dict[str, Any], environment: Mapping[str, str]) -> None:
+    """Complete names on Tab, and keep pasted text in one piece.
 
-    Line by line, an empty one in a function that is pasted would end it. Of what Python may have
-    for editing lines only GNU's readline can tell what is pasted.
+    Line by line, an empty line within a pasted function would end it. Only GNU readline can tell
+    what is pasted.
 
     Args:
-        namespace: has the names.
-        environment: ``TERM`` in it may say that the terminal is one that knows nothing of that.
+        namespace: the names to complete.
+        environment: the environment variables; ``TERM=dumb`` turns bracketed paste off.
     """
     if sys.platform == "win32":
         return
@@ -39,13 +36,15 @@ def edit(namespace: dict[str, Any], environment: Mapping[str, str]) -> None:
         readline.parse_and_bind("set enable-bracketed-paste on")
 
 
-def remember(environment: Mapping[str, str]) -> None:
-    """Have lines remembered where Python's own prompt keeps them.
+def enable_history(environment: Mapping[str, str]) -> None:
+    """Keep a history in the file that Python's own prompt uses.
 
-    Whoever has read lines in a startup file keeps them by itself, and twice they would double.
+    A startup file that reads a history also writes it; then nothing is done here, or every line
+    would be written twice.
 
     Args:
-        environment: ``PYTHON_HISTORY`` in it names the file; ``~/.python_history`` if not.
+        environment: the environment variables; ``PYTHON_HISTORY`` names the file, which is
+            ``~/.python_history`` by default.
     """
     if sys.platform == "win32":
         return
