@@ -25,23 +25,37 @@ import os
 import threading
 from asyncio import _get_running_loop
 from collections.abc import Callable, Generator
-from concurrent.futures._base import CANCELLED, CANCELLED_AND_NOTIFIED, FINISHED, PENDING, RUNNING
+from concurrent.futures._base import (
+    _STATE_TO_DESCRIPTION_MAP,
+    CANCELLED,
+    CANCELLED_AND_NOTIFIED,
+    FINISHED,
+    PENDING,
+    RUNNING,
+)
 from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar
 
 from funcx_async._process import FUTURE, confined, current_pid
-from funcx_async.errors import DeserializationError, FuncXError
+from funcx_async.errors import DeserializationError, ExecutorClosed, FuncXError
+
+T = TypeVar("T")
 
 if TYPE_CHECKING:
     from funcx_async.models import TaskStatus
 
-T = TypeVar("T")
+    class _Original(concurrent.futures.Future[T], asyncio.Future[T]):  # type: ignore[misc]
+        """The base for type checkers: ``asyncio.wait`` works, and its type takes nothing else."""
+
+else:
+    _Original = concurrent.futures.Future
 
 _UNFINISHED = (PENDING, RUNNING)
 _CANCELLED = (CANCELLED, CANCELLED_AND_NOTIFIED)
 
-_log = logging.getLogger("concurrent.futures")
+_log = logging.getLogger("funcx_async.futures")
+_callback_log = logging.getLogger("concurrent.futures")  # as the original's
 
 lock = threading.RLock()
 """Guards the state of all futures; no call leaves this package while it is held."""
@@ -131,7 +145,7 @@ class Listeners:
 
 
 @confined(FUTURE)
-class FuncXFuture(concurrent.futures.Future[T]):
+class FuncXFuture(_Original[T]):
     """The result to come of one task.
 
     ``await`` it in a coroutine, or use it as the ``concurrent.futures.Future`` that it is. A
@@ -142,6 +156,7 @@ class FuncXFuture(concurrent.futures.Future[T]):
 
     Attributes:
         task_id: the service's id of the task; None until the service has taken it.
+        function_name: the name of the function; None if the executor does not know it.
         accepted_at: when the service took it, on the loop's clock; None until then.
         key: the application's name of the task in the executor's journal; None without one.
 
@@ -162,6 +177,7 @@ class FuncXFuture(concurrent.futures.Future[T]):
         "_result",
         "_state",
         "accepted_at",
+        "function_name",
         "task_id",
     )
 
@@ -174,13 +190,20 @@ class FuncXFuture(concurrent.futures.Future[T]):
         self._exception = None
         self._listener: Any = None  # Listeners, or one watcher alone
         self.task_id = task_id
+        self.function_name: str | None = None
         self.accepted_at: float | None = None
         self._origin: Origin | None = None
         self._claimed = False
 
-    def __repr__(self) -> str:
-        text = super().__repr__()
-        return text if self.task_id is None else f"{text[:-1]} task_id={self.task_id}>"
+    def __repr__(self) -> str:  # without a lock: it may be logged by the garbage collector
+        outcome = ""
+        if self._state == FINISHED:
+            failure = self._exception
+            value = self._result if failure is None else failure
+            outcome = f" {'returned' if failure is None else 'raised'} {type(value).__name__}"
+        task = "" if self.task_id is None else f" task_id={self.task_id}"
+        state = _STATE_TO_DESCRIPTION_MAP[self._state]
+        return f"<{type(self).__name__} at {id(self):#x} state={state}{outcome}{task}>"
 
     def _repr_html_(self) -> str:
         from funcx_async._html import future_card
@@ -222,7 +245,8 @@ class FuncXFuture(concurrent.futures.Future[T]):
         try:
             return outcome_of(self)
         finally:
-            del self  # the traceback of a failure must not keep it alive
+            __tracebackhide__ = True
+            self = None  # type: ignore[assignment]  # the traceback must not keep it alive
 
     def result(self, timeout: float | None = None) -> T:
         """Return the result, waiting in this thread for at most ``timeout`` seconds.
@@ -241,13 +265,16 @@ class FuncXFuture(concurrent.futures.Future[T]):
             self._wait(timeout)
             return self.outcome()
         finally:
-            del self  # the traceback of a failure must not keep it alive
+            __tracebackhide__ = True
+            self = None  # type: ignore[assignment]  # the traceback must not keep it alive
 
     def exception(self, timeout: float | None = None) -> BaseException | None:
         """Return the exception, or None for a good result; waits and raises as :meth:`result`."""
         self._wait(timeout)
         if self._state in _CANCELLED:
             raise concurrent.futures.CancelledError
+        if isinstance(self._result, _Failure):
+            self._result.retrieved = True
         return self._exception
 
     def outcome(self) -> T:
@@ -260,14 +287,17 @@ class FuncXFuture(concurrent.futures.Future[T]):
         """
         if self._state == FINISHED and self._exception is None:
             return self._result  # type: ignore[return-value]
+        __tracebackhide__ = True
         if self._state in _CANCELLED:
             raise concurrent.futures.CancelledError
         if self._exception is None:
             raise concurrent.futures.InvalidStateError(f"{self!r} is not done.")
         try:
+            if isinstance(self._result, _Failure):
+                raise self._result.raised()
             raise self._exception
         finally:
-            del self  # the traceback of a failure must not keep it alive
+            self = None  # type: ignore[assignment]  # the traceback must not keep it alive
 
     async def submitted(self) -> str:
         """Wait until the service has taken the task, and return its id.
@@ -426,7 +456,7 @@ class FuncXFuture(concurrent.futures.Future[T]):
             self._claimed = False
             return True
 
-    def cancel(self) -> bool:
+    def cancel(self) -> bool:  # type: ignore[override]
         """Cancel the task if it is not sent yet; the service cannot recall one that is.
 
         Returns:
@@ -455,7 +485,9 @@ class FuncXFuture(concurrent.futures.Future[T]):
         if not self._finish(result, None):
             raise concurrent.futures.InvalidStateError(f"{self._state}: {self!r}")
 
-    def set_exception(self, exception: BaseException | None) -> None:
+    def set_exception(  # type: ignore[override]
+        self, exception: BaseException | None
+    ) -> None:
         """Settle with an exception; ``InvalidStateError`` if it is settled already."""
         if not self._finish(None, exception):
             raise concurrent.futures.InvalidStateError(f"{self._state}: {self!r}")
@@ -470,7 +502,8 @@ class FuncXFuture(concurrent.futures.Future[T]):
         with lock:
             if self._state not in _UNFINISHED:
                 return False
-            self._result = result
+            # With an exception there is no value: its record is in the place of one.
+            self._result = result if exception is None else _Failure(self, exception)  # type: ignore[assignment]
             self._exception = exception
             self._state = FINISHED
             listener = self._listener
@@ -514,7 +547,9 @@ class FuncXFuture(concurrent.futures.Future[T]):
             elif isinstance(self._listener, Listeners):
                 self._listener.watchers.pop(watcher, None)
 
-    def add_done_callback(self, fn: Callable[[Any], object]) -> None:
+    def add_done_callback(  # type: ignore[override]
+        self, fn: Callable[[Any], object]
+    ) -> None:
         """Call ``fn(future)`` once it is done, or now if it is.
 
         Added where an event loop runs, ``fn`` is called on that loop, whoever settles the
@@ -573,22 +608,24 @@ class FuncXFuture(concurrent.futures.Future[T]):
             callback(self)
         except Exception:  # as in concurrent.futures: the others are called
             ids = {"task_id": self.task_id}
-            _log.exception("exception calling callback for %r", self, extra=ids)
+            _callback_log.exception("exception calling callback for %r", self, extra=ids)
 
     # The original's attributes that concurrent.futures uses: made when it does ------------------
 
-    @property
-    def _condition(self) -> threading.Condition:  # type: ignore[override]
-        with lock:
-            listeners = self._listeners()
-            if listeners.condition is None:
-                listeners.condition = threading.Condition(lock)
-            return listeners.condition
+    if not TYPE_CHECKING:  # to the type of `as_completed` they are variables
 
-    @property
-    def _waiters(self) -> list[Any]:  # type: ignore[override]
-        with lock:
-            return self._listeners().observers
+        @property
+        def _condition(self) -> threading.Condition:
+            with lock:
+                listeners = self._listeners()
+                if listeners.condition is None:
+                    listeners.condition = threading.Condition(lock)
+                return listeners.condition
+
+        @property
+        def _waiters(self) -> list[Any]:
+            with lock:
+                return self._listeners().observers
 
     def _invoke_callbacks(self) -> None:
         """Tell who listens that the future is done."""
@@ -608,7 +645,47 @@ def outcome_of(future: FuncXFuture[T]) -> T:
             raise asyncio.CancelledError
         return future.outcome()
     finally:
-        del future  # the traceback of a failure must not keep it alive
+        __tracebackhide__ = True
+        future = None  # type: ignore[assignment]  # the traceback must not keep it alive
+
+
+class _Failure:
+    """The exception that a future holds; it is logged if nobody has retrieved it in the end.
+
+    Args:
+        future: failed with it.
+        error: the exception.
+
+    Attributes:
+        retrieved: whether the exception was raised, or returned by ``exception()``.
+    """
+
+    __slots__ = ("_error", "_function_name", "_task_id", "_traceback", "retrieved")
+
+    def __init__(self, future: FuncXFuture[Any], error: BaseException) -> None:
+        self._error = error
+        self._traceback = error.__traceback__
+        self._task_id = future.task_id
+        self._function_name = future.function_name
+        # An executor that ends says itself how many of its tasks are open.
+        self.retrieved = isinstance(error, ExecutorClosed)
+
+    def raised(self) -> BaseException:
+        """Return the exception to raise, without the frames that raised it before."""
+        self.retrieved = True
+        return self._error.with_traceback(self._traceback)
+
+    def __del__(self, log: logging.Logger = _log) -> None:
+        if self.retrieved:
+            return
+        log.error(
+            "The exception of the task %s%s was never retrieved: await its future, or call "
+            "result() or exception().",
+            self._task_id or "that was not submitted",
+            f" of the function {self._function_name!r}" if self._function_name else "",
+            exc_info=(type(self._error), self._error, self._traceback),
+            extra={"task_id": self._task_id},
+        )
 
 
 class _ReceiptWatcher:
@@ -651,20 +728,17 @@ class _OnLoop:
 
 def _tell_watcher(awaiter: Awaiter, future: object, here: asyncio.AbstractEventLoop | None) -> None:
     """Tell an awaiter on its loop that the future is done; ``here`` is the loop of this thread."""
-    if isinstance(awaiter, asyncio.Future):
-        loop = awaiter.get_loop()
-        if here is loop:
-            _wake(awaiter)
-            return
-        tell: Callable[[], object] = partial(_wake, awaiter)
+    # The class tells nothing: nest_asyncio and uvloop put others in the place of asyncio.Future.
+    finished = getattr(awaiter, "finished", None)
+    loop = awaiter.get_loop() if finished is None else awaiter.loop  # type: ignore[union-attr]
+    if here is not loop:
+        tell = partial(_wake, awaiter) if finished is None else partial(finished, future)  # type: ignore[arg-type]
+        with suppress(RuntimeError):  # the loop is closed, perhaps just now: nobody waits there
+            loop.call_soon_threadsafe(tell)
+    elif finished is None:
+        _wake(awaiter)  # type: ignore[arg-type]
     else:
-        loop = awaiter.loop
-        if here is loop:
-            awaiter.finished(future)
-            return
-        tell = partial(awaiter.finished, future)
-    with suppress(RuntimeError):  # the loop is closed, perhaps just now: nobody waits there
-        loop.call_soon_threadsafe(tell)
+        finished(future)
 
 
 def _wake(waiter: asyncio.Future[None]) -> None:

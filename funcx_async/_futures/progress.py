@@ -7,13 +7,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 
-def _ignore(steps: int) -> None:
-    """Without a bar there is nothing to move."""
+def no_bar(steps: int) -> None:
+    """Do nothing, where no bar was asked for."""
 
 
 @contextmanager
 def progress_bar(total: int, *, wanted: bool) -> Iterator[Callable[[int], object]]:
-    """Show a bar of ``total`` steps while the context is open, and give what moves it.
+    """Show a bar of ``total`` steps while the context is open, and yield what moves it.
 
     Args:
         total: how many steps there will be.
@@ -23,7 +23,7 @@ def progress_bar(total: int, *, wanted: bool) -> Iterator[Callable[[int], object
         ImportError: if a bar is wanted and tqdm is not installed.
     """
     if not wanted:
-        yield _ignore
+        yield no_bar
         return
     try:
         with warnings.catch_warnings():

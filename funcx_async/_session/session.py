@@ -160,6 +160,7 @@ class Session:
             if context.journal is not None:
                 context.journal.reserve(future, key, route.endpoint_id)
             future.bind(context)
+            future.function_name = submission.function.name
             self._submitter.enqueue(route, submission)
         except BaseException:
             context.tasks.remove(future)

@@ -485,3 +485,24 @@ async def test_a_waiter_whose_loop_closes_at_that_very_moment_keeps_no_other_fro
     future.set_result(42)
     assert await waiting == 42
     elsewhere.looked_at_before = False
+
+
+async def test_await_goes_on_where_asyncio_future_became_another_class(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    """As ``nest_asyncio.apply()`` does in a later cell of a notebook."""
+    future: FuncXFuture[int] = FuncXFuture()
+    waiting = asyncio.ensure_future(future_value(future))
+    elsewhere = asyncio.ensure_future(future_value(future))
+    await asyncio.sleep(0)
+    replacement = type("Future", (asyncio.Future,), {})
+    for module in (asyncio, asyncio.futures):
+        monkeypatch.setattr(module, "Future", replacement)
+    future.set_result(42)
+    await asyncio.wait([waiting, elsewhere], timeout=TIMEOUT)
+    assert waiting.done()
+    assert (waiting.result(), elsewhere.result()) == (42, 42)
+
+
+async def future_value(future: FuncXFuture[int]) -> int:
+    return await future

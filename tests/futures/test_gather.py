@@ -167,3 +167,23 @@ async def test_progress_without_tqdm_names_the_extra(monkeypatch: pytest.MonkeyP
     monkeypatch.setitem(sys.modules, "tqdm.auto", None)
     with pytest.raises(ImportError, match=r"funcx-async\[progress\]"):
         await gather(progress=True)
+
+
+async def test_as_completed_ends_after_its_timeout_and_the_futures_go_on():
+    done, pending_one = pending(2)
+    done.set_result(1)
+    completed = as_completed([pending_one, done], timeout=0.01)
+    assert await anext(completed) is done
+    with pytest.raises(TimeoutError, match="1 of the futures are not done"):
+        await anext(completed)
+    assert callbacks_of(pending_one) == 0
+    pending_one.set_result(2)
+    assert await pending_one == 2
+
+
+async def test_as_completed_within_its_timeout_gives_all():
+    futures = pending(2)
+    asyncio.get_running_loop().call_soon(futures[1].set_result, 1)
+    asyncio.get_running_loop().call_soon(futures[0].set_result, 0)
+    seen = [await future async for future in as_completed(futures, timeout=20)]
+    assert seen == [1, 0]

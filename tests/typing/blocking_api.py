@@ -23,6 +23,12 @@ def main(executor: FuncXExecutor, client: FuncXClient) -> None:
     anybody: concurrent.futures.Executor = executor
     anybody.shutdown(wait=False)
 
+    for done in concurrent.futures.as_completed([future], timeout=5):
+        assert_type(done.result(), int)
+    finished, unfinished = concurrent.futures.wait([future], timeout=5)
+    assert_type(finished, set[concurrent.futures.Future[int]])
+    assert_type(unfinished, set[concurrent.futures.Future[int]])
+
     assert_type(client.get_task("id"), TaskStatus)
     assert_type(client.close(), None)
     with LocalService(workers=1) as service, service.executor() as local:
