@@ -10,6 +10,8 @@ from __future__ import annotations
 import contextlib
 import os
 import sqlite3
+import stat
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -84,6 +86,19 @@ def _make(database: str | Path) -> None:
     effective = os.access in os.supports_effective_ids
     if not os.access(database, os.R_OK | os.W_OK, effective_ids=effective):
         raise _not_ours(database, "no permission")
+    if sys.platform != "win32":
+        _keep_from_others(Path(database))
+
+
+def _keep_from_others(database: Path) -> None:
+    """Refuse a file that others control, and take their permissions on one that is ours away."""
+    us = {os.geteuid(), 0}
+    for status, what in ((database.lstat(), "link"), (database.stat(), "file")):
+        if status.st_uid not in us:
+            owner = f"the {what} belongs to user {status.st_uid}, who could have code run"
+            raise _not_ours(database, owner)
+    if stat.S_IMODE(database.stat().st_mode) & 0o077 and database.stat().st_uid == os.geteuid():
+        database.chmod(0o600)
 
 
 def _prepare(connection: sqlite3.Connection, database: str | Path) -> None:

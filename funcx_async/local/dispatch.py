@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, Protocol
 
@@ -21,6 +22,8 @@ CATCH_UP: Final = 5.0
 """Seconds at most that no task begins because results pile up."""
 WAITING_FOR_ENDPOINT: Final = "waiting-for-ep"
 """How far a task is whose endpoint is offline."""
+DOCUMENTS_AT_ONCE: Final = 256
+"""Documents made before other coroutines have their turn."""
 FORGET_EVERY: Final = 60.0
 """Seconds between two looks for results that are too old."""
 
@@ -82,9 +85,12 @@ class Dispatch:
             self._catching_up.cancel()
 
     def _forget_old(self) -> None:
-        self._store.forget_old()
         loop = asyncio.get_running_loop()
         self._timer = loop.call_later(FORGET_EVERY, self._forget_old)
+        try:
+            self._store.forget_old()
+        except sqlite3.Error as error:
+            logger.error("Old results cannot be forgotten, which is tried again: %s", error)
 
     async def take(
         self,
@@ -218,13 +224,15 @@ class Dispatch:
         for group_id in self.queued_groups:
             await self._publisher.delete(group_id)
 
-    def documents(self, task_ids: Iterable[str]) -> dict[str, dict[str, Any]]:
-        """What the service says of these tasks; those unknown have a reason instead.
+    async def documents(self, task_ids: Iterable[str]) -> dict[str, dict[str, Any]]:
+        """Return what the service says of these tasks; those unknown have a reason instead.
 
         The results of classic tasks are given out once, and the tasks are unknown afterwards.
         """
-        documents = {}
-        for task_id in task_ids:
+        documents: dict[str, dict[str, Any]] = {}
+        for number, task_id in enumerate(task_ids, 1):
+            if number % DOCUMENTS_AT_ONCE == 0:
+                await asyncio.sleep(0)  # others have their turn
             task = self._store.task(task_id)
             documents[task_id] = (
                 {"task_id": task_id, "status": "Failed", "reason": "Unknown task id"}

@@ -74,7 +74,8 @@ def read_outcome(message: bytes) -> Outcome:
     """Read a message that :func:`result_message` or the agent of an endpoint wrote."""
     fields = json.loads(message[1:])["data"]
     return Outcome(
-        data=fields["data"],
+        # An agent may send half a surrogate pair, as in the name of a file, which JSON can hold.
+        data=fields["data"].encode("utf-8", "backslashreplace").decode("utf-8"),
         details=fields.get("details") or {},
         transitions={
             status["state"]: status["timestamp"] / 1e9

@@ -214,10 +214,10 @@ class Store:
         """Know the function no longer; its code stays, for the tasks that are open."""
         self._database.execute("UPDATE functions SET deleted = 1 WHERE id = ?", (function_id,))
 
-    def unknown_functions(self, function_ids: Iterable[str]) -> list[str]:
-        """Those of the ids that are not registered."""
+    def unknown_function(self, function_ids: Iterable[str]) -> str | None:
+        """Return the first of the ids that is not registered, or None."""
         sql = "SELECT 1 FROM functions WHERE id = ? AND NOT deleted"
-        return [wanted for wanted in function_ids if self._one(sql, wanted) is None]
+        return next((each for each in function_ids if self._one(sql, each) is None), None)
 
     def add_endpoint(self, name: str, *, endpoint_id: str | None = None) -> str:
         """Add an endpoint and return its id."""
@@ -295,10 +295,11 @@ class Store:
         self._database.execute("BEGIN")
         try:
             yield
+            self._database.execute("COMMIT")
         except BaseException:  # all of it or nothing
-            self._database.execute("ROLLBACK")
+            if self._database.in_transaction:  # some errors, such as a full disk, roll back
+                self._database.execute("ROLLBACK")
             raise
-        self._database.execute("COMMIT")
 
     def add_tasks(
         self,

@@ -57,7 +57,8 @@ def test_a_function_registered_again_under_its_id_is_replaced(store):
 
 def test_unknown_functions_are_told_apart(store):
     known = store.add_function("f", "code")
-    assert store.unknown_functions([known, "x", "y"]) == ["x", "y"]
+    assert store.unknown_function([known, "x", "y"]) == "x"
+    assert store.unknown_function([known]) is None
 
 
 def test_endpoints_are_listed_in_the_order_of_their_making(store):

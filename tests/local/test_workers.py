@@ -205,7 +205,7 @@ async def test_no_exception_ends_the_worker(bench: Bench, source: str, last_line
         pytest.param("import ctypes; ctypes.string_at(0)", "SIGSEGV", id="segmentation fault"),
         pytest.param("import os, signal; os.kill(os.getpid(), 9)", "SIGKILL", id="kill -9"),
         pytest.param("import os; os.closerange(3, 64)", "ended with", id="closing our pipes"),
-        pytest.param(SCRIBBLE, "SIGKILL", id="writing into our pipes"),
+        pytest.param(SCRIBBLE, "other than results", id="writing into our pipes"),
     ],
 )
 async def test_a_crash_is_the_error_of_its_task_alone(bench: Bench, source: str, says: str):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import logging
+import re
 import time
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
@@ -31,6 +33,7 @@ logger = logging.getLogger(__name__)
 COMMANDS_LIVE: Final = 150.0
 """Seconds that a command may wait for an agent, which refuses those older than 180."""
 HEARTBEATS_LIVE: Final = 60.0
+HALF_PAIR: Final = re.compile("[\ud800-\udfff]")
 HEARTBEATS_MISSED: Final = 3
 """With so many missed, an agent is offline."""
 
@@ -199,6 +202,7 @@ class Agent:
 
     def _result(self, body: bytes) -> None:
         try:
+            body = without_half_pairs(body)
             result = decode_result(body)
         except MalformedMessage as error:
             logger.warning("The agent %s sent no result: %s", self.endpoint_id, error)
@@ -299,3 +303,18 @@ class Agent:
 
 def _number(told: object) -> int:
     return told if isinstance(told, int) else 0
+
+
+def without_half_pairs(body: bytes) -> bytes:
+    """Return a result message with each half of a surrogate pair as text.
+
+    An official worker writes one where an error names a file that is not UTF-8.
+    """
+    if b"\\ud" not in body.lower():
+        return body
+    try:
+        document = json.loads(body[1:])
+    except ValueError:
+        return body
+    text = json.dumps(document, ensure_ascii=False)
+    return body[:1] + HALF_PAIR.sub(lambda half: f"\\\\u{ord(half[0]):04x}", text).encode()

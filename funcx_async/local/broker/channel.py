@@ -90,6 +90,7 @@ class Incoming:
     properties: bytes | None = None  # None until the content header is here
     ttl: float | None = None
     missing: int = 0
+    held: int = 0  # bytes counted in the broker's volume
     pieces: list[bytes] = field(default_factory=list)
 
 
@@ -250,9 +251,15 @@ class Channel:
         for consumer in consumers:
             consumer.queue.remove_consumer(consumer)
         self.prefetch_in_all = 0
-        self.incoming = None
+        self.drop_incoming()
         self.confirms = None
         self.requeue(self.release(0, multiple=True))
+
+    def drop_incoming(self) -> None:
+        """Forget the message being published, if there is one."""
+        if self.incoming is not None:
+            self.topology.volume.remove(self.incoming.held)
+            self.incoming = None
 
     def _release(self, tag: int) -> Entry:
         entry = self._unacked.pop(tag)

@@ -118,6 +118,11 @@ class Channels:
                 raise
             self.close(channel, error)
 
+    @property
+    def receiving(self) -> bool:
+        """Whether a message is incomplete, so that reading on is the way to free memory."""
+        return any(channel.incoming is not None for channel in self.open.values())
+
     def close(self, channel: Channel, error: SoftError) -> None:
         """Close a channel and tell the client why."""
         number = channel.number
@@ -339,7 +344,7 @@ class Connection(asyncio.Protocol):
             raise HardError(504, f"a frame on channel {frame.channel} before login", told=False)
         else:
             self.channels.receive(frame)
-            if frame.kind in CONTENT and self._context.volume.over:
+            if frame.kind in CONTENT and self._context.volume.over and not self.channels.receiving:
                 self._block()
 
     def _control(self, method: base.Frame) -> None:

@@ -21,6 +21,7 @@ from funcx_async.local.broker.protocol import (
 )
 from funcx_async.local.broker.queues import Queue, Volume, Watch
 from funcx_async.local.broker.topology import Topology
+from funcx_async.local.listener import Listener, connection_limit
 
 FRAME_MAX = 131_072
 CHANNEL_MAX = 2047
@@ -84,7 +85,8 @@ class EmbeddedBroker:
         self._close_timeout = close_timeout
         self._users = Users()
         self._watch = Watch()
-        self._server: asyncio.Server | None = None
+        self._most_connections = connection_limit()
+        self._listener: Listener | None = None
         self._open: BrokerContext | None = None
         self._stalled = False
 
@@ -106,12 +108,12 @@ class EmbeddedBroker:
             OSError: the port is taken.
             RuntimeError: it runs already.
         """
-        if self._server is not None:
+        if self._listener is not None:
             raise RuntimeError("this broker runs already; aclose() it first, or make another")
         loop = asyncio.get_running_loop()
         connections: set[Connection] = set()
         volume = Volume(self._max_queued_bytes, self._watch, partial(_unblock, connections))
-        self._open = context = BrokerContext(
+        self._open = BrokerContext(
             loop,
             self._users,
             self._offer,
@@ -123,25 +125,25 @@ class EmbeddedBroker:
             MAX_BODY,
             connections,
         )
+        listener = Listener(self._host, self._port, self._admit)
         try:
-            self._server = await loop.create_server(
-                lambda: Connection(context, stalled=self._stalled), self._host, self._port
-            )
+            await listener.start()
         except OSError:
             self._open = None
             raise
-        self._port = self._server.sockets[0].getsockname()[1]
+        self._listener = listener
+        self._port = listener.port
 
     async def aclose(self) -> None:
         """Close all connections (320, CONNECTION_FORCED), delete all queues, listen no more."""
-        if self._server is None:
+        if self._listener is None:
             return
-        server, self._server = self._server, None
-        server.close()
+        listener, self._listener = self._listener, None
         self.resume()
         self.disconnect(abort=False)
         context = self._context
         try:
+            await listener.aclose()
             with suppress(TimeoutError):
                 async with asyncio.timeout(self._close_timeout):
                     await self.until(lambda: not context.connections)
@@ -150,7 +152,6 @@ class EmbeddedBroker:
             context.topology.delete_all()
             self._open = None
         await self.until(lambda: not context.connections)
-        await server.wait_closed()
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -359,6 +360,16 @@ class EmbeddedBroker:
         if self._open is None:
             raise RuntimeError("the broker is not running; await start() first")
         return self._open
+
+    def _admit(self) -> Connection | None:
+        """Return the protocol of a new connection, or None if there are too many."""
+        connections = self._context.connections
+        if len(connections) >= self._most_connections:
+            strangers = (each for each in connections if each.channels is None)
+            if (stranger := next(strangers, None)) is None:
+                return None
+            stranger.abort()
+        return Connection(self._context, stalled=self._stalled)
 
     def _set_stalled(self, stalled: bool) -> None:
         self._stalled = stalled

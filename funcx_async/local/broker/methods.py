@@ -98,12 +98,16 @@ def content_body(channel: Channel, payload: bytes) -> None:
     if incoming.missing < 0:
         raise HardError(505, f"{-incoming.missing} bytes more than the content header announced")
     incoming.pieces.append(payload)
+    incoming.held += len(payload)
+    channel.topology.volume.add(len(payload))
+    if incoming.missing and channel.topology.volume.exhausted:
+        raise HardError(506, "incomplete messages take too much memory")
     if not incoming.missing:
         _publish(channel, incoming, incoming.properties)
 
 
 def _publish(channel: Channel, incoming: Incoming, properties: bytes) -> None:
-    channel.incoming = None
+    channel.drop_incoming()
     method = incoming.method
     # Found again: queues may have come and gone since the first frame.
     queues = list(channel.topology.route(method.exchange, method.routing_key))

@@ -97,6 +97,11 @@ class Volume:
         self.watch = watch
         self._low = limit * 3 // 4
 
+    @property
+    def exhausted(self) -> bool:
+        """Whether incomplete messages take as much again as the limit."""
+        return self.used > 2 * self.limit
+
     def add(self, size: int) -> None:
         """Count a message that a queue took."""
         self.used += size

@@ -103,7 +103,7 @@ class Topology:
             for kind in (DIRECT, FANOUT, TOPIC)
         }
         self._loop = loop
-        self._volume = volume
+        self.volume = volume
 
     # queues
 
@@ -149,7 +149,7 @@ class Topology:
         queue = Queue(
             name or f"{RESERVED}gen-{secrets.token_urlsafe(16)}",
             loop=self._loop,
-            volume=self._volume,
+            volume=self.volume,
             on_unused=self._remove,
             durable=durable,
             auto_delete=auto_delete,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import secrets
+import sqlite3
 import uuid
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
@@ -91,13 +92,22 @@ class Web:
         async def endpoint(request: Request) -> Response:
             """Answer with the document, or with what the switches make of it."""
             try:
-                self._components.switches.arriving(name)
                 if not public:
                     self._check_token(request)
+            except Refusal as refusal:  # a stranger uses up no fault
+                return _refused(refusal)
+            try:
+                self._components.switches.arriving(name)
                 answered = await answer(request)
                 response = answered if isinstance(answered, Document) else Document(answered)
             except Refusal as refusal:
                 response = _refused(refusal)
+            except RecursionError:
+                response = _refused(Refusal("REQUEST_MALFORMED", "the JSON is nested too deeply"))
+            except sqlite3.OperationalError as error:  # such as a full disk; nothing was taken
+                logger.error("%s %s failed: %s", request.method, request.url.path, error)
+                msg = f"the service cannot write its database: {error}"
+                response = _refused(Refusal("SERVICE_UNAVAILABLE", msg))
             except ClientDisconnect:
                 # In the middle of its request: there is nobody to answer.
                 return Cut(self._components.http_server.cut)
@@ -123,6 +133,7 @@ class Web:
                 "every start"
             )
             raise Refusal("INVALID_AUTH_TOKEN", msg, headers=challenge)
+        self._components.http_server.trust(request.scope)
 
     async def _version(self, request: Request) -> Any:
         own = version("funcx-async")
@@ -169,8 +180,8 @@ class Web:
         submission.check()
         if self._components.store.endpoint(endpoint_id) is None:
             raise unknown("ENDPOINT", endpoint_id)
-        for function_id in self._components.store.unknown_functions(submission.tasks):
-            raise unknown("FUNCTION", function_id)
+        if (missing := self._components.store.unknown_function(submission.tasks)) is not None:
+            raise unknown("FUNCTION", missing)
         if allowed := self._components.store.whitelist(endpoint_id):
             for function_id in submission.tasks.keys() - allowed:
                 raise not_permitted(function_id, endpoint_id)
@@ -196,14 +207,12 @@ class Web:
         task_id = path_uuid(request, "task")
         if self._components.store.task(task_id) is None:
             raise unknown("TASK", task_id)
-        return self._components.dispatch.documents([task_id])[task_id]
+        return (await self._components.dispatch.documents([task_id]))[task_id]
 
     async def _batch_status(self, request: Request) -> Any:
         wanted = await read_body(request, TaskIds)
-        return {
-            "response": "batch",
-            "results": self._components.dispatch.documents(wanted.task_ids),
-        }
+        results = await self._components.dispatch.documents(wanted.task_ids)
+        return {"response": "batch", "results": results}
 
     async def _task_group(self, request: Request) -> Any:
         group_id = path_uuid(request, "group")

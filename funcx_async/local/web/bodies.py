@@ -15,6 +15,8 @@ from funcx_async.local.web.answers import Invalid, Refusal
 
 SIZE_LIMIT: Final = 10 * 1000 * 1000
 """A body, and one task's payload, may have so many bytes."""
+TASKS_AT_MOST: Final = 10_000
+"""Tasks in one request: what is taken in a tenth of a second."""
 READ_AT_MOST: Final = 4 * SIZE_LIMIT
 """Of a body that is too large so much is read, for the sender to be ready for an answer."""
 
@@ -66,6 +68,7 @@ class Submission(msgspec.Struct):
         if not any(self.tasks.values()):
             msg = "there is no task in the request"
             raise Invalid(msg, where=["body", "tasks"])
+        check_count(sum(map(len, self.tasks.values())))
         for function_id, payloads in self.tasks.items():
             for payload in payloads:
                 check_payload(function_id, payload)
@@ -104,6 +107,7 @@ class ClassicSubmission(msgspec.Struct):
             Refusal: there is none.
         """
         if self.tasks:
+            check_count(len(self.tasks))
             return self.tasks
         if self.func is None or self.endpoint is None or self.payload is None:
             msg = "there is no task in the request, neither 'tasks' nor func, endpoint and payload"
@@ -146,6 +150,13 @@ class TaskIds(msgspec.Struct):
 Body = TypeVar("Body", bound=msgspec.Struct)
 
 
+def check_count(tasks: int) -> None:
+    """Refuse more tasks than are taken in one request."""
+    if tasks > TASKS_AT_MOST:
+        msg = f"the request has {tasks} tasks; the service takes {TASKS_AT_MOST} in one request"
+        raise Refusal("BATCH_RUN_TOO_LARGE", msg, error_args=[TASKS_AT_MOST])
+
+
 def check_payload(function_id: str, payload: str) -> None:
     """Refuse a payload that is too large."""
     if len(payload) > SIZE_LIMIT:
@@ -168,15 +179,15 @@ async def read_v3_body(request: Request, kind: type[Body], too_large: str) -> Bo
     Raises:
         Refusal: it is too large (with the code given), or not what it should be.
     """
-    body = await _bytes(request)
+    body = await read_bytes(request)
     if len(body) > READ_AT_MOST:
         raise _too_large(too_large, len(body))
     try:
         decoded = msgspec.json.decode(body, type=kind)
     except msgspec.ValidationError as error:
         raise Invalid(str(error)) from error
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise Invalid(f"the body is no JSON: {error}") from error
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise Invalid(f"the body is not JSON: {error}") from error
     if len(body) > SIZE_LIMIT:
         if isinstance(decoded, Submission):
             decoded.check()  # one payload alone may be the reason
@@ -190,16 +201,17 @@ async def read_body(request: Request, kind: type[Body]) -> Body:
     Raises:
         Refusal: it is too large, or not what it should be.
     """
-    body = await _bytes(request)
+    body = await read_bytes(request)
     if len(body) > SIZE_LIMIT:
         raise _too_large("BATCH_RUN_TOO_LARGE", len(body))
     try:
         return msgspec.json.decode(body, type=kind)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise Refusal("REQUEST_MALFORMED", str(error), error_args=[error]) from error
 
 
-async def _bytes(request: Request) -> bytes:
+async def read_bytes(request: Request) -> bytes:
+    """Read a body, or as much of it as makes it too large."""
     chunks, length = [], 0
     async for chunk in request.stream():
         length += len(chunk)

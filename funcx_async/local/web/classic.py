@@ -118,7 +118,7 @@ class ClassicWeb:
         function_id, endpoint_id = uuid_of(function), uuid_of(endpoint)
         if self._store.endpoint(endpoint_id) is None:
             raise unknown("ENDPOINT", endpoint_id)
-        if self._store.unknown_functions([function_id]):
+        if self._store.unknown_function([function_id]) is not None:
             raise unknown("FUNCTION", function_id)
         allowed = self._store.whitelist(endpoint_id)
         if allowed and function_id not in allowed:
@@ -138,8 +138,8 @@ class ClassicWeb:
     async def _add_to_whitelist(self, request: Request) -> Any:
         endpoint_id = self._endpoint(request)
         function_ids = [uuid_of(each) for each in (await read_body(request, Whitelisted)).func]
-        for function_id in self._store.unknown_functions(function_ids):
-            raise unknown("FUNCTION", function_id)
+        if (missing := self._store.unknown_function(dict.fromkeys(function_ids))) is not None:
+            raise unknown("FUNCTION", missing)
         self._store.add_to_whitelist(endpoint_id, function_ids)
         return {"status": "Success", "result": function_ids}
 

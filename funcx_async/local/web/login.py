@@ -7,7 +7,6 @@ is that token again, for every scope that it asks for.
 from __future__ import annotations
 
 import base64
-import binascii
 import secrets
 from typing import Any, Final
 from urllib.parse import parse_qs, urlsplit
@@ -16,6 +15,7 @@ from starlette.requests import Request
 
 from funcx_async.local.agents.messages import IDENTITY, USERNAME
 from funcx_async.local.web.answers import PlainRoute, Refusal, no_agents
+from funcx_async.local.web.bodies import read_bytes
 
 CLIENT_ID: Final = IDENTITY
 """What agents log in as; the service's token is the secret to it."""
@@ -68,7 +68,7 @@ class LoginWeb:
         if not self._taken:
             raise no_agents()
         self._check(request)
-        form = parse_qs((await request.body()).decode("utf-8", "replace"))
+        form = parse_qs((await read_bytes(request)).decode("utf-8", "replace"))
         if form.get("grant_type") != ["client_credentials"]:
             msg = "a local service only knows the grant type client_credentials"
             raise Refusal("REQUEST_MALFORMED", msg)
@@ -95,7 +95,7 @@ class LoginWeb:
         kind, _, encoded = request.headers.get("authorization", "").partition(" ")
         try:
             given = base64.b64decode(encoded, validate=True).partition(b":")[2]
-        except binascii.Error:
+        except ValueError:  # not base64, or not even ASCII
             given = b""
         if kind.lower() != "basic" or not secrets.compare_digest(given, self._token.encode()):
             msg = "GLOBUS_COMPUTE_CLIENT_SECRET is not the token of this service"

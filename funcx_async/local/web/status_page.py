@@ -64,6 +64,7 @@ class StatusWeb:
         try:
             if not secrets.compare_digest(given, self._authorization):
                 self._check_token(request)
+            self._components.http_server.trust(request.scope)
         except Refusal as refusal:
             return Document(refusal.document(), refusal.status, headers=refusal.headers)
         return Document(self.status(), headers={"Cache-Control": "no-store"})

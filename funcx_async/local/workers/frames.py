@@ -59,6 +59,6 @@ def cut(received: bytearray) -> tuple[list[tuple[int, bytes]], bool]:
 
 
 def ids(body: bytes) -> set[str]:
-    """The task ids of a RETURNED frame."""
-    text = body.decode("ascii")
+    """Return the task ids of a RETURNED frame."""
+    text = body.decode("ascii", "replace")
     return {text[start : start + ID_LENGTH] for start in range(0, len(text), ID_LENGTH)}

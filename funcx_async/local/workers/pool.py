@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sqlite3
 import subprocess
 import sys
 import time
@@ -25,12 +26,16 @@ from funcx_async.local.workers import frames
 from funcx_async.local.workers.process import WorkerProcess
 
 logger = logging.getLogger(__name__)
+OUTCOME_HEAD_BYTES: Final = 128
+"""Bytes at the beginning of a result message that have the task's id."""
 QUICK: Final = 0.002
 """A function is quick if its last run took less than this, in seconds."""
 AHEAD: Final = 32
 """So many quick tasks may be in a worker's pipe."""
 RECALL_AFTER_S: Final = 0.05
 """Seconds until tasks behind a slow one are recalled."""
+RETRY_STORAGE_S: Final = 1.0
+"""Seconds until a result that could not be stored, as on a full disk, is stored again."""
 RESTART_DELAYS: Final = (0.0, 0.1, 0.5, 2.0, 5.0)
 """Seconds before a worker is started again, by how many in a row ended before they were ready."""
 _UNINTERRUPTED: dict[str, Any]  # Ctrl-C in the service's terminal is not for the workers
@@ -104,6 +109,8 @@ class Pool:
         self._early_ends = 0
         self._timers: set[asyncio.TimerHandle] = set()
         self._recall_timer: asyncio.TimerHandle | None = None
+        self._unsettled: deque[tuple[Job, bytes, bool]] = deque()
+        self._storage_timer: asyncio.TimerHandle | None = None
         self._starts: set[asyncio.Task[None]] = set()
 
     @property
@@ -158,8 +165,9 @@ class Pool:
         for timer in self._timers:
             timer.cancel()
         self._timers.clear()
-        if self._recall_timer is not None:
-            self._recall_timer.cancel()
+        for handle in (self._recall_timer, self._storage_timer):
+            if handle is not None:
+                handle.cancel()
         await asyncio.gather(*self._starts, return_exceptions=True)
         for worker in self._workers:
             worker.kill()
@@ -203,20 +211,55 @@ class Pool:
     def _received(self, worker: WorkerProcess, received: Sequence[tuple[int, bytes]]) -> None:
         """Take frames from a worker."""
         for kind, body in received:
-            if kind == frames.DONE and worker.jobs:
+            if kind == frames.DONE and worker.jobs and is_outcome(body, worker.jobs[0]):
                 seconds, failed = frames.OUTCOME.unpack_from(body)
                 job = worker.jobs.popleft()
                 worker.head_changed()
                 self._quick[job.function_id] = seconds < QUICK
-                self._settled(job, body[frames.OUTCOME.size :], failed)
+                self._settle(job, body[frames.OUTCOME.size :], failed)
             elif kind == frames.RETURNED:
-                self._waiting.put_back(worker.take_back(frames.ids(body)))
+                self._waiting.put_back(worker.take_back(body))
                 self._feed_all()
             elif kind == frames.READY:
                 self._early_ends = 0
             else:
-                worker.kill()
+                worker.reject()
+                return
         self._feed(worker, AHEAD)
+
+    def _settle(self, job: Job, message: bytes, failed: bool) -> None:
+        """Hand a result on; where that fails, keep it, begin no more tasks, and try again."""
+        try:
+            if self._unsettled:
+                self._unsettled.append((job, message, failed))
+            else:
+                self._settled(job, message, failed)
+        except (sqlite3.Error, OSError) as error:
+            self._unsettled.append((job, message, failed))
+            self._settle_later(error)
+        except Exception:
+            logger.exception("The result of task %s could not be taken", job.task_id)
+
+    def _settle_later(self, error: Exception) -> None:
+        if self._storage_timer is None and not self._closed:
+            logger.error("Results wait, and no task begins: the service cannot work: %s", error)
+        loop = asyncio.get_running_loop()
+        self._storage_timer = loop.call_later(RETRY_STORAGE_S, self._settle_again)
+
+    def _settle_again(self) -> None:
+        while self._unsettled:
+            job, message, failed = self._unsettled[0]
+            try:
+                self._settled(job, message, failed)
+            except (sqlite3.Error, OSError) as error:
+                self._settle_later(error)
+                return
+            except Exception:
+                logger.exception("The result of task %s could not be taken", job.task_id)
+            self._unsettled.popleft()
+        self._storage_timer = None
+        logger.info("The service works again, and tasks begin")
+        self._feed_all()
 
     def _lost(self, worker: WorkerProcess, ending: str) -> None:
         """Settle what a worker took with it, and start another."""
@@ -228,7 +271,7 @@ class Pool:
             logger.info("Task %s took its worker with it: the process %s", culprit.task_id, ending)
             self._waiting.put_back(worker.jobs)
             message = worker_lost(culprit.task_id, ending, worker.seconds_on_head)
-            self._settled(culprit, message, True)
+            self._settle(culprit, message, True)
             self._feed_all()
         if not worker.ready.result():
             self._early_ends += 1
@@ -267,11 +310,16 @@ class Pool:
         while (
             len(worker.jobs) < limit
             and not self._paused
+            and self._storage_timer is None
             and (job := self._waiting.peek()) is not None
             and self._has_room(worker, job)
         ):
             self._waiting.take()
-            self._give(worker, job)
+            try:
+                self._give(worker, job)
+            except sqlite3.Error as error:
+                self._waiting.put_back([job])
+                self._settle_later(error)
         worker.flush()
 
     def _has_room(self, worker: WorkerProcess, job: Job) -> bool:
@@ -307,6 +355,11 @@ class Pool:
         if behind and not self._closed:
             loop = asyncio.get_running_loop()
             self._recall_timer = loop.call_later(RECALL_AFTER_S, self._recall_from_slow)
+
+
+def is_outcome(body: bytes, job: Job) -> bool:
+    """Return whether a frame holds the result of this job; a task may have written it itself."""
+    return f'"{job.task_id}"'.encode("ascii") in body[: frames.OUTCOME.size + OUTCOME_HEAD_BYTES]
 
 
 def worker_lost(task_id: str, ending: str, seconds: float) -> bytes:

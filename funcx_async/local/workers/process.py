@@ -9,7 +9,7 @@ import signal
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final, cast
 
 from funcx_async.local.workers import frames
@@ -49,6 +49,7 @@ class WorkerProcess(asyncio.SubprocessProtocol):
         self.ready: asyncio.Future[bool] = loop.create_future()
         self.ended: asyncio.Future[None] = loop.create_future()
         self.pid = 0
+        self._rejected = False
         self._received = received
         self._lost = lost
         self._buffer = bytearray()
@@ -98,13 +99,19 @@ class WorkerProcess(asyncio.SubprocessProtocol):
             self.recalled = True
             self._pipe.write(frames.frame(frames.RECALL))
 
-    def take_back(self, task_ids: Collection[str]) -> list[Job]:
-        """Take the jobs of these tasks, which the process gave back, off the list, in order."""
+    def take_back(self, body: bytes) -> list[Job]:
+        """Take the jobs that the process gave back in this frame off the list, in order."""
+        task_ids = frames.ids(body)
         returned = [job for job in self.jobs if job.task_id in task_ids]
         self.jobs = deque(job for job in self.jobs if job.task_id not in task_ids)
         if not self.jobs:
             self.recalled = False
         return returned
+
+    def reject(self) -> None:
+        """End a process whose task wrote into the pipe for results."""
+        self._rejected = True
+        self.kill()
 
     def kill(self) -> None:
         """End the process and what its tasks started; on Windows, the process alone."""
@@ -123,6 +130,8 @@ class WorkerProcess(asyncio.SubprocessProtocol):
 
     def pipe_data_received(self, fd: int, data: bytes) -> None:
         """Frames, or parts of frames, have come."""
+        if self._rejected:
+            return
         self._buffer += data
         complete, sound = frames.cut(self._buffer)
         if complete:
@@ -130,7 +139,7 @@ class WorkerProcess(asyncio.SubprocessProtocol):
                 self.ready.set_result(True)
             self._received(self, complete)
         if not sound:
-            self.kill()  # its task wrote into our pipe
+            self.reject()
 
     def process_exited(self) -> None:
         """The process has ended; what it wrote before may still be in the pipe."""
@@ -145,7 +154,10 @@ class WorkerProcess(asyncio.SubprocessProtocol):
         self._transport.close()
         if not self.ready.done():
             self.ready.set_result(False)
-        self._lost(self, ending(self._transport.get_returncode()))
+        how = ending(self._transport.get_returncode())
+        if self._rejected:
+            how = "was ended because something other than results came through its pipe"
+        self._lost(self, how)
         self.ended.set_result(None)
 
 

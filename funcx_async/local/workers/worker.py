@@ -181,9 +181,16 @@ def users_traceback(error: BaseException) -> str:
     return text
 
 
+def _next_frame(pipes: Pipes) -> tuple[int, bytes] | None:
+    try:
+        return pipes.receive()
+    except (OSError, ValueError):  # a task closed the pipe, or read from it
+        return None
+
+
 def read_ahead(pipes: Pipes, waiting: SimpleQueue[bytes]) -> None:
     """Keep the next tasks at hand; end the process when the service is gone."""
-    while (received := pipes.receive()) is not None:
+    while (received := _next_frame(pipes)) is not None:
         kind, body = received
         if kind == frames.RUN:
             waiting.put(body)

@@ -221,3 +221,15 @@ async def test_a_service_that_is_started_again_goes_on_with_its_agents(amqp_url,
         assert resumed.tasks.empty
         assert value((await rest.documents([sent]))[0]) == 7
         await rest.http.delete(f"/v2/endpoints/{agent.id}")
+
+
+async def test_error_text_of_an_agent_with_half_a_surrogate_pair_is_delivered(rest, agent):
+    await agent.come_online()
+    (task_id,) = await agent.submit(await rest.register(len), payload(1))
+    user_endpoint = await agent.obey()
+    await (await user_endpoint.tasks.next()).ack()
+    body = encode_result(Result(task_id, "no file E.txt", "RemoteExecutionError"))
+    await user_endpoint.answer(body.replace(b"E.txt", b"\\udce9.txt"))
+    await rest.executed(1)
+    (document,) = await rest.documents([task_id])
+    assert (document["status"], document["exception"]) == ("failed", "no file \\udce9.txt")

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from pamqp import commands
+from pamqp import body, commands
 
 from funcx_async.local.broker import EmbeddedBroker
 from tests.local.broker.wire import (
@@ -242,3 +242,29 @@ def test_no_nonsense_after_login_does_harm(pieces: list[bytes]) -> None:
 
     asyncio.run(talk_nonsense())
     assert not errors
+
+
+async def test_incomplete_messages_count_and_have_a_limit() -> None:
+    async with EmbeddedBroker(max_queued_bytes=50_000) as broker:
+        broker.add_user("alice", "secret")
+        async with opened(broker.url("alice", "secret")) as line:
+            line.send(*message("q", bytes(40_000), size=1_000_000))
+            async with asyncio.timeout(10):
+                await broker.until(lambda: broker.queued_bytes >= 40_000)
+            line.send(body.ContentBody(bytes(40_000)), body.ContentBody(bytes(40_000)))
+            closing = await line.receive()
+            assert isinstance(closing, commands.Connection.Close)
+            assert closing.reply_code == 506
+        async with asyncio.timeout(10):
+            await broker.until(lambda: broker.queued_bytes == 0)
+
+
+async def test_an_honest_publisher_finishes_its_message_beyond_the_limit() -> None:
+    async with EmbeddedBroker(max_queued_bytes=50_000) as broker:
+        broker.add_user("alice", "secret")
+        broker.declare_queue("q")
+        async with opened(broker.url("alice", "secret")) as line:
+            line.send(*message("q", bytes(40_000), size=80_000))
+            line.send(body.ContentBody(bytes(40_000)))
+            async with asyncio.timeout(10):
+                await broker.until(lambda: broker.queue_length("q") == 1)
