@@ -80,22 +80,31 @@ async def _serve(
 
 
 def _greeting(service: LocalService, for_agents: dict[str, str]) -> str:
-    lines_for_agents = [f"export {name}={value}" for name, value in for_agents.items()]
-    if lines_for_agents:
-        lines_for_agents = ["In the shell of an endpoint agent:", "", *lines_for_agents, ""]
+    if for_agents:  # tasks are meant for the agent, whose id is not known here
+        endpoint = [
+            "",
+            "Also set FUNCX_ASYNC_ENDPOINT_ID to the id that the endpoint agent prints when it "
+            "starts.",
+            "",
+            "In the shell of an endpoint agent:",
+            "",
+            *(f"export {name}={value}" for name, value in for_agents.items()),
+        ]
+    else:
+        endpoint = [f"export FUNCX_ASYNC_ENDPOINT_ID={service.endpoint_id}"]
+    name = "local workers " if for_agents else "endpoint      "
     return "\n".join(
         [
             f"funcX service   {service.url}",
-            f"endpoint        {service.endpoint_id}",
+            f"{name}  {service.endpoint_id}",
             f"status page     {service.status_url}",
             "",
             "In the shell of a client:",
             "",
             f"export FUNCX_ASYNC_SERVICE_URL={service.url}",
             f"export FUNCX_ASYNC_TOKEN={service.token}",
-            f"export FUNCX_ASYNC_ENDPOINT_ID={service.endpoint_id}",
+            *endpoint,
             "",
-            *lines_for_agents,
-            "Press Ctrl-C to stop the service.",
+            "Ctrl-C stops the service.",
         ]
     )

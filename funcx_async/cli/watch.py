@@ -31,6 +31,9 @@ POLLS_PER_LISTING = 5
 SHOWN = 5
 """How many slow tasks and failures are shown."""
 
+SHORT_ID = 8
+"""Characters of a task id that are shown."""
+
 SIDE_BY_SIDE_WIDTH = 84
 """Columns from which the two lists are shown side by side."""
 
@@ -165,8 +168,8 @@ def picture(view: GroupView, group_id: str, now: float, note: str = "") -> Rende
 class _Lists:
     """Two lists, side by side if the width permits."""
 
-    left: Table
-    right: Table
+    left: RenderableType
+    right: RenderableType
 
     def __rich_console__(self, _: Console, options: ConsoleOptions) -> RenderResult:
         if options.max_width < SIDE_BY_SIDE_WIDTH:
@@ -224,29 +227,29 @@ def _curve(rates: list[float]) -> str:
     return "".join(_BARS[int(rate / most * (len(_BARS) - 1) + 0.25)] for rate in rates)
 
 
-def _slowest(view: GroupView, now: float) -> Table:
+def _slowest(view: GroupView, now: float) -> RenderableType:
     rows = [
         (_duration(seconds) if ended else f"> {_duration(seconds)}", task_id, ended)
         for task_id, seconds, ended in view.slowest(SHOWN, now)
     ]
     longest = max((len(text) for text, _, _ in rows), default=0)
     table = Table.grid(padding=(0, 1))
+    table.add_column(no_wrap=True, min_width=SHORT_ID)
     table.add_column(no_wrap=True, justify="right", min_width=longest)
-    table.add_column(no_wrap=True, overflow="ellipsis")
-    table.add_row("", Text("slowest, from submit to end", "bold"))
     for text, task_id, ended in rows:
-        table.add_row(Text(text), Text(task_id[:8], "dim" if ended else "cyan"))
-    return table
+        table.add_row(Text(task_id[:SHORT_ID], "dim" if ended else "cyan"), Text(text))
+    return Group(Text("slowest, from submit to end", "bold"), table)
 
 
-def _failures(view: GroupView) -> Table:
-    table = Table.grid(padding=(0, 1))
-    table.add_column(no_wrap=True, overflow="crop", width=8)
+def _failures(view: GroupView) -> RenderableType:
+    if not view.failures:
+        return Text()
+    table = Table.grid(padding=(0, 1), expand=True)
+    table.add_column(no_wrap=True, min_width=SHORT_ID, max_width=SHORT_ID)
     table.add_column(no_wrap=True, overflow="ellipsis", ratio=1)
-    table.add_row(Text("failed" if view.failures else "", "bold"), "")
     for task_id, message in list(view.failures.items())[-SHOWN:]:
-        table.add_row(Text(task_id[:8], "dim"), Text(message, "red"))
-    return table
+        table.add_row(Text(task_id[:SHORT_ID], "dim"), Text(message, "red"))
+    return Group(Text("failed", "bold"), table)
 
 
 def _duration(seconds: float) -> str:

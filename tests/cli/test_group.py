@@ -138,7 +138,7 @@ def test_a_picture_shows_states_speed_slow_tasks_and_failures():
     shown = drawn(view, 102.0, "a note")
     for words in ("the-group", "2 of 3  66 %", "1 running", "1.0 tasks/s", "about 1.0 s"):
         assert words in shown
-    for words in ("2.0 s a", "> 2.0 s c", "ValueError: a bad [sample]", "a note"):
+    for words in ("a          2.0 s", "c        > 2.0 s", "ValueError: a bad [sample]", "a note"):
         assert words in shown
     see(view, 103.0, success("c", "110"))
     assert "10.0 s in total" in drawn(view, 103.0)
@@ -151,10 +151,21 @@ def test_on_a_narrow_terminal_the_lists_are_one_below_the_other_and_no_number_is
     see(view, 100.0, TaskStatus(slow, "running"))
     see(view, 102.0, failure(bad, "ValueError: a bad sample of the third kind"))
     shown = drawn(view, 7_600.0, width=80)
-    assert "> 2 h 5 min 51eb8a1c " in shown
+    assert "51eb8a1c > 2 h 5 min " in shown
     (below,) = (line for line in shown.splitlines() if "4f7d3a52 ValueError" in line)
     assert "a bad sample of the third kind" in below
     wide = drawn(view, 7_600.0, width=100)
     assert any(
-        "> 2 h 5 min 51eb8a1c" in line and "ValueError" in line for line in wide.splitlines()
+        "51eb8a1c > 2 h 5 min" in line and "ValueError" in line for line in wide.splitlines()
     )
+
+
+@pytest.mark.parametrize("width", [60, 80, 100, 140])
+def test_a_long_error_cuts_neither_headings_nor_ids(width: int):
+    view = view_of("51eb8a1c-slow", "4f7d3a52-fail")
+    see(view, 100.0, TaskStatus("51eb8a1c-slow", "running"))
+    see(view, 102.0, failure("4f7d3a52-fail", "ValueError: " + 9 * "a very bad sample "))
+    shown = drawn(view, 7_600.0, width=width)
+    for words in ("slowest, from submit to end", "failed", "4f7d3a52 ValueError: a very bad"):
+        assert words in shown
+    assert " failed  " in shown.replace("1 failed", "")

@@ -62,7 +62,7 @@ async def test_a_start_that_fails_is_one_sentence():
     assert process.returncode == 1
     assert out == b""
     assert err.decode().splitlines() == [
-        "The local service does not start: a service needs at least one worker, not 0"
+        "The local service failed to start: a service needs at least one worker, not 0"
     ]
 
 
@@ -95,7 +95,7 @@ async def test_a_file_that_is_not_its_own_is_one_sentence(tmp_path):
     assert (process.returncode, out) == (1, b"")
     (line,) = err.decode().splitlines()
     assert line == (
-        f"The local service does not start: {path} is no SQLite database; give another file"
+        f"The local service failed to start: {path} is no SQLite database; give another file"
     )
 
 

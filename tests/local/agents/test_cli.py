@@ -17,6 +17,7 @@ async def test_it_says_what_an_agent_is_to_export(amqp_url):
         told = await exports(process)
         url = told["GLOBUS_SDK_SERVICE_URL_AUTH"]
         assert told["GLOBUS_SDK_ENVIRONMENT"] == "local"
+        assert "FUNCX_ASYNC_ENDPOINT_ID" not in told, "tasks are for the agent, not the local pool"
         assert told["HTTP_PROXY"] == url == told["FUNCX_ASYNC_SERVICE_URL"]
         token = told["GLOBUS_COMPUTE_CLIENT_SECRET"]
         async with httpx.AsyncClient(base_url=url) as http:
@@ -34,5 +35,5 @@ async def test_agents_without_a_rabbitmq_are_refused_in_one_sentence():
     async with command("local", "--workers", "1", "--agents") as process:
         _, err = await asyncio.wait_for(process.communicate(), LIMIT)
     assert process.returncode == 1
-    assert err.decode().startswith("The local service does not start: endpoint agents need a")
+    assert err.decode().startswith("The local service failed to start: endpoint agents need a")
     assert len(err.decode().splitlines()) == 1
