@@ -10,8 +10,8 @@ from typing import Any, Literal, Self
 
 import httpx
 
-from funcx_async._net.environments import certificates, request_timeout, service_url
-from funcx_async._net.transports import web_proxy
+from funcx_async._net.environment import certificates, request_timeout, service_url
+from funcx_async._net.http import web_proxy
 from funcx_async._process import CONNECTIONS, confined
 from funcx_async._service.dialects import DIALECTS
 from funcx_async._service.operations.calls import CallOperations

@@ -14,7 +14,7 @@ from ipaddress import ip_address, ip_network
 from typing import Literal
 from urllib.parse import SplitResult, unquote, urlsplit
 
-from funcx_async._net.environments import is_loopback
+from funcx_async._net.environment import is_loopback
 from funcx_async._process import CREDENTIALS, confined
 
 SYSTEM = "the system's settings"

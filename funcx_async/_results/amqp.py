@@ -18,7 +18,7 @@ from yarl import URL
 
 from funcx_async._core.acks import Ack
 from funcx_async._net.cancellation import cancel_requests, is_cancelled
-from funcx_async._net.environments import is_globus
+from funcx_async._net.environment import is_globus
 from funcx_async._net.proxies import Proxy, proxy_for
 from funcx_async._net.tunnel import BrokerUnreachable
 from funcx_async._results.amqp_transport import DeliveryReader, DeliveryTransport, takes_transport

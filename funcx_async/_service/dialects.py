@@ -19,7 +19,7 @@ from uuid import UUID, uuid4
 
 import msgspec
 
-from funcx_async._net.environments import CLASSIC, COMPUTE, Deployments
+from funcx_async._net.environment import CLASSIC, COMPUTE, Deployments
 from funcx_async._service.answers import Submitted, read
 from funcx_async._service.refusals import task_refusal
 from funcx_async._service.registration import DIALECT_VERSION, Registration

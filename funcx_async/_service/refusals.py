@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from funcx_async._net.transports import retry_after
+from funcx_async._net.http import retry_after
 from funcx_async.auth.login import login_command
 from funcx_async.errors import (
     AuthenticationFailed,

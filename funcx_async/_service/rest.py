@@ -19,9 +19,9 @@ import msgspec
 
 from funcx_async._core.budget import RequestBudget
 from funcx_async._net.cancellation import cancel_requests, is_cancelled
-from funcx_async._net.environments import is_loopback
+from funcx_async._net.environment import is_loopback
+from funcx_async._net.http import Written, proxy_refusal, web_transport
 from funcx_async._net.proxies import Proxy
-from funcx_async._net.transports import Written, proxy_refusal, web_transport
 from funcx_async._process import CONNECTIONS, confined
 from funcx_async._service.answers import read
 from funcx_async._service.refusals import refusal

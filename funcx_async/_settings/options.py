@@ -14,7 +14,7 @@ from uuid import UUID
 
 from funcx_async._core.batcher import Route
 from funcx_async._futures.observer import Observer
-from funcx_async._net.environments import ENDPOINT_VARIABLE
+from funcx_async._net.environment import ENDPOINT_VARIABLE
 from funcx_async._process import level_of_user
 from funcx_async._service.dialects import DIALECTS, Dialect
 from funcx_async._settings.checks import (

@@ -15,9 +15,9 @@ import httpx
 import msgspec
 from anyio import to_thread
 
-from funcx_async._net.environments import AUTH_URL_VARIABLE, checked_auth_url
+from funcx_async._net.environment import AUTH_URL_VARIABLE, checked_auth_url
+from funcx_async._net.http import proxy_refusal, retry_after, web_proxy, web_transport
 from funcx_async._net.proxies import Proxy
-from funcx_async._net.transports import proxy_refusal, retry_after, web_proxy, web_transport
 from funcx_async.auth.bearer import RenewingAuth
 from funcx_async.auth.storage import StoredToken, TokenFile, TokenKey
 from funcx_async.auth.tokens import SCOPE, Token, issued_token

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, TypeGuard
 
 from anyio import to_thread
 
-from funcx_async._net.environments import AUTH_URL_VARIABLE, checked_auth_url
+from funcx_async._net.environment import AUTH_URL_VARIABLE, checked_auth_url
 from funcx_async.auth.bearer import RenewingAuth
 from funcx_async.auth.tokens import RESOURCE_SERVER, SCOPE, Token
 from funcx_async.errors import AuthenticationFailed, FuncXError, ServiceUnavailable

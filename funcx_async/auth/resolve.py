@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, TypeAlias, Union
 
 import httpx
 
-from funcx_async._net.environments import (
+from funcx_async._net.environment import (
     CLASSIC,
     COMPUTE,
     SERVICE_URL_VARIABLE,

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from funcx_async._net.environments import COMPUTE, is_globus
+from funcx_async._net.environment import COMPUTE, is_globus
 from funcx_async.auth.login import (
     AUTHORIZATION_PARAMETERS,
     SharedLogin,

@@ -13,7 +13,7 @@ from typing import Annotated, Any
 
 import typer
 
-from funcx_async._net.environments import ENDPOINT_VARIABLE
+from funcx_async._net.environment import ENDPOINT_VARIABLE
 from funcx_async.cli import Interrupted
 from funcx_async.cli.options import AmqpPort, AsJson, Endpoint, Service, client_of
 from funcx_async.cli.printing import (

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 from yarl import URL
 
-from funcx_async._net.environments import (
+from funcx_async._net.environment import (
     SERVICE_URL_VARIABLE,
     certificates,
     is_globus,
@@ -23,8 +23,8 @@ from funcx_async._net.environments import (
     request_timeout,
     service_url,
 )
+from funcx_async._net.http import certificate_check, web_proxy
 from funcx_async._net.proxies import Proxy, proxy_for, refusal_of_status
-from funcx_async._net.transports import certificate_check, web_proxy
 from funcx_async._service.outcomes import outcome_of
 from funcx_async._settings.checks import checked_endpoint
 from funcx_async.client import FuncXClient

@@ -20,7 +20,7 @@ from uuid import UUID, uuid4
 import msgspec
 
 from funcx_async._core.acks import Ack
-from funcx_async._net.environments import COMPUTE, ENDPOINT_VARIABLE, auth_url
+from funcx_async._net.environment import COMPUTE, ENDPOINT_VARIABLE, auth_url
 from funcx_async._results.amqp import AmqpSource
 from funcx_async._results.source import Deliveries, ResultSource, SourceLost
 from funcx_async._service.messages import MalformedMessage, decode_result

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal, NamedTuple
 
-from funcx_async._net.environments import SERVICE_URL_VARIABLE, TOKEN_VARIABLE
+from funcx_async._net.environment import SERVICE_URL_VARIABLE, TOKEN_VARIABLE
 from funcx_async.auth.login import LOGIN_COMMAND
 
 _LOCAL = "`python -m funcx_async local`"

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from funcx_async._net.environments import (
+from funcx_async._net.environment import (
     ENDPOINT_VARIABLE,
     SERVICE_URL_VARIABLE,
     VERIFY_VARIABLE,

@@ -18,8 +18,8 @@ import httpx
 from aiormq.exceptions import AuthenticationError, ProbableAuthenticationError
 from yarl import URL
 
+from funcx_async._net.http import web_transport
 from funcx_async._net.proxies import Proxy, Refusal, refusal
-from funcx_async._net.transports import web_transport
 from funcx_async._net.tunnel import BrokerUnreachable, connect
 from funcx_async._results.amqp_transport import DeliveryTransport, takes_transport
 

@@ -11,7 +11,7 @@ from fastapi import APIRouter
 from fastapi.responses import JSONResponse
 from starlette.requests import Request
 
-from funcx_async._net.environments import ENDPOINT_VARIABLE
+from funcx_async._net.environment import ENDPOINT_VARIABLE
 from funcx_async._settings.options import NO_ENDPOINT
 from funcx_async.errors import AuthenticationFailed, FuncXError, RequestRefused
 from funcx_async.executor.executor import FuncXExecutor

@@ -14,7 +14,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from funcx_async._net.environments import ENDPOINT_VARIABLE
+from funcx_async._net.environment import ENDPOINT_VARIABLE
 from funcx_async._session.session import end_sessions
 from funcx_async.repl.console import Console
 from funcx_async.repl.line_editing import enable_editing, enable_history

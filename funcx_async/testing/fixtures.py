@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import httpx
 
-from funcx_async._net.environments import ENDPOINT_VARIABLE, SERVICE_URL_VARIABLE, TOKEN_VARIABLE
+from funcx_async._net.environment import ENDPOINT_VARIABLE, SERVICE_URL_VARIABLE, TOKEN_VARIABLE
 from funcx_async.client import FuncXClient
 from funcx_async.executor.executor import FuncXExecutor
 

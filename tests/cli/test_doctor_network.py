@@ -111,7 +111,7 @@ async def test_a_proxy_that_wants_a_login_for_plain_http(told, doctor: Doctor, m
 
 async def test_what_only_a_socks_proxy_can_tell_is_asked_of_none_else(monkeypatch):
     """AMQP does not pass one: that is a warning."""
-    monkeypatch.setattr("funcx_async._net.transports.find_spec", lambda name: name)
+    monkeypatch.setattr("funcx_async._net.http.find_spec", lambda name: name)
     with socket.create_server(("127.0.0.1", 0)) as listening:
         monkeypatch.setenv("ALL_PROXY", f"socks5h://127.0.0.1:{listening.getsockname()[1]}")
         diagnosis = Diagnosis(Target("https://inside.invalid"))

@@ -239,7 +239,7 @@ def test_a_variable_that_holds_no_proxy_is_told_when_the_client_is_made(
 
 
 def test_a_socks_proxy_needs_a_package(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("funcx_async._net.transports.find_spec", lambda name: None)
+    monkeypatch.setattr("funcx_async._net.http.find_spec", lambda name: None)
     monkeypatch.setenv("ALL_PROXY", "socks5://gate")
     with pytest.raises(ValueError, match=r"ALL_PROXY.*pip install 'httpx\[socks\]'"):
         FuncXClient(f"https://{HOST}", auth="a-token")

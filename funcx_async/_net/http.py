@@ -12,7 +12,7 @@ from typing import Any
 
 import httpx
 
-from funcx_async._net.environments import is_loopback
+from funcx_async._net.environment import is_loopback
 from funcx_async._net.proxies import Proxy, proxy_for, refusal_of_status
 from funcx_async.errors import FuncXError, RequestRefused, ServiceUnavailable
 

@@ -8,7 +8,7 @@ import certifi
 import pytest
 
 from funcx_async import FuncXClient
-from funcx_async._net.environments import (
+from funcx_async._net.environment import (
     COMPUTE,
     auth_url,
     certificates,
