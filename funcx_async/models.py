@@ -1,11 +1,11 @@
-"""The records that travel between the modules: frozen and comparable.
+"""The records that calls return, and that modules pass on: frozen and comparable.
 
 Those of which there is one for each task are structs of msgspec, which cost a third to make.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -51,16 +51,50 @@ class Delivery(msgspec.Struct, frozen=True, gc=False):
     redelivered: bool = False
 
 
+class Record(Mapping[str, Any]):
+    """A record that is also read by key, as the dictionaries of the official clients.
+
+    Example:
+        >>> status = EndpointStatus("online", {"idle_workers": 4})
+        >>> status.status, status["status"], dict(status)
+        ('online', 'online', {'status': 'online', 'details': {'idle_workers': 4}})
+    """
+
+    __slots__ = ()
+
+    def _document(self) -> Mapping[str, Any]:
+        """Return the dictionary that the official client would return."""
+        raise NotImplementedError
+
+    def __getitem__(self, key: str) -> Any:
+        return self._document()[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._document())
+
+    def __len__(self) -> int:
+        return len(self._document())
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._document()
+
+    def __bool__(self) -> bool:
+        return True
+
+
 @dataclass(frozen=True, slots=True)
-class Receipt:
+class Receipt(Record):
     """The service's answer to one submit.
+
+    By key it has ``request_id``, ``task_group_id``, ``endpoint_id`` and ``tasks``.
 
     Attributes:
         task_group_id: the group that the tasks belong to.
         tasks: the task ids of each function, in the order of its payloads.
         request_id: the service's number for the request.
         refusals: by task id, why the service refused this task alone; the classic service does.
-        warning: what the service says besides, about high-assurance endpoints, or None.
+        warning: a warning of the service about a high-assurance endpoint, or None.
+        endpoint_id: where the tasks were sent.
     """
 
     task_group_id: str
@@ -68,6 +102,15 @@ class Receipt:
     request_id: str | None = None
     refusals: Mapping[str, Exception] = field(default_factory=dict)
     warning: str | None = None
+    endpoint_id: str | None = None
+
+    def _document(self) -> Mapping[str, Any]:
+        return {
+            "request_id": self.request_id,
+            "task_group_id": self.task_group_id,
+            "endpoint_id": self.endpoint_id,
+            "tasks": self.tasks,
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,46 +127,82 @@ class ListedTask:
 
 
 @dataclass(frozen=True, slots=True)
-class TaskStatus:
-    """What the service says of a task.
+class TaskStatus(Record):
+    """The state of a task.
+
+    By key it is what the official client returns: ``pending`` and ``status``; ``details`` where the
+    service has them; after the task has finished ``completion_t`` and ``result``, which is the
+    value, or ``reason``. The key ``result`` of a failed task raises TaskExecutionFailed, as the
+    official client does; that of a value that cannot be read here raises DeserializationError.
 
     Attributes:
         task_id: the task's id.
         status: ``success``, ``failed``, or a pending state such as ``waiting-for-ep``; lower case.
-        result: the outcome, or None while there is none.
-        reason: why the service cannot tell, such as ``Unknown task id``, or None.
+        result: the outcome as it was sent, or None while there is none.
+        reason: why the service has no outcome, such as ``Unknown task id``, or None.
+        read: returns the value of ``result``, or raises; set by the client.
+
+    Example:
+        >>> status = TaskStatus("4b116d3c", "waiting-for-ep")
+        >>> status.pending, status["pending"], "result" in status
+        (True, True, False)
     """
 
     task_id: str
     status: str
     result: Result | None = None
     reason: str | None = None
+    read: Callable[[Result], Any] | None = field(default=None, repr=False, compare=False)
 
     @property
     def pending(self) -> bool:
         """Whether the task may still bring a result."""
         return self.result is None and self.status not in ("failed", "success")
 
+    def _document(self) -> Mapping[str, Any]:
+        document: dict[str, Any] = {"pending": self.pending, "status": self.status}
+        if self.result is None:
+            return document if self.pending else document | {"reason": self.reason or "unknown"}
+        if self.result.details is not None:
+            document["details"] = self.result.details
+        return document | {"result": self.result, "completion_t": self.result.completion_t}
+
+    def __getitem__(self, key: str) -> Any:
+        if key == "result" and self.result is not None and self.read is not None:
+            return self.read(self.result)
+        return self._document()[key]
+
 
 @dataclass(frozen=True, slots=True)
-class EndpointStatus:
-    """Whether an endpoint is there, as the service sees it.
+class EndpointStatus(Record):
+    """Whether an endpoint is connected to the service.
+
+    By key it is the service's document.
 
     Attributes:
         status: ``online`` or ``offline``.
-        details: what the endpoint last reported of itself.
+        details: what the endpoint last reported about itself.
         logs: its last reports, the newest first; of the classic service.
+        raw: the service's document as it came.
     """
 
     status: str
     details: Mapping[str, Any] = field(default_factory=dict)
     logs: Sequence[Mapping[str, Any]] = ()
+    raw: Mapping[str, Any] | None = field(default=None, repr=False, compare=False)
+
+    def _document(self) -> Mapping[str, Any]:
+        if self.raw is not None:
+            return self.raw
+        return {"status": self.status, "details": self.details}
 
 
 @confined(CREDENTIALS)
 @dataclass(frozen=True, slots=True)
-class ResultQueueAddress:
+class ResultQueueAddress(Record):
     """Where results of this user can be consumed; the credentials are fresh at each request.
+
+    By key it has the same fields.
 
     Attributes:
         queue_prefix: opaque; the queue's name is this and the task group id, nothing between.
@@ -132,6 +211,9 @@ class ResultQueueAddress:
 
     queue_prefix: str
     connection_url: str = field(repr=False)
+
+    def _document(self) -> Mapping[str, Any]:
+        return {"queue_prefix": self.queue_prefix, "connection_url": self.connection_url}
 
 
 @dataclass(frozen=True, slots=True)

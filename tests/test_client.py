@@ -126,7 +126,9 @@ async def test_registering_refuses_what_cannot_be_run_or_excludes_itself():
 
 async def test_a_submit_gives_a_receipt():
     client, _ = answering(RECEIPT)
-    assert await client.submit("e", {"f": ["p", "q"]}) == Receipt("g", {"f": ["t1", "t2"]}, "r")
+    assert await client.submit("e", {"f": ["p", "q"]}) == Receipt(
+        "g", {"f": ["t1", "t2"]}, "r", endpoint_id="e"
+    )
 
 
 Call = Callable[[FuncXClient], Any]

@@ -6,6 +6,7 @@ is in :mod:`funcx_async._service.refusals`.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 import msgspec
@@ -27,8 +28,13 @@ class TaskDocument(msgspec.Struct):
     reason: str | None = None
     details: dict[str, Any] | None = None
 
-    def to_status(self, task_id: str) -> TaskStatus:
-        """Make the record; ``task_id`` is the one that was asked for."""
+    def to_status(self, task_id: str, read: Callable[[Result], Any] | None = None) -> TaskStatus:
+        """Return the record.
+
+        Args:
+            task_id: the one that was requested.
+            read: returns the value of a result, or raises.
+        """
         outcome = None
         completion_t = None if self.completion_t is None else str(self.completion_t)
         if self.exception is not None:
@@ -37,7 +43,7 @@ class TaskDocument(msgspec.Struct):
             )
         elif self.result is not None:
             outcome = Result(task_id, self.result, None, completion_t, self.details)
-        return TaskStatus(task_id, self.status.lower(), outcome, self.reason)
+        return TaskStatus(task_id, self.status.lower(), outcome, self.reason, read)
 
 
 class Registered(msgspec.Struct):

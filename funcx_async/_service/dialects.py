@@ -193,6 +193,7 @@ class Compute:
             submitted.tasks,
             submitted.request_id,
             warning=submitted.ha_warning,
+            endpoint_id=submission.endpoint_id,
         )
 
     def endpoint_registration(
@@ -324,12 +325,16 @@ class Classic:
                     f"The service's answer to {what} has a task without an id."
                 )
         if len(task_ids) != len(submission):  # the ids cannot be matched with the tasks
-            return Receipt(group, {"": [each for each in task_ids if each not in refusals]})
+            return Receipt(
+                group,
+                {"": [each for each in task_ids if each not in refusals]},
+                endpoint_id=submission.endpoint_id,
+            )
         tasks: dict[str, Sequence[str]] = {}
         taken = iter(task_ids)
         for function_id, payloads in submission.tasks.items():
             tasks[function_id] = [next(taken) for _ in payloads]
-        return Receipt(group, tasks, refusals=refusals)
+        return Receipt(group, tasks, refusals=refusals, endpoint_id=submission.endpoint_id)
 
     def endpoint_registration(
         self, name: str, endpoint_id: str | None, options: EndpointOptions

@@ -14,19 +14,23 @@ from typing import Any, TypeVar, get_type_hints
 import msgspec
 
 from funcx_async.errors import ResponseIncomplete
+from funcx_async.models import Record
 
 R = TypeVar("R", bound="Document")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Document:
-    """What all records here have.
+class Document(Record):
+    """The base of the records here; by key each is the service's document.
 
     Attributes:
         raw: the service's document as it came.
     """
 
     raw: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+    def _document(self) -> Mapping[str, Any]:
+        return self.raw
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ import platform
 import shlex
 import sqlite3
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
@@ -21,7 +22,7 @@ from typing import TYPE_CHECKING, Any, TypeGuard
 from anyio import to_thread
 
 from funcx_async._net.environment import AUTH_URL_VARIABLE, checked_auth_url
-from funcx_async.auth.bearer import RenewingAuth
+from funcx_async.auth.bearer import BearerAuth, RenewingAuth
 from funcx_async.auth.tokens import RESOURCE_SERVER, SCOPE, Token
 from funcx_async.errors import AuthenticationFailed, FuncXError, ServiceUnavailable
 
@@ -131,6 +132,35 @@ def is_globus_app(value: object) -> TypeGuard[globus_sdk.GlobusApp]:
     """Whether ``value`` is an app; who never imported ``globus_sdk`` has none."""
     sdk = sys.modules.get("globus_sdk")
     return sdk is not None and isinstance(value, sdk.GlobusApp)
+
+
+class AuthorizerAuth(BearerAuth):
+    """Sends the tokens of a ``globus_sdk`` authorizer, which renews them if it can.
+
+    Args:
+        authorizer: such as ``globus_sdk.AccessTokenAuthorizer``.
+    """
+
+    def __init__(self, authorizer: globus_sdk.authorizers.GlobusAuthorizer) -> None:
+        self._authorizer = authorizer
+        self._lock = threading.Lock()
+
+    async def token(self, refused: str | None = None) -> str:
+        """Return the authorizer's token, asked for in a thread."""
+        return await to_thread.run_sync(self._token, refused)
+
+    def _token(self, refused: str | None) -> str:
+        with self._lock, errors_of_globus("Make a new authorizer."):
+            header = self._authorizer.get_authorization_header()
+            if header == f"Bearer {refused}" and self._authorizer.handle_missing_authorization():
+                header = self._authorizer.get_authorization_header()
+        return (header or "").removeprefix("Bearer ")
+
+
+def is_globus_authorizer(value: object) -> TypeGuard[globus_sdk.authorizers.GlobusAuthorizer]:
+    """Whether ``value`` is an authorizer of ``globus_sdk``."""
+    sdk = sys.modules.get("globus_sdk.authorizers")
+    return sdk is not None and isinstance(value, sdk.GlobusAuthorizer)
 
 
 def token_of_app(app: globus_sdk.GlobusApp, refused: str | None) -> Token:

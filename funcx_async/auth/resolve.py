@@ -20,9 +20,11 @@ from funcx_async.auth.bearer import GivenToken, TokenSource
 from funcx_async.auth.credentials import ClientCredentials
 from funcx_async.auth.login import (
     LOGIN_COMMAND,
+    AuthorizerAuth,
     GlobusAppAuth,
     SharedLoginAuth,
     is_globus_app,
+    is_globus_authorizer,
     shared_login,
 )
 from funcx_async.auth.storage import token_file
@@ -32,7 +34,13 @@ from funcx_async.errors import AuthenticationFailed
 if TYPE_CHECKING:
     import globus_sdk
 
-Auth: TypeAlias = Union[str, httpx.Auth, TokenSource, "globus_sdk.GlobusApp"]
+Auth: TypeAlias = Union[
+    str,
+    httpx.Auth,
+    TokenSource,
+    "globus_sdk.GlobusApp",
+    "globus_sdk.authorizers.GlobusAuthorizer",
+]
 
 
 def resolve_auth(
@@ -41,10 +49,10 @@ def resolve_auth(
     """Make of what the user gave what httpx takes.
 
     Args:
-        auth: a token, a callable that gives one, an ``httpx.Auth``, a ``globus_sdk.GlobusApp``,
-            or None. Then for the service that ``FUNCX_ASYNC_SERVICE_URL`` names the token of the
-            environment; and for services of Globus, and no others, the environment's client
-            credentials, else the login of the official tools.
+        auth: a token, a callable that returns one, an ``httpx.Auth``, an app or authorizer of
+            ``globus_sdk``, or None. None means the token of the environment for the service that
+            ``FUNCX_ASYNC_SERVICE_URL`` names; and, for services of Globus only, the environment's
+            client credentials, else the login of the official tools.
         service_url: where the requests go.
         variables: the process's environment.
         classic: the service is that of ``funcx`` 1.x, which had variables of its own.
@@ -62,11 +70,13 @@ def resolve_auth(
         return GivenToken(lambda: given)
     if is_globus_app(auth):
         return GlobusAppAuth(auth)
+    if is_globus_authorizer(auth):
+        return AuthorizerAuth(auth)
     if callable(auth):
         return GivenToken(auth)
     raise TypeError(
-        "auth must be a token, a callable that gives one, an httpx.Auth or a globus_sdk.GlobusApp, "
-        f"not a {type(auth).__name__}."
+        "auth must be a token, a callable that returns one, an httpx.Auth, or an app or authorizer "
+        f"of globus_sdk, not a {type(auth).__name__}."
     )
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NotRequired, TypedDict
+from typing import Any, NamedTuple, NotRequired, TypedDict, overload
 from uuid import UUID
 
 from funcx_async._service.hardware import hardware_report
@@ -23,12 +24,12 @@ class Batch:
         task_group_id: the group that the tasks belong to.
         resource_specification: what the tasks need, as the endpoint defines it.
         user_endpoint_config: the configuration of the user's endpoint.
-        create_queue: have the results sent to the group's queue as well.
+        create_queue: send the results to the group's queue as well.
         result_serializers: import paths of the strategies for results, tried in order.
-        user_runtime: what to tell of the Python and the machine here, instead of what is so.
+        user_runtime: what to report about this Python and machine in place of the facts.
 
     Attributes:
-        tasks: for each function id the payloads, one for each task.
+        calls: the tasks in the order of adding.
 
     Example:
         >>> batch = Batch(FuncXSerializer())
@@ -55,47 +56,99 @@ class Batch:
         self.create_queue = create_queue
         self.result_serializers = result_serializers
         self.user_runtime = user_runtime
-        self.tasks: dict[str, list[str]] = {}
+        self.calls: list[Call] = []
 
     def __repr__(self) -> str:
         return f"<Batch of {len(self)} task(s) of {len(self.tasks)} function(s)>"
 
     def __len__(self) -> int:
-        """How many tasks there are."""
-        return sum(len(payloads) for payloads in self.tasks.values())
+        """Return the number of tasks."""
+        return len(self.calls)
 
+    @property
+    def tasks(self) -> dict[str, list[str]]:
+        """The payloads of each function id, one for each task."""
+        tasks: dict[str, list[str]] = {}
+        for call in self.calls:
+            tasks.setdefault(call.function_id, []).append(call.payload)
+        return tasks
+
+    @overload
     def add(
         self,
         function_id: str | UUID,
         args: Sequence[Any] | None = None,
         kwargs: Mapping[str, Any] | None = None,
-    ) -> None:
+    ) -> None: ...
+
+    @overload
+    def add(
+        self,
+        function_id: str | UUID,
+        endpoint_id: str | UUID,
+        args: Sequence[Any] | None = None,
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> None: ...
+
+    def add(self, function_id: str | UUID, *call: Any, **named: Any) -> None:
         """Add a task; its arguments are serialized here.
+
+        ``add(function_id, endpoint_id, args, kwargs)``, as in ``funcx`` 1.x, names the endpoint of
+        each task; :meth:`funcx_async.blocking.FuncXClient.batch_run` sends such a batch.
 
         Args:
             function_id: the registered function to call.
-            args: its positional arguments.
-            kwargs: its keyword arguments.
+            *call: its positional arguments as a list or tuple, and its keyword arguments as a
+                mapping; an endpoint id may come before them.
+            **named: the same by name: ``args``, ``kwargs``, ``endpoint_id``.
 
         Raises:
-            ValueError: if the function id is not a UUID.
+            ValueError: if an id is not a UUID.
             TypeError: if the arguments are not a list or tuple, and a mapping with texts as keys.
-            SerializationError: if an argument cannot travel.
+            SerializationError: if an argument cannot be sent.
         """
-        try:
-            function = str(UUID(str(function_id)))
-        except ValueError:
-            raise ValueError(
-                f"{function_id!r:.80} is not the id of a function: a UUID is."
-            ) from None
-        positional: Any = () if args is None else args
-        named: Any = {} if kwargs is None else kwargs
+        if "endpoint_id" in named or (call and _is_uuid(call[0])):
+            self._add(function_id, *call, **named)
+        else:
+            self._add(function_id, None, *call, **named)
+
+    def _add(
+        self, function_id: str | UUID, endpoint_id: Any, args: Any = None, kwargs: Any = None
+    ) -> None:
+        if not _is_uuid(function_id):
+            raise ValueError(f"{function_id!r:.80} is not the id of a function: a UUID is.")
+        if endpoint_id is not None and not _is_uuid(endpoint_id):
+            raise ValueError(f"{endpoint_id!r:.80} is not the id of an endpoint: a UUID is.")
+        positional = () if args is None else args
+        keywords = {} if kwargs is None else kwargs
         if not isinstance(positional, list | tuple):
             raise TypeError(f"args must be a list or a tuple, not a {type(args).__name__}.")
-        if not isinstance(named, Mapping) or any(type(name) is not str for name in named):
+        if not isinstance(keywords, Mapping) or any(type(name) is not str for name in keywords):
             raise TypeError(f"kwargs must be a mapping with texts as keys, not {kwargs!r:.80}.")
-        payload = self._serializer.serialize_arguments(tuple(positional), named)
-        self.tasks.setdefault(function, []).append(payload)
+        payload = self._serializer.serialize_arguments(tuple(positional), keywords)
+        endpoint = None if endpoint_id is None else str(UUID(str(endpoint_id)))
+        self.calls.append(Call(str(UUID(str(function_id))), endpoint, payload))
+
+    def of_endpoint(self, endpoint_id: str | None) -> Batch:
+        """Return a batch with only the tasks that name this endpoint."""
+        part = copy.copy(self)
+        part.calls = [call for call in self.calls if call.endpoint_id == endpoint_id]
+        return part
+
+
+class Call(NamedTuple):
+    """A task of a batch: its function, the endpoint that it names or None, and its arguments."""
+
+    function_id: str
+    endpoint_id: str | None
+    payload: str
+
+
+def _is_uuid(value: object) -> bool:
+    try:
+        return isinstance(value, str | UUID) and bool(UUID(str(value)))
+    except ValueError:
+        return False
 
 
 class TaskBlock(TypedDict):
@@ -172,7 +225,7 @@ class CallOperations(FunctionOperations, TaskOperations):
             The receipt: ``receipt.tasks[function_id]`` are the task ids, in the order of adding.
 
         Raises:
-            ValueError: if the batch is empty.
+            ValueError: if the batch is empty, or a task in it names another endpoint.
             SubmitUncertain: if the receipt does not say which task is which, or as :meth:`submit`.
             FuncXError: as :meth:`submit`.
 
@@ -183,6 +236,15 @@ class CallOperations(FunctionOperations, TaskOperations):
         """
         if not batch:
             raise ValueError("There is no task in the batch: add some first.")
+        if elsewhere := {call.endpoint_id for call in batch.calls} - {
+            None,
+            str(endpoint_id).lower(),
+        }:
+            raise ValueError(
+                f"One request goes to one endpoint, here {endpoint_id}, but the batch is for "
+                f"{', '.join(map(str, elsewhere))}: make a batch for each, or call "
+                "batch_run(batch) of the blocking client."
+            )
         receipt = await self.submit(
             endpoint_id,
             batch.tasks,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Literal, Unpack
 from uuid import UUID
 
-from funcx_async._service.answers import EndpointDocument
+from funcx_async._service.answers import EndpointDocument, read
 from funcx_async._service.dialects import EndpointOptions
 from funcx_async._service.documents import (
     EndpointLock,
@@ -76,13 +76,11 @@ class EndpointOperations(Operations):
                 ...
         """
         endpoint = in_path(endpoint_id, "endpoint")
-        answer = await self._rest.read(
-            "GET",
-            f"/v2/endpoints/{endpoint}/status",
-            EndpointDocument,
-            f"asking for the endpoint {endpoint}",
-        )
-        return EndpointStatus(answer.status, answer.details or {}, answer.logs or ())
+        what = f"asking for the endpoint {endpoint}"
+        answer = await self._rest.ask("GET", f"/v2/endpoints/{endpoint}/status", what)
+        known = read(answer, EndpointDocument, what)
+        raw = read(answer, dict[str, Any], what)
+        return EndpointStatus(known.status, known.details or {}, known.logs or (), raw)
 
     async def register_endpoint(
         self,

@@ -10,8 +10,9 @@ from uuid import UUID
 from funcx_async._service.answers import BatchStatus, QueueAddress, TaskDocument, TaskGroup
 from funcx_async._service.dialects import SubmitRequest, runtime_here
 from funcx_async._service.operations.base import Operations, in_path, several
+from funcx_async._service.outcomes import value_of
 from funcx_async.errors import ResponseLost, ResponseNotUnderstood, SubmitUncertain
-from funcx_async.models import ListedTask, Receipt, ResultQueueAddress, TaskStatus
+from funcx_async.models import ListedTask, Receipt, Result, ResultQueueAddress, TaskStatus
 
 CHUNK = 1_024
 """For so many tasks is asked at once."""
@@ -112,7 +113,7 @@ class TaskOperations(Operations):
         document = await self._rest.read(
             "GET", f"/v2/tasks/{task}", TaskDocument, f"looking at the task {task}"
         )
-        return document.to_status(task)
+        return document.to_status(task, self._value_of)
 
     async def get_batch_status(self, task_ids: Iterable[str | UUID]) -> dict[str, TaskStatus]:
         """Ask for tasks, any number of them, by id; one request is made for each 1,024.
@@ -150,8 +151,12 @@ class TaskOperations(Operations):
             {"task_ids": task_ids},
         )
         return {
-            task_id: document.to_status(task_id) for task_id, document in answer.results.items()
+            task_id: document.to_status(task_id, self._value_of)
+            for task_id, document in answer.results.items()
         }
+
+    def _value_of(self, result: Result) -> Any:
+        return value_of(result, self.serializer.deserialize)
 
     def _runtime(self) -> Mapping[str, Any] | None:
         if not self.dialect.takes_options:
