@@ -117,7 +117,7 @@ class Matcher(Generic[K]):
         self._settled: set[str] = set()
         self._settled_before: set[str] = set()
         self._forgetful = False
-        self._accounted: int | None = 0
+        self._known_task_count: int | None = 0
 
     def __len__(self) -> int:
         """How many tasks are open."""
@@ -143,9 +143,9 @@ class Matcher(Generic[K]):
         return settled or task_id in self._tickets
 
     @property
-    def accounted(self) -> int | None:
+    def known_task_count(self) -> int | None:
         """How many tasks of the group came of submits here; None if some may be unknown."""
-        return self._accounted
+        return self._known_task_count
 
     @property
     def remembers_all(self) -> bool:
@@ -176,8 +176,8 @@ class Matcher(Generic[K]):
                     events.append(event)
             else:
                 self._tickets[task_id] = ticket
-        if self._accounted is not None:
-            self._accounted += len(accepted)
+        if self._known_task_count is not None:
+            self._known_task_count += len(accepted)
         return events + self._orphans() if self._held else events
 
     def disown(self, task_ids: Collection[str], *, complete: bool) -> list[Event[K]]:
@@ -193,10 +193,10 @@ class Matcher(Generic[K]):
             if (held := self._held.pop(task_id, None)) is not None:
                 self._uncount(held)
                 events.append(Duplicate(task_id, held.tag))
-        if complete and self._accounted is not None:
-            self._accounted += len(task_ids)
+        if complete and self._known_task_count is not None:
+            self._known_task_count += len(task_ids)
         else:
-            self._accounted = None
+            self._known_task_count = None
         return events
 
     def expect(self, task_id: str, ticket: K) -> list[Event[K]]:
@@ -204,7 +204,7 @@ class Matcher(Generic[K]):
         if not self.knows(task_id):
             # A forgotten one, somebody else's, or that of a submit here whose answer is lost: with
             # the last two known, but not accounted for, a forgotten one would pass for the lost.
-            self._accounted = None
+            self._known_task_count = None
         event = self._await(task_id, ticket)
         return [] if event is None else [event]
 

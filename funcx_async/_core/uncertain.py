@@ -40,7 +40,7 @@ def judge(
     listed: Sequence[ListedTask],
     *,
     knows: Callable[[str], bool],
-    accounted: int | None,
+    known_task_count: int | None,
 ) -> Verdict[K]:
     """Compare what was sent with what the group holds.
 
@@ -48,19 +48,19 @@ def judge(
         doubtful: all submissions to the group whose fate is unknown; not empty.
         listed: the group's tasks.
         knows: whether a task is open here, or was not long ago.
-        accounted: how many tasks of the group are known to be another submission's, long settled
+        known_task_count: how many tasks of the group are another submission's, long settled
             ones included; None if others than those here may have put tasks into it.
 
     Example:
         >>> sent = [Submission("my ticket", "f", "payload")]
         >>> listed = [ListedTask("t1"), ListedTask("t2")]
-        >>> judge(sent, listed, knows={"t1"}.__contains__, accounted=1)
+        >>> judge(sent, listed, knows={"t1"}.__contains__, known_task_count=1)
         Verdict(adopted=(('t2', 'my ticket'),), candidates=('t2',), complete=True)
     """
     unknown = [task for task in listed if not knows(task.task_id)]
-    if accounted is None:
+    if known_task_count is None:
         return Verdict(candidates=tuple(task.task_id for task in unknown))
-    newcomers = max(0, len(listed) - accounted)
+    newcomers = max(0, len(listed) - known_task_count)
     if newcomers < len(unknown):  # some are ours, settled so long ago that they are forgotten
         if any(task.created_at is None for task in unknown):
             return Verdict(candidates=tuple(task.task_id for task in unknown))

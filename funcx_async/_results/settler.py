@@ -251,7 +251,7 @@ class Settler:
         self._subscribers.count("orphans")
         self.orphans += 1
         # Where a submit is uncertain its results are orphans, too, though nobody else's.
-        if self.orphans == SUSPICIOUS_ORPHANS and self._matcher.accounted is not None:
+        if self.orphans == SUSPICIOUS_ORPHANS and self._matcher.known_task_count is not None:
             self.lookups.look_up_open()
             _log.warning(
                 "many results of the task group %s are for tasks that nobody here awaits: does "

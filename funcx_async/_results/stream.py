@@ -100,9 +100,9 @@ class ResultStream:
         return self._matcher.unanswered
 
     @property
-    def accounted(self) -> int | None:
+    def known_task_count(self) -> int | None:
         """How many tasks of the group came of submits here; None if some may be unknown."""
-        return self._matcher.accounted
+        return self._matcher.known_task_count
 
     @property
     def remembers_all(self) -> bool:

@@ -74,7 +74,7 @@ class Resolver:
         try:
             if stream.remembers_all:
                 listed = await self._context.client.list_task_group(stream.task_group_id)
-                known = judge(batch.submissions, listed, knows=stream.knows, accounted=None)
+                known = judge(batch.submissions, listed, knows=stream.knows, known_task_count=None)
                 error = _with_candidates(error, known)
         except (FuncXError, ValueError):
             pass  # the service does not tell
@@ -138,14 +138,14 @@ class Resolver:
                 delays.insert(0, RETRY_DELAY)
                 continue
             quiet = stream.unanswered == len(submits) and not stream.orphans
-            accounted = stream.accounted if group.created and quiet else None
-            verdict = judge(submissions, listed, knows=stream.knows, accounted=accounted)
+            count = stream.known_task_count if group.created and quiet else None
+            verdict = judge(submissions, listed, knows=stream.knows, known_task_count=count)
         return verdict
 
 
 def can_be_resolved(group: TaskGroup, stream: ResultStream) -> bool:
     """Whether listing the group may tell whose its tasks are: all of them are accounted for."""
-    return group.created and stream.accounted is not None and not stream.orphans
+    return group.created and stream.known_task_count is not None and not stream.orphans
 
 
 def _with_candidates(error: SubmitUncertain, verdict: Verdict[AnyFuture]) -> SubmitUncertain:

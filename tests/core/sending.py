@@ -278,7 +278,7 @@ class SendingMachine(RuleBasedStateMachine):
             submissions,
             self.service.listed(stream.group),
             knows=stream.matcher.knows,
-            accounted=stream.matcher.accounted if alone else None,
+            known_task_count=stream.matcher.known_task_count if alone else None,
         )
         truth = {task_id for post in posts for task_id in post.task_ids}
         adopted = {ticket: task_id for task_id, ticket in verdict.adopted}

@@ -127,11 +127,11 @@ class CoreMachine(SendingMachine):
     @invariant()
     def the_account_of_a_group_is_right_or_there_is_none(self) -> None:
         group = self.made_group
-        if group is None or (accounted := self.streams[group].matcher.accounted) is None:
+        if group is None or (count := self.streams[group].matcher.known_task_count) is None:
             return
         unanswered = [post for post in self.posts if post.stream is self.streams[group]]
         told = {task_id for post in unanswered for task_id in post.task_ids}
-        assert accounted == len(self.service.groups[group]) - len(told)
+        assert count == len(self.service.groups[group]) - len(told)
 
     def teardown(self) -> None:
         """Let everything be taken, answered, done and delivered: then all is settled."""

@@ -243,19 +243,19 @@ def test_tasks_of_answered_submits_are_accounted_for():
     matcher.answered(matcher.sending(), [("t", "ticket"), ("u", "another")])
     matcher.received(result("t"))
     matcher.expect("u", "the same, reloaded")
-    assert matcher.accounted == 2
+    assert matcher.known_task_count == 2
     assert [matcher.knows(task_id) for task_id in ("t", "u", "v")] == [True, True, False]
 
 
-def test_results_of_disowned_tasks_are_duplicates_and_the_account_goes_on():
+def test_results_of_released_tasks_are_duplicates_and_the_account_goes_on():
     matcher: Matcher[str] = Matcher()
     matcher.answered(matcher.sending(), [("t", "ticket")])
     matcher.disown(["u", "v"], complete=True)
-    assert matcher.accounted == 3
+    assert matcher.known_task_count == 3
     assert matcher.received(result("u"), 1) == [Duplicate("u", 1)]
 
 
-def test_results_of_disowned_tasks_that_were_held_are_let_go():
+def test_results_of_released_tasks_that_were_held_are_let_go():
     matcher: Matcher[str] = Matcher(max_held=1)
     submit = matcher.sending()
     matcher.received(result("t"), 1)
@@ -270,7 +270,7 @@ def test_where_more_tasks_may_turn_up_there_is_no_account_any_more():
     matcher.disown([], complete=False)
     matcher.answered(matcher.sending(), [("t", "ticket")])
     matcher.disown(["u"], complete=True)
-    assert matcher.accounted is None
+    assert matcher.known_task_count is None
 
 
 def test_it_says_when_it_has_forgotten_tasks():
@@ -289,7 +289,7 @@ def test_an_unknown_task_that_is_reloaded_ends_the_account_for_nobody_knows_whos
     if on_the_wire:
         matcher.sending()
     matcher.expect("reloaded", "ticket")
-    assert matcher.accounted is None
+    assert matcher.known_task_count is None
 
 
 def test_a_forgotten_task_is_never_taken_for_one_that_was_lost_and_reloaded_meanwhile():
@@ -304,7 +304,7 @@ def test_a_forgotten_task_is_never_taken_for_one_that_was_lost_and_reloaded_mean
         [Submission("my ticket", "f", "payload")],
         [*there, ListedTask("lost", "9")],
         knows=matcher.knows,
-        accounted=matcher.accounted,
+        known_task_count=matcher.known_task_count,
     )
     assert verdict.adopted == ()
     assert not verdict.complete

@@ -25,12 +25,12 @@ def known(*task_ids: str):
 
 
 def test_the_only_new_task_is_that_of_the_only_submission():
-    verdict = judge(sent("a"), listed("old", "new"), knows=known("old"), accounted=1)
+    verdict = judge(sent("a"), listed("old", "new"), knows=known("old"), known_task_count=1)
     assert verdict == Verdict((("new", "ticket 0"),), ("new",), complete=True)
 
 
 def test_of_equal_submissions_any_task_is_anyones():
-    verdict = judge(sent("a", "a"), listed("x", "y"), knows=known(), accounted=0)
+    verdict = judge(sent("a", "a"), listed("x", "y"), knows=known(), known_task_count=0)
     assert verdict.adopted == (("x", "ticket 0"), ("y", "ticket 1"))
 
 
@@ -42,7 +42,7 @@ def test_of_equal_submissions_any_task_is_anyones():
     ],
 )
 def test_of_different_submissions_nobody_knows_whose_is_whose(doubtful):
-    verdict = judge(doubtful, listed("x", "y"), knows=known(), accounted=0)
+    verdict = judge(doubtful, listed("x", "y"), knows=known(), known_task_count=0)
     assert verdict == Verdict((), ("x", "y"), complete=True)
 
 
@@ -55,18 +55,18 @@ def test_of_different_submissions_nobody_knows_whose_is_whose(doubtful):
     ],
 )
 def test_another_number_of_tasks_proves_nothing(there, candidates):
-    verdict = judge(sent("a", "a"), listed(*there), knows=known(), accounted=0)
+    verdict = judge(sent("a", "a"), listed(*there), knows=known(), known_task_count=0)
     assert verdict == Verdict((), candidates, complete=False)
 
 
 def test_where_others_may_have_put_tasks_there_nothing_is_adopted():
-    verdict = judge(sent("a"), listed("old", "new"), knows=known("old"), accounted=None)
+    verdict = judge(sent("a"), listed("old", "new"), knows=known("old"), known_task_count=None)
     assert verdict == Verdict((), ("new",), complete=False)
 
 
 def test_what_was_settled_long_ago_is_told_from_the_new_by_its_age():
     shuffled = [ListedTask("new", "3"), ListedTask("forgotten", "1"), ListedTask("old", "2")]
-    verdict = judge(sent("a"), shuffled, knows=known("old"), accounted=2)
+    verdict = judge(sent("a"), shuffled, knows=known("old"), known_task_count=2)
     assert verdict == Verdict((("new", "ticket 0"),), ("new",), complete=True)
 
 
@@ -78,13 +78,13 @@ def test_what_was_settled_long_ago_is_told_from_the_new_by_its_age():
     ],
 )
 def test_where_age_does_not_tell_nothing_is_adopted(tasks):
-    verdict = judge(sent("a"), tasks, knows=known(), accounted=1)
+    verdict = judge(sent("a"), tasks, knows=known(), known_task_count=1)
     assert verdict.adopted == ()
     assert not verdict.complete
 
 
 def test_more_accounted_for_than_listed_leaves_no_candidates():
-    assert judge(sent("a"), listed("old"), knows=known("old"), accounted=5) == Verdict()
+    assert judge(sent("a"), listed("old"), knows=known("old"), known_task_count=5) == Verdict()
 
 
 @given(st.integers(0, 6), st.integers(0, 6), st.integers(1, 6), st.booleans())
@@ -95,7 +95,7 @@ def test_only_what_was_taken_whole_and_is_alike_is_ever_adopted(forgotten, remem
         sent(*["a"] * new),
         listed(*there, *fresh),
         knows=known(*(f"r{n}" for n in range(remembered))),
-        accounted=len(there),
+        known_task_count=len(there),
     )
     assert list(verdict.candidates) == fresh
     assert [task_id for task_id, _ in verdict.adopted] == fresh
