@@ -33,6 +33,12 @@ def local(
         bool,
         typer.Option("--agents", help="Accept official endpoint agents; requires --amqp-url."),
     ] = False,
+    python: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE", help="Python that runs the tasks, with funcx-async. Default: this one."
+        ),
+    ] = None,
     database: Annotated[
         str,
         typer.Option(
@@ -44,11 +50,16 @@ def local(
 
     Prints the environment variables to export in other shells.
     """
-    raise typer.Exit(asyncio.run(_serve(port, workers, amqp_url, agents, database)))
+    raise typer.Exit(asyncio.run(_serve(port, workers, amqp_url, agents, python, database)))
 
 
 async def _serve(
-    port: int, workers: int | None, amqp_url: str | None, agents: bool, database: str
+    port: int,
+    workers: int | None,
+    amqp_url: str | None,
+    agents: bool,
+    python: str | None,
+    database: str,
 ) -> int:
     """Run a local service until a signal stops it."""
     stop = asyncio.Event()
@@ -64,7 +75,12 @@ async def _serve(
         raise ExtraMissing(str(error)) from None
     try:
         service = LocalService(
-            port=port, workers=workers, amqp_url=amqp_url, agents=agents, database=database
+            port=port,
+            workers=workers,
+            amqp_url=amqp_url,
+            agents=agents,
+            python=python,
+            database=database,
         )
         await service.start()
     except (OSError, RuntimeError, ValueError) as error:

@@ -6,6 +6,8 @@ import ipaddress
 import logging
 import os
 import secrets
+import shutil
+import sys
 from contextlib import AsyncExitStack
 from pathlib import Path
 from types import TracebackType
@@ -53,12 +55,15 @@ class LocalService:
             address is warned about: tokens and tasks cross the network as they are.
         port: the port of the REST service; 0 is any that is free.
         token: the bearer token of its clients; None is a random one, kept in the database.
+        python: the interpreter that runs the tasks: Python 3.11 or later, with funcx-async
+            installed. None is the one that runs the service. A frozen application has to name one.
         database: a file for what the service remembers, to be found again by the next one,
             however this one ends; ``":memory:"`` forgets it. Tasks that were not finished then
             begin again. Whoever can write to the file can have code run by the service.
 
     Raises:
-        ValueError: the number of workers is not positive, or there is no ``amqp_url`` for agents.
+        ValueError: the number of workers is not positive, there is no ``amqp_url`` for agents, or
+            no ``python`` of this name.
 
     Example:
         >>> import asyncio
@@ -78,6 +83,7 @@ class LocalService:
         host: str = "127.0.0.1",
         port: int = 0,
         token: str | None = None,
+        python: str | Path | None = None,
         database: str | Path = ":memory:",
     ) -> None:
         if workers is None:
@@ -91,6 +97,9 @@ class LocalService:
                 "its amqp_url"
             )
             raise ValueError(msg)
+        if python is not None and shutil.which(python) is None:
+            msg = f"python={str(python)!r} is no program; give the path of an interpreter"
+            raise ValueError(msg)
         if not token and str(database) == IN_MEMORY:
             token = secrets.token_urlsafe(32)
         self._workers = workers
@@ -99,6 +108,7 @@ class LocalService:
         self._host = host
         self._port = port
         self._token = token
+        self._python = None if python is None else str(python)
         self._database = database
         self._switches = Switches()
         self._components: Components | None = None
@@ -121,6 +131,7 @@ class LocalService:
             "address": self.url,
             "endpoint": self.endpoint_id,
             "workers": self._workers,
+            "Python": self._running().pool.versions["python_version"],
             "tasks": f"{running} running, {queued} queued",
         }
         return card("LocalService", "running", Tone.GOOD, rows)
@@ -204,8 +215,8 @@ class LocalService:
         """Start every part; returns when requests are served and the first worker is ready.
 
         Raises:
-            RuntimeError: it is running already, worker processes do not start, or another service
-                uses the database.
+            RuntimeError: it is running already, worker processes do not start, another service
+                uses the database, or this is a frozen application and no ``python`` was named.
             ConnectionError: the RabbitMQ cannot be reached.
             OSError: the port is taken, or the database cannot be read and written.
             ValueError: the database is another program's, of another version of this package, or
@@ -213,6 +224,13 @@ class LocalService:
         """
         if self._components is not None:
             msg = "the local service is running already"
+            raise RuntimeError(msg)
+        if getattr(sys, "frozen", False) and self._python is None:
+            msg = (
+                "worker processes need a Python, and this is a frozen application, which would "
+                "start itself instead; name one that has funcx-async installed: "
+                "LocalService(python='/path/to/python3')"
+            )
             raise RuntimeError(msg)
         warn_of_others(self._host)
         async with AsyncExitStack() as stack:
@@ -231,7 +249,11 @@ class LocalService:
         dispatch = Dispatch(store, publisher, self._switches)
         stack.callback(dispatch.close)
         pool = Pool(
-            self._workers, work=store.work, settled=dispatch.settled, endpoint_id=endpoint_id
+            self._workers,
+            work=store.work,
+            settled=dispatch.settled,
+            endpoint_id=endpoint_id,
+            python=self._python,
         )
         stack.push_async_callback(pool.aclose)
         await pool.start()

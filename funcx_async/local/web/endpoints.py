@@ -127,8 +127,7 @@ class EndpointWeb:
             # Named, as its numbers are not those of the official endpoint's versions.
             "endpoint_version": f"funcx-async {version('funcx-async')}",
             "sdk_version": version("funcx-async"),
-            "python_version": platform.python_version(),
-            "dill_version": version("dill"),
+            **self._pool.versions,
             "subscription_uuid": None,
         }
 

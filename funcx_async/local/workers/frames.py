@@ -17,7 +17,7 @@ RUN: Final = 1
 RECALL: Final = 2
 """To the worker: give back what has not begun."""
 READY: Final = 3
-"""To the service: imports are done, tasks may come."""
+"""To the service: imports are done, tasks may come; the body has the versions as JSON."""
 DONE: Final = 4
 """To the service: an outcome, then the result message."""
 RETURNED: Final = 5

@@ -11,7 +11,9 @@ Two rules, besides the order in which tasks have their turns:
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
+import os
 import sqlite3
 import subprocess
 import sys
@@ -84,6 +86,10 @@ class Pool:
         work: gives a task's result serializers (JSON) and its buffer; KeyError if it has none.
         settled: is told each job's result message, and whether it failed.
         endpoint_id: what the workers say that they belong to.
+        python: the interpreter that runs them; None is this one.
+
+    Attributes:
+        versions: ``python_version`` and ``dill_version`` of the workers, once one is ready.
     """
 
     def __init__(
@@ -93,12 +99,15 @@ class Pool:
         work: Callable[[str], tuple[str, str]],
         settled: Callable[[Job, bytes, bool], None],
         endpoint_id: str,
+        python: str | None = None,
     ) -> None:
+        self.versions: dict[str, str] = {}
         self._size = size
         self._work = work
         self._settled = settled
+        self._python = python or sys.executable
         self._command = (
-            *(sys.executable, "-P", "-m", "funcx_async.local.workers.worker"),
+            *(self._python, "-P", "-m", "funcx_async.local.workers.worker"),
             endpoint_id,
         )
         self._waiting = FairQueue()
@@ -151,8 +160,9 @@ class Pool:
             done, _ = await asyncio.wait(ready, return_when=asyncio.FIRST_COMPLETED)
             if not any(future.result() for future in done):
                 msg = (
-                    f"worker processes ({sys.executable}) end as they start; standard error says "
-                    "why. Can that interpreter import funcx_async from any directory?"
+                    f"worker processes ({self._python}) end as they start; standard error says "
+                    "why. That interpreter must be Python 3.11 or later and import funcx_async "
+                    "from any directory: install funcx-async there"
                 )
                 raise RuntimeError(msg)
         except BaseException:  # cancelled as well: no process is left
@@ -198,6 +208,7 @@ class Pool:
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=None,
+                env=environment_of_workers(),
                 **_UNINTERRUPTED,
             )
         except NotImplementedError:
@@ -222,6 +233,7 @@ class Pool:
                 self._feed_all()
             elif kind == frames.READY:
                 self._early_ends = 0
+                self.versions = json.loads(body)
             else:
                 worker.reject()
                 return
@@ -355,6 +367,17 @@ class Pool:
         if behind and not self._closed:
             loop = asyncio.get_running_loop()
             self._recall_timer = loop.call_later(RECALL_AFTER_S, self._recall_from_slow)
+
+
+def environment_of_workers() -> dict[str, str] | None:
+    """Return the environment of worker processes, where it is not this process's own."""
+    if not getattr(sys, "frozen", False):
+        return None
+    # A frozen application has the libraries of its own folder loaded first.
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONHOME"}
+    original = environment.pop("LD_LIBRARY_PATH_ORIG", None)
+    environment.pop("LD_LIBRARY_PATH", None)
+    return environment if original is None else {**environment, "LD_LIBRARY_PATH": original}
 
 
 def is_outcome(body: bytes, job: Job) -> bool:

@@ -237,7 +237,8 @@ def main() -> None:
     gc.freeze()  # what a task leaves behind is soon found
     waiting: SimpleQueue[bytes] = SimpleQueue()
     threading.Thread(target=read_ahead, args=(pipes, waiting), daemon=True).start()
-    pipes.send(frames.READY)
+    versions = {name: runner.details[name] for name in ("python_version", "dill_version")}
+    pipes.send(frames.READY, json.dumps(versions).encode("ascii"))
     work(pipes, runner, waiting)
 
 
