@@ -138,35 +138,29 @@ class Session:
             TooManyOpenTasks: if the limit is reached.
             ExecutorClosed: if the loop was closed in the meantime.
         """
+        context, began = self.context, self.loop.time() if policy else 0.0
+        future: AnyFuture
         if policy is None:
-            future: AnyFuture = FuncXFuture()
-            self._queue(route, Submission(future, function, payload), key)
+            future = FuncXFuture()
         else:
-            now = self.loop.time()
             future = retrying = self._retries.future(policy, route, function, payload)
-            self._queue(route, Submission(future, function, payload), key)
-            self._retries.submitted(retrying, now)
-        observer = self.context.observer
-        if observer is not None:
-            tell(observer.submitted, future, route, function.name)
-        return future
-
-    def _queue(
-        self, route: Route, submission: Submission[AnyFuture, Function], key: str | None
-    ) -> None:
-        context, future = self.context, submission.ticket
         context.tasks.admit(future, route.endpoint_id)
         try:
             if context.journal is not None:
                 context.journal.reserve(future, key, route.endpoint_id)
             future.bind(context)
-            future.function_name = submission.function.name
-            self._submitter.enqueue(route, submission)
+            future.function_name = function.name
+            self._submitter.enqueue(route, Submission(future, function, payload))
         except BaseException:
             context.tasks.remove(future)
             raise
+        if policy is not None:
+            self._retries.submitted(retrying, began)
         if context.sealed:  # the loop may have had its last turn before that
             future.fail(ExecutorClosed(SHUT_DOWN))
+        if context.observer is not None:
+            tell(context.observer.submitted, future, route, function.name)
+        return future
 
     def expect(
         self,
