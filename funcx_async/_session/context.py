@@ -27,6 +27,12 @@ from funcx_async.models import Stats, TaskStatus
 SHUT_DOWN = "The executor was shut down in the meantime."
 """The message of errors about tasks that an executor can no longer run."""
 
+LOOP_ENDED = (
+    "The executor's event loop ended before the task did. If it was sent, it goes on: "
+    "`reload_tasks` with its task group awaits it again."
+)
+"""The message for tasks that are open when the event loop ends."""
+
 _log = logging.getLogger("funcx_async.executor")
 
 
@@ -47,6 +53,7 @@ class SessionContext:
         observer: watches the session; None: nothing does.
         streams: the streams of results that the session has joined.
         sealed: whether the session runs no task any more.
+        why_it_ends: the message for tasks that are open at its end.
     """
 
     options: Options
@@ -60,6 +67,7 @@ class SessionContext:
     pid: int = field(default_factory=current_pid)
     streams: StreamSet = field(init=False)
     sealed: bool = False
+    why_it_ends: str = LOOP_ENDED
 
     def __post_init__(self) -> None:
         client, settings = self.client, self.options.settings
@@ -123,7 +131,7 @@ class SessionContext:
     def fail_open(self) -> None:
         """Fail every open future: nothing will settle it any more."""
         self.sealed = True
-        self.tasks.fail_all(stream.task_group_id for stream in self.streams)
+        self.tasks.fail_all([stream.task_group_id for stream in self.streams], self.why_it_ends)
 
     # What the parts of the session do -----------------------------------------------------------
 

@@ -134,28 +134,31 @@ class OpenTasks:
         """Wake those who wait for capacity: the session has ended."""
         self._freed.set()
 
-    def fail_all(self, task_groups: Iterable[str]) -> None:
+    def fail_all(self, task_groups: Iterable[str], why: str) -> None:
         """Fail every open future: nothing will settle it any more.
 
         Args:
             task_groups: the groups of the tasks that go on.
+            why: what ended, and what that means for the tasks.
         """
-        if self._open:
-            groups = ", ".join(task_groups) or "none yet"
+        futures = self.futures
+        unsent = sum(not future.sent for future in futures)
+        groups = ", ".join(task_groups) or "none yet"
+        if unsent:
+            _log.warning(
+                "The executor ended before %d task(s) were sent: they do not run. Leave it with "
+                "`async with`, or await `shutdown()`, to wait for its tasks.",
+                unsent,
+            )
+        if unsent < len(futures):
             _log.info(
                 "%d task(s) go on unawaited; task groups: %s",
-                len(self._open),
+                len(futures) - unsent,
                 groups,
                 extra={"task_group_id": groups},
             )
-        for future in self.futures:
-            future.fail(
-                ExecutorClosed(
-                    "The executor's event loop ended before the task did. If it was sent, it goes "
-                    "on: `reload_tasks` with its task group awaits it again.",
-                    task_id=future.task_id,
-                )
-            )
+        for future in futures:
+            future.fail(ExecutorClosed(why, task_id=future.task_id))
 
     def _wake(self, here: asyncio.AbstractEventLoop | None = None) -> None:
         if (here or running_loop()) is self._loop:

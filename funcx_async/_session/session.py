@@ -197,8 +197,14 @@ class Session:
         """Wait for the end."""
         await asyncio.wait([self._host])
 
-    async def abandon(self) -> None:
-        """End now; open futures fail."""
+    async def abandon(self, why: str | None = None) -> None:
+        """End now; open futures fail.
+
+        Args:
+            why: the message for them; by default that the event loop ended.
+        """
+        if why is not None:
+            self.context.why_it_ends = why
         self._host.cancel()
         await self.closed()
 
@@ -297,17 +303,18 @@ async def keep_running(job: Callable[[], Awaitable[T]], name: str) -> T:
 _open: Final[weakref.WeakSet[Session]] = weakref.WeakSet()
 
 
-async def end_sessions(client: FuncXClient | None = None) -> None:
+async def end_sessions(client: FuncXClient | None = None, why: str | None = None) -> None:
     """End the sessions of the running loop now; what is open in them fails.
 
     Args:
         client: whose sessions; None: all.
+        why: the message for open tasks; by default that the event loop ended.
     """
     await asyncio.sleep(0)  # one that has not had its first turn yet would end without a word
     loop = asyncio.get_running_loop()
     for session in list(_open):
         if session.loop is loop and client in (None, session.context.client):
-            await session.abandon()
+            await session.abandon(why)
 
 
 def _end_at_exit(session: Session) -> None:
