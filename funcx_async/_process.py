@@ -9,6 +9,7 @@ from __future__ import annotations
 import inspect
 import os
 import pickle
+import sys
 from collections.abc import Callable
 from typing import Any, Final, NoReturn, SupportsIndex, TypeVar
 
@@ -42,6 +43,19 @@ def level_of_user() -> int:
         level += 1
         frame = frame.f_back
     return level
+
+
+def line_of_user() -> str | None:
+    """Return the line of the user's program that calls, in Python's development mode.
+
+    Elsewhere it is None: to look costs time.
+    """
+    if not sys.flags.dev_mode:
+        return None
+    frame = inspect.currentframe()
+    while frame is not None and frame.f_globals["__name__"].startswith("funcx_async."):
+        frame = frame.f_back
+    return None if frame is None else f"{frame.f_code.co_filename}:{frame.f_lineno}"
 
 
 # Objects that cannot be sent

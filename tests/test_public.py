@@ -117,6 +117,7 @@ def shown(obj: object) -> set[str]:
 
 
 OPTIONS = [
+    "client",
     "batch_interval",
     "batch_enabled",
     "resource_specification",
@@ -135,15 +136,17 @@ OPTIONS = [
 
 
 @pytest.mark.parametrize(
-    "make",
+    ("make", "options"),
     [
-        pytest.param(funcx_async.FuncXExecutor, id="async"),
-        pytest.param(funcx_async.blocking.FuncXExecutor, id="blocking"),
+        pytest.param(funcx_async.FuncXExecutor, OPTIONS, id="async"),
+        pytest.param(funcx_async.blocking.FuncXExecutor, [*OPTIONS, "wait_at_exit"], id="blocking"),
     ],
 )
-def test_the_signature_of_an_executor_shows_its_options(make: Callable[..., object]):
+def test_the_signature_of_an_executor_shows_its_options(
+    make: Callable[..., object], options: list[str]
+):
     parameters = inspect.signature(make).parameters.values()
-    assert [each.name for each in parameters if each.kind is each.KEYWORD_ONLY] == OPTIONS
+    assert [each.name for each in parameters if each.kind is each.KEYWORD_ONLY] == options
     assert not [each for each in parameters if each.kind is each.VAR_KEYWORD]
     with pytest.raises(TypeError, match="unexpected keyword argument 'max_inflight'"):
         make(max_inflight=1)

@@ -10,6 +10,7 @@ import asyncio
 import atexit
 import contextvars
 import logging
+import warnings
 import weakref
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
@@ -51,6 +52,7 @@ class Session:
         client: asks the service.
         groups: the task groups that are submitted to.
         closes_client: whether the client ends with the session.
+        made_at: the line that made the executor, for warnings; None if it is not known.
 
     Attributes:
         context: what its parts share.
@@ -59,7 +61,13 @@ class Session:
     """
 
     def __init__(
-        self, options: Options, client: FuncXClient, groups: TaskGroups, *, closes_client: bool
+        self,
+        options: Options,
+        client: FuncXClient,
+        groups: TaskGroups,
+        *,
+        closes_client: bool,
+        made_at: str | None = None,
     ) -> None:
         self.context = context = new_context(options, client, groups)
         self.loop = context.loop
@@ -69,6 +77,8 @@ class Session:
         self._submitter = Submitter(context, self._monitor)
         self._retries = TaskRetries(context, self._submitter)
         self._closing = False
+        self._shut_down = False
+        self._made_at = made_at
         self._host = self.loop.create_task(
             self._run(), name="funcx:executor", context=contextvars.Context()
         )
@@ -180,7 +190,7 @@ class Session:
 
     def close(self, *, cancel_futures: bool = False) -> None:
         """End once all open futures are settled; those not sent yet can be cancelled."""
-        self._closing = True
+        self._closing = self._shut_down = True
         if cancel_futures:
             for future in self.context.tasks.futures:
                 future.cancel()
@@ -191,7 +201,11 @@ class Session:
         if self.ended:
             self._submitter.drop()
         elif self.pid == current_pid():
-            self.loop.call_soon_threadsafe(self.close)
+            self.loop.call_soon_threadsafe(self._close_forgotten)
+
+    def _close_forgotten(self) -> None:
+        self._closing = True
+        self.context.tasks.wake()
 
     async def closed(self) -> None:
         """Wait for the end."""
@@ -203,6 +217,7 @@ class Session:
         Args:
             why: the message for them; by default that the event loop ended.
         """
+        self._shut_down = True
         if why is not None:
             self.context.why_it_ends = why
         self._host.cancel()
@@ -274,8 +289,23 @@ class Session:
                 closing.callback(self.fail_open)
                 closing.callback(self._submitter.leave_uncertain)
                 closing.callback(context.events.end)
+                closing.callback(self._warn_if_forgotten)
         except Exception:
             _log.exception("Closing the executor failed")
+
+    def _warn_if_forgotten(self) -> None:
+        """Warn that the executor was not shut down, as Python does of files."""
+        if self._shut_down or (self._closing and not self.context.tasks):
+            return
+        label = self.context.options.label
+        name = f"FuncXExecutor {label!r}" if label else "A FuncXExecutor"
+        made_at = f" It was made at {self._made_at}." if self._made_at else ""
+        warnings.warn(
+            f"{name} was not shut down before its event loop ended: leave it with `async with`, "
+            f"or await `shutdown()`.{made_at}",
+            ResourceWarning,
+            stacklevel=1,
+        )
 
 
 async def keep_running(job: Callable[[], Awaitable[T]], name: str) -> T:

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
 import concurrent.futures
+import concurrent.futures.thread
+import logging
 import os
+import threading
+import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Literal, Unpack
@@ -26,13 +31,19 @@ from funcx_async._settings.options import (
 )
 from funcx_async.blocking.client import FuncXClient
 from funcx_async.blocking.portal import Forwarded, blocking, portal
-from funcx_async.executor.base import ExecutorBase, checked_function_id
+from funcx_async.client import FuncXClient as AsyncFuncXClient
+from funcx_async.executor.base import ExecutorBase, checked_function_id, one_client
 from funcx_async.executor.executor import FuncXExecutor as AsyncFuncXExecutor
 from funcx_async.executor.loop_binding import LoopBinding
 from funcx_async.executor.view import TargetedExecutor
 from funcx_async.models import Stats
 from funcx_async.serialize import FuncXSerializer
 from funcx_async.serialize.serializer import Strategylike
+
+NOTICE_SECONDS = 5.0
+"""How long a program waits at its end for open tasks before it says so."""
+
+_log = logging.getLogger("funcx_async.executor")
 
 
 class FuncXExecutor(ExecutorBase, concurrent.futures.Executor):
@@ -43,7 +54,8 @@ class FuncXExecutor(ExecutorBase, concurrent.futures.Executor):
 
     Best used by ``with``, which waits for open tasks on leaving, except when Ctrl-C was pressed:
     then what is not sent is cancelled, and the log names the task group of what goes on. A program
-    that ends without ``shutdown`` does not wait for its open tasks.
+    that ends without ``shutdown`` waits for its open tasks, as with all executors of
+    ``concurrent.futures``; Ctrl-C ends that, and the log says what goes on.
 
     A done-callback runs in the thread that receives results: it may submit, but not wait. In a
     notebook, whose own thread runs an event loop, futures can be awaited as well.
@@ -55,6 +67,7 @@ class FuncXExecutor(ExecutorBase, concurrent.futures.Executor):
         task_group_id: the group that tasks belong to; by default the service makes one.
         label: names the executor in logs.
         batch_size: how many tasks go in one request at most; below 1 counts as 1.
+        client: the same as ``funcx_client``, by the name that the official SDK gives it.
         batch_interval: deprecated; does nothing.
         batch_enabled: deprecated; does nothing.
         resource_specification: what each task needs, as the endpoint defines it.
@@ -77,6 +90,8 @@ class FuncXExecutor(ExecutorBase, concurrent.futures.Executor):
             does. One executor at a time uses it.
         telemetry: observes tasks and batches, such as a
             :class:`funcx_async.telemetry.Telemetry`.
+        wait_at_exit: False lets the program end without waiting for open tasks: those that are
+            sent go on, and a warning says how many are not.
 
     Attributes:
         asynchronous: the async executor that does the work.
@@ -93,6 +108,8 @@ class FuncXExecutor(ExecutorBase, concurrent.futures.Executor):
         32
     """
 
+    _binding: PortalBinding
+
     def __init__(
         self,
         endpoint_id: str | UUID | None = None,
@@ -102,6 +119,7 @@ class FuncXExecutor(ExecutorBase, concurrent.futures.Executor):
         label: str = "",
         batch_size: int = 128,
         *,
+        client: FuncXClient | None = None,
         batch_interval: float | NotGiven | None = NOT_GIVEN,
         batch_enabled: bool | NotGiven | None = NOT_GIVEN,
         resource_specification: Mapping[str, Any] | None = None,
@@ -116,18 +134,20 @@ class FuncXExecutor(ExecutorBase, concurrent.futures.Executor):
         result_transport: Literal["auto", "amqp", "polling"] = "auto",
         journal: str | os.PathLike[str] | None = None,
         telemetry: Observer | None = None,
+        wait_at_exit: bool = True,
     ) -> None:
+        funcx_client = one_client(funcx_client, client)
         if funcx_client is not None and not isinstance(funcx_client, FuncXClient):
             raise TypeError(
                 f"funcx_client must be a funcx_async.blocking.FuncXClient, not {funcx_client!r}."
             )
         self._client = funcx_client
-        client = None if funcx_client is None else funcx_client.asynchronous
+        asynchronous = None if funcx_client is None else funcx_client.asynchronous
         warn_of_deprecated(batch_interval=batch_interval, batch_enabled=batch_enabled)
-        if serializer is None and client is not None:
-            serializer = client.serializer
+        if serializer is None and asynchronous is not None:
+            serializer = asynchronous.serializer
         options = Options(
-            DIALECTS["v3"] if client is None else client.dialect,
+            DIALECTS["v3"] if asynchronous is None else asynchronous.dialect,
             {
                 "container_id": container_id,
                 "batch_size": batch_size,
@@ -150,7 +170,7 @@ class FuncXExecutor(ExecutorBase, concurrent.futures.Executor):
             },
             label,
         )
-        self._binding = PortalBinding(options, client)
+        self._binding = PortalBinding(options, asynchronous, wait_at_exit=wait_at_exit)
         self.asynchronous = AsyncFuncXExecutor._around(self._binding)  # noqa: SLF001 - one executor
 
     @property
@@ -266,6 +286,7 @@ class FuncXExecutor(ExecutorBase, concurrent.futures.Executor):
         traceback: TracebackType | None,
     ) -> None:
         if isinstance(error, KeyboardInterrupt):
+            self._binding.leave_at_exit()
             portal().wait(self.asynchronous.__aexit__, kind, error, traceback)
         else:
             self.shutdown()
@@ -275,7 +296,23 @@ class PortalBinding(LoopBinding):
     """Queues tasks on the portal's loop, from any thread.
 
     Also from one with an event loop of its own, such as that of a notebook.
+
+    Args:
+        options: those of the executor.
+        client: asks the service; None: one that is made when it is needed, and closed at the end.
+        wait_at_exit: whether the program waits for open tasks at its end.
     """
+
+    def __init__(
+        self, options: Options, client: AsyncFuncXClient | None, *, wait_at_exit: bool
+    ) -> None:
+        super().__init__(options, client)
+        self._wait_at_exit = wait_at_exit
+
+    def leave_at_exit(self) -> None:
+        """Let the program end without waiting for what is open now."""
+        if self.session is not None:
+            _awaited_at_exit.discard(self.session)
 
     def bound(self, *, wait: bool = True) -> Session:
         """Return the session of the portal's loop, which is made at first use.
@@ -290,6 +327,8 @@ class PortalBinding(LoopBinding):
         if session is None or session.ended or self.closed or session.pid != current_pid():
             # This raises, or binds: there, one at a time. The journal is waited for here.
             session = portal().do(super().bound, wait=False)
+            if self._wait_at_exit:
+                _await_at_exit(session)
             if self.closed:  # by another thread, which saw nothing to close
                 portal().do(session.close)
             if wait:
@@ -311,3 +350,56 @@ class PortalBinding(LoopBinding):
             await session.context.tasks.wait_for_capacity()
         else:
             await asyncio.wrap_future(portal().start(session.context.tasks.wait_for_capacity))
+
+
+# The end of the program ---------------------------------------------------------------------------
+
+_awaited_at_exit: weakref.WeakSet[Session] = weakref.WeakSet()
+
+
+def _await_at_exit(session: Session) -> None:
+    _awaited_at_exit.add(session)
+    # Once more where another thread submits while the program ends. To be called before what ends
+    # all sessions, which is registered by the first of them, this is registered after it.
+    atexit.unregister(_wait_at_exit)
+    atexit.register(_wait_at_exit)
+
+
+def _wait_at_exit() -> None:
+    """Wait for the open tasks of all executors; Ctrl-C ends that."""
+    sessions = [each for each in _awaited_at_exit if each.pid == current_pid() and not each.ended]
+    if not sessions:
+        return
+    try:
+        portal().wait(_close_all, sessions)
+    except KeyboardInterrupt:
+        _awaited_at_exit.clear()
+        contexts = [session.context for session in sessions]
+        groups = {stream.task_group_id for context in contexts for stream in context.streams}
+        futures = [future for context in contexts for future in context.tasks.futures]
+        cancelled = sum(future.cancel() for future in futures)
+        _log.warning(
+            "Interrupted while the program waited for its tasks: %d go on without being awaited, "
+            "%d were not sent and are cancelled. Task groups: %s. `reload_tasks` awaits them.",
+            len(futures) - cancelled,
+            cancelled,
+            ", ".join(sorted(groups)) or "none yet",
+        )
+
+
+async def _close_all(sessions: Sequence[Session]) -> None:
+    for session in sessions:
+        session.close()
+    closing = [asyncio.ensure_future(session.closed()) for session in sessions]
+    _, pending = await asyncio.wait(closing, timeout=NOTICE_SECONDS)
+    if pending:
+        _log.warning(
+            "The program waits at its end for %d open task(s); Ctrl-C leaves them.",
+            sum(len(session.context.tasks) for session in sessions),
+        )
+        await asyncio.wait(pending)
+
+
+# Before the threads of `concurrent.futures` end, in which loops look addresses up: those end when
+# the module calls at exit, which it registered when it was imported. The last one is called first.
+getattr(threading, "_register_atexit", atexit.register)(_wait_at_exit)

@@ -197,6 +197,20 @@ class ExecutorBase(ABC):
                 await self._binding.wait_for_capacity()
 
 
+C = TypeVar("C")
+
+
+def one_client(funcx_client: C | None, client: C | None) -> C | None:
+    """Return the client that was given under one of its two names.
+
+    Raises:
+        TypeError: if two were given.
+    """
+    if funcx_client is not None and client is not None:
+        raise TypeError("client is another name of funcx_client: give one of them.")
+    return client if funcx_client is None else funcx_client
+
+
 def checked_function_id(function_id: str | UUID) -> str:
     """Return a function id as text.
 

@@ -25,7 +25,7 @@ from funcx_async._settings.options import (
 )
 from funcx_async.client import FuncXClient
 from funcx_async.events import EventReader
-from funcx_async.executor.base import ExecutorBase, checked_function_id
+from funcx_async.executor.base import ExecutorBase, checked_function_id, one_client
 from funcx_async.executor.loop_binding import LoopBinding
 from funcx_async.executor.view import TargetedExecutor
 from funcx_async.models import Stats
@@ -49,6 +49,7 @@ class FuncXExecutor(ExecutorBase):
             the classic service the client, whose executors share it.
         label: names the executor in logs.
         batch_size: how many tasks go in one request at most; below 1 counts as 1.
+        client: the same as ``funcx_client``, by the name that the official SDK gives it.
         batch_interval: deprecated; does nothing.
         batch_enabled: deprecated; does nothing.
         resource_specification: what each task needs, as the endpoint defines it.
@@ -97,6 +98,7 @@ class FuncXExecutor(ExecutorBase):
         label: str = "",
         batch_size: int = 128,
         *,
+        client: FuncXClient | None = None,
         batch_interval: float | NotGiven | None = NOT_GIVEN,
         batch_enabled: bool | NotGiven | None = NOT_GIVEN,
         resource_specification: Mapping[str, Any] | None = None,
@@ -112,6 +114,7 @@ class FuncXExecutor(ExecutorBase):
         journal: str | os.PathLike[str] | None = None,
         telemetry: Observer | None = None,
     ) -> None:
+        funcx_client = one_client(funcx_client, client)
         warn_of_deprecated(batch_interval=batch_interval, batch_enabled=batch_enabled)
         if serializer is None and funcx_client is not None:
             serializer = funcx_client.serializer

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 import weakref
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from funcx_async._futures.future import FuncXFuture, running_loop
-from funcx_async._process import current_pid
+from funcx_async._process import current_pid, line_of_user
 from funcx_async._session.functions import Function, Functions, Registry
 from funcx_async._session.session import Session
 from funcx_async._session.task_groups import TaskGroups
@@ -42,6 +43,7 @@ class LoopBinding:
         self._client = client
         self._closes_client = client is None
         self._registry = Registry()
+        self._made_at = line_of_user()
         self._forgotten: weakref.finalize[..., LoopBinding] | None = None
 
     def __repr__(self) -> str:
@@ -138,6 +140,12 @@ class LoopBinding:
             session.clear_away()
             session = None
         if session is None:
+            if loop is None and _under_trio():
+                raise RuntimeError(
+                    "FuncXExecutor runs on asyncio, and this is trio. Under trio, call "
+                    "funcx_async.blocking in a thread: trio.to_thread.run_sync. With anyio's "
+                    'pytest plugin, let the fixture anyio_backend return "asyncio".'
+                )
             if loop is None:
                 raise RuntimeError(
                     "FuncXExecutor binds to the event loop of its first use, and none runs in this "
@@ -168,9 +176,20 @@ class LoopBinding:
     def _bind(self) -> Session:
         options, client, closes = self.options, self.client, self._closes_client
         self.groups = groups = TaskGroups(self.groups.created_id)
-        self.session = session = Session(options, client, groups, closes_client=closes)
+        self.session = session = Session(
+            options, client, groups, closes_client=closes, made_at=self._made_at
+        )
         if self._forgotten is not None:
             self._forgotten.detach()
         self._forgotten = weakref.finalize(self, session.close_from_anywhere)
         self._forgotten.atexit = False
         return session
+
+
+def _under_trio() -> bool:
+    """Whether trio runs the calling coroutine."""
+    trio = sys.modules.get("trio")
+    try:
+        return trio is not None and trio.lowlevel.current_task() is not None
+    except RuntimeError:  # not in a coroutine of trio's
+        return False

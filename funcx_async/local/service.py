@@ -34,6 +34,11 @@ from funcx_async.serialize import FuncXSerializer
 
 logger = logging.getLogger(__name__)
 
+_ENDED: Final = (
+    "The local service was closed before the task was done, and its tasks ended with it: submit it "
+    "again to a service that runs."
+)
+
 HELLO_WORLD: Final = "b0a5d1a0-2b22-4381-b899-ba73321e41e0"
 """The public function that every service has."""
 HELLO_WORLD_SOURCE: Final = 'def hello_world():\n    return "Hello World!"\n'
@@ -334,7 +339,7 @@ class LocalService:
         """
         client = FuncXClient(self.url, auth=self.token, **options)
         self._stack.push_async_callback(client.aclose)
-        self._stack.push_async_callback(end_sessions, client)  # while there still is a broker
+        self._stack.push_async_callback(end_sessions, client, _ENDED)  # while there is a broker
         return client
 
     def executor(self, **options: Any) -> FuncXExecutor:

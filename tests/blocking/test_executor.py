@@ -137,8 +137,8 @@ def test_everything_public_of_the_async_executor_is_here():
 def test_its_arguments_are_those_of_the_async_executor():
     ours = inspect.signature(FuncXExecutor).parameters
     theirs = inspect.signature(funcx_async.FuncXExecutor).parameters
-    assert list(ours) == list(theirs)
-    assert [p.default for p in ours.values()] == [p.default for p in theirs.values()]
+    assert list(ours) == [*theirs, "wait_at_exit"]
+    assert [ours[name].default for name in theirs] == [p.default for p in theirs.values()]
 
 
 @pytest.mark.parametrize("name", ["batch_interval", "batch_enabled"])
@@ -330,6 +330,7 @@ def test_what_the_official_executor_can_be_told_can_be_told_here(
 def test_the_client_is_a_blocking_one(service: LocalService, environment: dict[str, str]):
     client = service.client()
     assert FuncXExecutor(funcx_client=client).funcx_client is client
+    assert FuncXExecutor(client=client).funcx_client is client
     with FuncXExecutor() as executor:
         own = executor.funcx_client
         assert executor.funcx_client is own

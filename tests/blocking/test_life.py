@@ -280,14 +280,85 @@ async def test_ctrl_c_in_a_with_block_leaves_it_at_once_and_names_what_goes_on(e
 # The end ------------------------------------------------------------------------------------------
 
 
+BEGINNING = """
+    import asyncio
+
+    def forever():
+        import time
+        time.sleep(1000)
+
+    def taken(future):
+        asyncio.run(future.submitted())
+
+"""
+
+
 @pytest.mark.parametrize(
     "program",
     [
-        pytest.param("executor.submit(forever)", id="not sent yet"),
+        pytest.param("taken(executor.submit(add, 1))", id="sent"),
+        pytest.param("executor.submit(add, 1)", id="not sent yet"),
+        pytest.param("executor.submit(add, 1); executor.shutdown(False)", id="closing"),
+        pytest.param("executor.submit(add, 1); sys.exit()", id="by exit"),
+        pytest.param("executor.submit(add, 1); del executor", id="forgotten"),
+        pytest.param(
+            "executor.submit(add, 1); other.submit(add, 2, 3).result(); del other", id="several"
+        ),
+        pytest.param(
+            "threading.Thread(target=executor.submit, args=(add, 1)).start()", id="by a thread"
+        ),
+    ],
+)
+async def test_a_program_that_ends_waits_for_its_tasks(elsewhere, program):
+    told = """
+        executor, other = FuncXExecutor(), FuncXExecutor()
+        submit = FuncXExecutor.submit
+
+        def submitting(self, *args):
+            future = submit(self, *args)
+            future.add_done_callback(lambda future: print(future.result(), flush=True))
+            return future
+
+        FuncXExecutor.submit = submitting
+    """
+    text = textwrap.dedent(BEGINNING) + textwrap.dedent(told) + program
+    async with running(elsewhere, text) as process:
+        output, errors = await process.communicate()
+    assert (process.returncode, errors) == (0, b"")
+    assert b"2\n" in output
+
+
+async def test_ctrl_c_at_the_end_of_a_program_says_how_many_tasks_go_on_and_where(elsewhere):
+    program = """
+        executor = FuncXExecutor()
+        futures = [executor.submit(add, number) for number in range(3)]
+        for future in futures:
+            taken(future)
+        print(executor.task_group_id, flush=True)
+    """
+    with elsewhere.faults.endpoint_offline():
+        async with running(
+            elsewhere, textwrap.dedent(BEGINNING) + textwrap.dedent(program)
+        ) as process:
+            group = await said(process)
+            assert process.stderr is not None
+            waiting = (await process.stderr.readline()).decode()
+            assert "waits at its end for 3 open task(s)" in waiting
+            process.send_signal(signal.SIGINT)
+            _, errors = await process.communicate()
+    assert process.returncode == 0
+    told = errors.decode()
+    assert "3 go on without being awaited, 0 were not sent" in told
+    assert group in told
+    assert "Traceback" not in told
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
         pytest.param("print(executor.submit(forever).cancel())", id="cancelled"),
         pytest.param("future = executor.submit(forever); taken(future)", id="sent"),
         pytest.param("taken(executor.submit(forever)); executor.shutdown(False)", id="closing"),
-        pytest.param("taken(executor.submit(forever)); sys.exit()", id="by exit"),
         pytest.param("taken(executor.submit(forever)); del executor", id="forgotten"),
         pytest.param(
             "future = executor.submit(forever); taken(future)\n"
@@ -297,23 +368,27 @@ async def test_ctrl_c_in_a_with_block_leaves_it_at_once_and_names_what_goes_on(e
         pytest.param("taken(executor.submit(forever)); taken(other.submit(forever))", id="several"),
     ],
 )
-async def test_a_program_that_ends_with_open_futures_ends_promptly_and_quietly(elsewhere, program):
-    beginning = """
-        import asyncio
-
-        def forever():
-            import time
-            time.sleep(1000)
-
-        def taken(future):
-            asyncio.run(future.submitted())
-
-        executor, other = FuncXExecutor(), FuncXExecutor()
-    """
+async def test_a_program_that_is_not_to_wait_ends_promptly_and_quietly(elsewhere, program):
+    made = "executor, other = [FuncXExecutor(wait_at_exit=False) for _ in range(2)]\n"
+    text = textwrap.dedent(BEGINNING) + made + program
     with elsewhere.faults.endpoint_offline():
-        async with running(elsewhere, textwrap.dedent(beginning) + program) as process:
+        async with running(elsewhere, text) as process:
             _, errors = await process.communicate()
     assert (process.returncode, errors) == (0, b"")
+
+
+async def test_a_program_that_is_not_to_wait_says_how_many_tasks_are_not_sent(elsewhere):
+    program = """
+        executor = FuncXExecutor(wait_at_exit=False)
+        futures = [executor.submit(add, number) for number in range(3)]
+    """
+    elsewhere.faults.refuse("submit", status=503, retry_after=100)
+    try:
+        async with running(elsewhere, textwrap.dedent(program)) as process:
+            _, errors = await process.communicate()
+    finally:
+        elsewhere.faults.reset()
+    assert "ended before 3 task(s) were sent" in errors.decode()
 
 
 async def test_a_thread_that_waits_when_the_main_thread_ends_gets_its_result(elsewhere):
@@ -331,16 +406,15 @@ async def test_a_thread_that_waits_when_the_main_thread_ends_gets_its_result(els
 
 async def test_at_the_end_open_futures_fail_with_clear_words(elsewhere):
     program = """
-        executor = FuncXExecutor()
+        executor = FuncXExecutor(wait_at_exit=False)
         future = executor.submit(add, 1)
         future.add_done_callback(lambda future: print(repr(future.exception())))
     """
     with elsewhere.faults.endpoint_offline():
         async with running(elsewhere, program) as process:
-            output, errors = await process.communicate()
+            output, _ = await process.communicate()
     assert "ExecutorClosed" in output.decode()
     assert "reload_tasks" in output.decode()
-    assert errors == b""
 
 
 def test_a_local_service_that_was_not_closed_ends_with_its_program_quietly(run: Program):

@@ -11,6 +11,7 @@ import sys
 import textwrap
 import threading
 import weakref
+from types import SimpleNamespace
 
 import pytest
 
@@ -38,6 +39,15 @@ def run(program: str, environment: dict[str, str]) -> subprocess.CompletedProces
 def test_without_a_running_loop_submit_says_so():
     executor = FuncXExecutor("4b116d3c-1703-4f8f-9f6f-39921e5864df")
     with pytest.raises(RuntimeError, match="event loop"):
+        executor.submit(add, 1)
+
+
+def test_under_trio_submit_says_that_it_needs_asyncio(monkeypatch):
+    # As in a task of trio's, which is no dependency of ours.
+    trio = SimpleNamespace(lowlevel=SimpleNamespace(current_task=object))
+    monkeypatch.setitem(sys.modules, "trio", trio)
+    executor = FuncXExecutor("4b116d3c-1703-4f8f-9f6f-39921e5864df")
+    with pytest.raises(RuntimeError, match="runs on asyncio, and this is trio"):
         executor.submit(add, 1)
 
 
@@ -433,3 +443,53 @@ async def test_however_many_groups_an_executor_sees_it_keeps_few_connections(
         assert await executor.submit(add, 2) == 3
         streams = {task for task in asyncio.all_tasks() if "funcx:results" in task.get_name()}
         assert len(streams) <= 6
+
+
+# Programs that end ------------------------------------------------------------------------------
+
+
+FORGETFUL = """
+    import asyncio
+    from funcx_async import FuncXExecutor
+
+    async def main():
+        executor = FuncXExecutor(label="mine")
+        for number in range(3):
+            executor.submit(pow, number, 2)
+
+    asyncio.run(main())
+"""
+
+
+async def test_a_program_that_ends_before_its_tasks_are_sent_says_how_many(environment):
+    ended = await asyncio.to_thread(run, FORGETFUL, environment)
+    assert ended.returncode == 0
+    assert "The executor ended before 3 task(s) were sent: they do not run." in ended.stderr
+
+
+async def test_in_development_mode_a_forgotten_executor_is_named_with_the_line_that_made_it(
+    environment, tmp_path
+):
+    program = tmp_path / "program.py"
+    program.write_text(textwrap.dedent(FORGETFUL))
+    ended = await asyncio.to_thread(
+        subprocess.run,
+        [sys.executable, "-X", "dev", program],
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT,
+        check=False,
+    )
+    assert "ResourceWarning: FuncXExecutor 'mine' was not shut down" in ended.stderr
+    assert f"It was made at {program}:6." in ended.stderr
+
+
+async def test_what_is_open_when_its_local_service_closes_says_that_the_service_was_closed():
+    async with LocalService(workers=1) as service:
+        executor = service.executor()
+        with service.faults.endpoint_offline():
+            future = executor.submit(add, 1)
+            await asyncio.wait_for(future.submitted(), TIMEOUT)
+    with pytest.raises(ExecutorClosed, match="The local service was closed"):
+        await asyncio.wait_for(future, TIMEOUT)

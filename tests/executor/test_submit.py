@@ -345,6 +345,15 @@ def test_options_are_checked_when_they_are_given(options, error, says):
         FuncXExecutor(**options)
 
 
+async def test_the_client_may_be_given_by_the_name_of_the_official_sdk(service):
+    async with service.client() as client:
+        async with FuncXExecutor(service.endpoint_id, client=client) as executor:
+            assert executor.funcx_client is client
+            assert await asyncio.wait_for(executor.submit(add, 1), 20) == 2
+        with pytest.raises(TypeError, match="another name of funcx_client"):
+            FuncXExecutor(funcx_client=client, client=client)
+
+
 async def test_options_cannot_be_changed_behind_the_executors_back():
     given = {"num_nodes": 1}
     executor = FuncXExecutor(resource_specification=given)
