@@ -99,8 +99,7 @@ def _greeting(service: LocalService, for_agents: dict[str, str]) -> str:
     if for_agents:  # tasks are meant for the agent, whose id is not known here
         endpoint = [
             "",
-            "Also set FUNCX_ASYNC_ENDPOINT_ID to the id that the endpoint agent prints when it "
-            "starts.",
+            "Also set FUNCX_ASYNC_ENDPOINT_ID to the id that the agent prints when it starts.",
             "",
             "In the shell of an endpoint agent:",
             "",
