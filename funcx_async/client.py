@@ -17,7 +17,7 @@ from funcx_async._service.dialects import DIALECTS
 from funcx_async._service.operations.calls import CallOperations
 from funcx_async._service.operations.classic import ClassicOperations
 from funcx_async._service.operations.endpoints import EndpointOperations
-from funcx_async._service.rest import Rest
+from funcx_async._service.rest import Rest, budget_share
 from funcx_async._versions import is_older
 from funcx_async.auth import Auth, resolve_auth
 from funcx_async.errors import FuncXError, VersionMismatch
@@ -133,10 +133,10 @@ class FuncXClient(CallOperations, EndpointOperations, ClassicOperations):
         await self._rest.aclose()
 
     async def within_budget(self, share: float = 1.0) -> None:
-        """Wait until the hosted service allows one more request; others have no such limit.
+        """Wait until the hosted service allows one more request; other services have no limit.
 
         Args:
-            share: the part of the budget that requests of this kind may use up.
+            share: the share of the budget that requests of this kind may use.
         """
         await self._rest.within_budget(share)
 
@@ -188,8 +188,8 @@ class FuncXClient(CallOperations, EndpointOperations, ClassicOperations):
             return
         self._version_checked = True
         try:
-            await self._rest.within_budget(share)
-            await self.version_check()
+            with budget_share(share):
+                await self.version_check()
         except VersionMismatch as error:
             _log.warning("%s", error)
         except FuncXError as error:

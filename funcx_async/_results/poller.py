@@ -22,6 +22,7 @@ from funcx_async._results.consumer import Consumer
 from funcx_async._results.settler import AnyFuture, Settler
 from funcx_async._results.subscribers import Subscriber, Subscribers
 from funcx_async._service.outcomes import EXPIRED, outcome_of
+from funcx_async._service.rest import budget_share
 from funcx_async.client import FuncXClient
 from funcx_async.errors import FuncXError
 from funcx_async.models import Result, TaskStatus
@@ -103,8 +104,8 @@ class Lookup:
         while begin < len(task_ids):
             chunk = task_ids[begin : begin + self._chunk]
             begin += len(chunk)
-            await client.within_budget(BUDGET_SHARE)
-            statuses = await client.get_batch_status(chunk)
+            with budget_share(BUDGET_SHARE):
+                statuses = await client.get_batch_status(chunk)
             results = [
                 result
                 for task_id in chunk

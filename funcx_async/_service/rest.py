@@ -9,10 +9,14 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import Mapping
+from bisect import insort
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from datetime import UTC, datetime
 from functools import lru_cache, partial
-from typing import TypeVar
+from itertools import count
+from typing import NamedTuple, TypeVar
 
 import httpx
 import msgspec
@@ -41,6 +45,11 @@ PARSED_URLS = 16
 """So many URLs are kept parsed, of requests with a body: those go to very few, while a request
 without one mostly names a task, an endpoint or a function of its own."""
 
+READ_SHARE = 0.75
+"""The share of the request budget that reads may use; the rest is left for submits."""
+
+_share = ContextVar("funcx_async request budget share", default=1.0)
+
 _NOT_WRITTEN = (
     httpx.ConnectError,
     httpx.ConnectTimeout,
@@ -49,6 +58,75 @@ _NOT_WRITTEN = (
     httpx.UnsupportedProtocol,
 )
 """What httpx raises before a byte of the request is on the wire."""
+
+
+@contextmanager
+def budget_share(share: float) -> Iterator[None]:
+    """Limit the requests within the context to a share of the request budget.
+
+    Args:
+        share: the share, from 0 to 1. Requests with a larger share go first.
+    """
+    token = _share.set(share)
+    try:
+        yield
+    finally:
+        _share.reset(token)
+
+
+class _Waiter(NamedTuple):
+    """A request that waits for the budget; in the order in which they go."""
+
+    rank: float
+    number: int
+    changed: asyncio.Event
+
+
+class Admission:
+    """Admits requests when the budget allows them: larger shares first, else in order.
+
+    Nothing is spent before a request is admitted, so a cancelled one costs nothing.
+
+    Args:
+        budget: the budget.
+    """
+
+    def __init__(self, budget: RequestBudget) -> None:
+        self._budget = budget
+        self._waiting: list[_Waiter] = []
+        self._numbers = count()
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    async def wait(self, share: float, *, spend: bool) -> None:
+        """Wait until one more request may go.
+
+        Args:
+            share: the share of the budget that requests of this kind may use.
+            spend: whether the request goes now; False only waits.
+        """
+        loop = asyncio.get_running_loop()
+        if self._loop is not loop:  # nobody waits on a loop that was closed
+            self._loop = loop
+            self._waiting.clear()
+        waiter = _Waiter(-share, next(self._numbers), asyncio.Event())
+        insort(self._waiting, waiter, key=lambda each: each[:2])
+        try:
+            while True:
+                delay = None
+                if self._waiting[0] is waiter:
+                    delay = self._budget.delay(loop.time(), share=share)
+                    if delay <= 0:
+                        break
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(delay):
+                        await waiter.changed.wait()
+                waiter.changed.clear()
+            if spend:
+                self._budget.spend(loop.time())
+        finally:
+            self._waiting.remove(waiter)
+            if self._waiting:
+                self._waiting[0].changed.set()
 
 
 @confined(CONNECTIONS)
@@ -86,7 +164,7 @@ class Rest:
         self._proxy = proxy
         self._transport = transport
         self.mismatch: VersionMismatch | None = None
-        self._budget = None if is_loopback(base_url) else RequestBudget()
+        self._admission = None if is_loopback(base_url) else Admission(RequestBudget())
         self._carrier: httpx.AsyncBaseTransport | None = None
         self._url = partial(_url, base_url.rstrip("/"))
         self._url_kept = lru_cache(PARSED_URLS)(self._url)
@@ -124,7 +202,11 @@ class Rest:
             ResponseLost: if nobody can know what it did.
             RuntimeError: on a second event loop while the first is open.
         """
-        await self._within_limits()
+        if self._admission is not None:
+            is_read = method == "GET" or path.endswith("batch_status")
+            await self._admission.wait(
+                min(_share.get(), READ_SHARE if is_read else 1.0), spend=True
+            )
         content, before = _encoded(body, what), cancel_requests()
         carrier = self._bound()
         request = self._request(method, path, content)
@@ -153,27 +235,19 @@ class Rest:
         raise self._refused(what, request, response)
 
     async def within_budget(self, share: float = 1.0) -> None:
-        """Wait until the hosted service allows one more request; others have no such limit.
+        """Wait until the hosted service allows one more request; other services have no limit.
 
         Args:
-            share: the part of the budget that requests of this kind may use up.
+            share: the share of the budget that requests of this kind may use.
         """
-        if self._budget is not None:
-            now = asyncio.get_running_loop().time()
-            await asyncio.sleep(self._budget.delay(now, share=share))
+        if self._admission is not None:
+            await self._admission.wait(share, spend=False)
 
     async def aclose(self) -> None:
         """Close the connections; the next request makes new ones."""
         carrier, self._carrier, self._loop = self._carrier, None, None
         if carrier is not None:
             await carrier.aclose()
-
-    async def _within_limits(self) -> None:
-        if self._budget is not None:
-            now = asyncio.get_running_loop().time()
-            delay = self._budget.delay(now)
-            self._budget.spend(now + delay)
-            await asyncio.sleep(delay)
 
     def _unreached(self, what: str, request: httpx.Request, error: Exception) -> FuncXError:
         if self._proxy is not None and isinstance(error, httpx.ProxyError):

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any, NoReturn
 
+from funcx_async._service.rest import budget_share
 from funcx_async._session.open_tasks import OpenTasks
 from funcx_async._versions import numbers
 from funcx_async.client import FuncXClient
@@ -147,8 +148,8 @@ class EndpointMonitor:
 
     async def _ask(self, endpoint_id: str) -> None:
         try:
-            await self._client.within_budget(BUDGET_SHARE)
-            metadata = await self._client.get_endpoint_metadata(endpoint_id)
+            with budget_share(BUDGET_SHARE):
+                metadata = await self._client.get_endpoint_metadata(endpoint_id)
         except FuncXError as error:
             _log.debug(
                 "Nothing is known of the endpoint %s: %s",
@@ -202,8 +203,8 @@ class EndpointMonitor:
             return
         self._check_at[endpoint_id] = self._loop.time() + CHECK_INTERVAL
         try:
-            await self._client.within_budget(BUDGET_SHARE)
-            status = await self._client.get_endpoint_status(endpoint_id)
+            with budget_share(BUDGET_SHARE):
+                status = await self._client.get_endpoint_status(endpoint_id)
         except FuncXError as error:
             _log.debug(
                 "The status of the endpoint %s is unknown: %s",

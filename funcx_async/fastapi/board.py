@@ -13,10 +13,12 @@ from collections import OrderedDict
 from collections.abc import AsyncGenerator, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
+from itertools import islice
 from typing import Any, Final
 
 from funcx_async._futures.future import FuncXFuture
 from funcx_async._service.outcomes import outcome_of, value_of
+from funcx_async._service.rest import budget_share
 from funcx_async.errors import (
     FuncXError,
     NotFound,
@@ -42,6 +44,15 @@ ENTRY_OVERHEAD: Final = 350
 
 BUDGET_SHARE: Final = 0.25
 """The share of the request budget that lookups of other processes' tasks may use."""
+
+LOOKUP_BATCH: Final = 1_024
+"""Tasks that one lookup request names."""
+
+MAX_LOOKUPS: Final = 4_096
+"""Tasks that may wait for a lookup; clients that ask for more get 503."""
+
+LOOKUP_RETRY_AFTER: Final = 10.0
+"""Seconds after which such a client may retry."""
 
 _log = logging.getLogger(__name__)
 
@@ -77,6 +88,8 @@ class TaskBoard:
         self._subscriptions: dict[str, set[Subscription]] = {}
         self._polling = False
         self._next_poll = 0.0
+        self._lookups: dict[str, asyncio.Future[TaskView | FuncXError]] = {}
+        self._lookup_job: asyncio.Task[None] | None = None
 
     def __repr__(self) -> str:
         return f"<TaskBoard {len(self._open)} open, {len(self._kept)} kept>"
@@ -125,19 +138,22 @@ class TaskBoard:
         Args:
             task_id: the id of the task.
 
+        Lookups use at most a quarter of the request budget, and many tasks share one request, so
+        that invented ids cannot keep tasks from being submitted.
+
         Raises:
             NotFound: if the service does not know the task either.
-            FuncXError: if the service cannot be reached.
+            ServiceUnavailable: if the service cannot be reached, or too many tasks wait for a
+                lookup.
+            FuncXError: if the lookup failed in another way.
         """
         view = self._known(task_id)
         if view is not None:
             return view
-        try:
-            status = await self.executor.funcx_client.get_task(task_id)
-        except FuncXError as error:
-            error.task_id = task_id
-            raise
-        return self._view_of(status)
+        (found,) = await self._fetch([task_id])
+        if isinstance(found, NotFound):
+            raise found
+        return found
 
     async def watch(self, task_ids: Collection[str]) -> AsyncGenerator[TaskView, None]:
         """Yield the state of each task, and again when it finishes.
@@ -205,9 +221,9 @@ class TaskBoard:
             return
         self._polling = True
         try:
-            await self.executor.funcx_client.within_budget(BUDGET_SHARE)
             foreign = [task_id for task_id in self._subscriptions if self._known(task_id) is None]
-            await self._fetch(foreign)
+            for begin in range(0, len(foreign), LOOKUP_BATCH):
+                await self._fetch(foreign[begin : begin + LOOKUP_BATCH])
         except FuncXError as error:
             _log.warning("Cannot poll tasks of other processes, will retry: %s", error)
         finally:
@@ -217,13 +233,64 @@ class TaskBoard:
     async def _get_all(self, task_ids: Sequence[str]) -> list[TaskView]:
         views = [view for task_id in task_ids if (view := self._known(task_id)) is not None]
         known = {view.task_id for view in views}
-        return views + await self._fetch([each for each in task_ids if each not in known])
+        foreign = [task_id for task_id in task_ids if task_id not in known]
+        for task_id, found in zip(foreign, await self._fetch(foreign), strict=True):
+            views.append(found if isinstance(found, TaskView) else TaskView.failed(task_id, found))
+        return views
 
-    async def _fetch(self, task_ids: Sequence[str]) -> list[TaskView]:
-        if not task_ids:
-            return []
-        statuses = await self.executor.funcx_client.get_batch_status(task_ids)
-        return [self._view_of(status) for status in statuses.values()]
+    # Lookups ------------------------------------------------------------------------------------
+
+    async def _fetch(self, task_ids: Sequence[str]) -> list[TaskView | NotFound]:
+        """Fetch the states of tasks from the service; concurrent calls share their requests.
+
+        Raises:
+            FuncXError: if a request fails.
+        """
+        loop = asyncio.get_running_loop()
+        new = [task_id for task_id in task_ids if task_id not in self._lookups]
+        if new and len(self._lookups) + len(new) > MAX_LOOKUPS:
+            raise ServiceUnavailable(
+                f"{len(self._lookups):,} tasks of other processes wait to be looked up. Try again "
+                "later.",
+                retry_after=LOOKUP_RETRY_AFTER,
+            )
+        self._lookups |= {task_id: loop.create_future() for task_id in new}
+        futures = [self._lookups[task_id] for task_id in task_ids]
+        if futures:
+            if self._lookup_job is None or self._lookup_job.done():
+                self._lookup_job = loop.create_task(self._look_up(), name="funcx:lookups")
+            await asyncio.wait(futures)  # unlike gather it leaves them alone when cancelled
+        found: list[TaskView | NotFound] = []
+        for future in futures:
+            each = future.result()
+            if isinstance(each, FuncXError) and not isinstance(each, NotFound):
+                raise each
+            found.append(each)
+        return found
+
+    async def _look_up(self) -> None:
+        """Look up the waiting tasks in batches, at the rate that the budget permits."""
+        client = self.executor.funcx_client
+        while self._lookups:
+            batch: list[str] = []
+            try:
+                await client.within_budget(BUDGET_SHARE)  # meanwhile the batch grows
+                batch = list(islice(self._lookups, LOOKUP_BATCH))
+                with budget_share(BUDGET_SHARE):
+                    statuses = await client.get_batch_status(batch)
+            except FuncXError as error:
+                found: dict[str, TaskView | FuncXError] = dict.fromkeys(batch, error)
+            except BaseException:
+                for future in self._lookups.values():
+                    future.cancel()
+                self._lookups.clear()
+                raise
+            else:
+                found = {task_id: self._found(statuses.get(task_id), task_id) for task_id in batch}
+            for task_id, each in found.items():
+                future = self._lookups.pop(task_id)
+                if not future.done():
+                    future.set_result(each)
 
     # States -------------------------------------------------------------------------------------
 
@@ -232,17 +299,17 @@ class TaskBoard:
             return TaskView.pending(task_id)
         return self._kept.get(task_id)
 
-    def _view_of(self, status: TaskStatus) -> TaskView:
+    def _found(self, status: TaskStatus | None, task_id: str) -> TaskView | NotFound:
         """Return the state that the service reports, and keep it if it is final."""
-        outcome = outcome_of(status)
-        if outcome is None:
-            return TaskView.pending(status.task_id)
+        outcome = None if status is None else outcome_of(status)
+        if status is None or outcome is None:
+            return TaskView.pending(task_id)
         try:
             value = value_of(outcome, self.executor.serializer.deserialize)
         except ResultExpired:  # not kept: clients could fill the memory with invented ids
-            view = TaskView.failed(status.task_id, _unknown(status))
-            self._publish(view)
-            return view
+            unknown = _unknown(status)
+            self._publish(TaskView.failed(status.task_id, unknown))
+            return unknown
         except FuncXError as error:
             view = TaskView.failed(status.task_id, error)
         else:

@@ -13,9 +13,11 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from funcx_async import (
+    FuncXClient,
     FuncXExecutor,
     FuncXFuture,
     NotFound,
@@ -64,11 +66,11 @@ async def test_answers_that_nobody_asks_for_make_room(
     futures = [executor.submit(repeat, letter, 1_000) for letter in "abcdefgh"]
     task_ids = await finished(board, *futures)
     assert repr(board) == "<TaskBoard 0 open, 4 kept>"
-    asked = service.faults.count("tasks")
+    asked = service.faults.count("batch_status")
     for letter, task_id in zip("abcdefgh", task_ids, strict=True):
         document = json.loads((await board.get(task_id)).document)
         assert document == {"task_id": task_id, "status": "success", "result": letter * 1_000}
-    assert service.faults.count("tasks") > asked  # what had made room
+    assert service.faults.count("batch_status") > asked  # for the evicted ones
     assert repr(board) == "<TaskBoard 0 open, 4 kept>"
 
 
@@ -87,9 +89,9 @@ async def test_it_makes_no_other_answer_go(service: LocalService, executor: Func
     (small,) = await finished(board, executor.submit(repeat, "x", 10))
     await finished(board, executor.submit(repeat, "x", 10_000))
     assert repr(board) == "<TaskBoard 0 open, 1 kept>"
-    asked = service.faults.count("tasks")
+    asked = service.faults.count("batch_status")
     assert json.loads((await board.get(small)).document)["result"] == "x" * 10
-    assert service.faults.count("tasks") == asked
+    assert service.faults.count("batch_status") == asked
 
 
 async def test_result_and_error_of_a_view_are_values(executor: FuncXExecutor):
@@ -254,6 +256,49 @@ async def test_a_result_that_was_told_and_not_kept_is_not_fetched_again(
     finally:
         gate.write_text("go on")
     assert (await asyncio.wait_for(last, TIMEOUT)).task_id == open_one
+
+
+class Strangers(httpx.AsyncBaseTransport):
+    """A service that knows no task; the client keeps the budget of the hosted one for it."""
+
+    def __init__(self) -> None:
+        self.paths: list[str] = []
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        self.paths.append(request.url.path)
+        if request.url.path.endswith("batch_status"):
+            asked = json.loads(await request.aread())["task_ids"]
+            unknown = {"status": "failed", "reason": "Unknown task id"}
+            return httpx.Response(200, json={"results": dict.fromkeys(asked, unknown)})
+        if "/tasks/" in request.url.path:
+            return httpx.Response(404, json={"code": "TASK_NOT_FOUND", "reason": "unknown"})
+        return httpx.Response(200, json={"function_uuid": str(uuid.uuid4())})
+
+
+async def test_invented_ids_do_not_keep_tasks_from_being_submitted():
+    transport = Strangers()
+    client = FuncXClient("https://service.test", auth="a-token", transport=transport)
+    executor = FuncXExecutor(str(uuid.uuid4()), funcx_client=client)
+    board = TaskBoard(executor)
+    gets = [asyncio.create_task(board.get(str(uuid.uuid4()))) for _ in range(120)]
+    await asyncio.sleep(0)
+    async with asyncio.timeout(5):  # the budget of 20 requests renews itself after 10 s
+        await client.register_source_code("def f(): ...", "f")
+        answers = await asyncio.gather(*gets, return_exceptions=True)
+    assert {type(answer) for answer in answers} == {NotFound}
+    assert len(transport.paths) <= 4
+
+
+async def test_more_lookups_than_may_wait_are_refused(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(board_module, "MAX_LOOKUPS", 10)
+    client = FuncXClient("https://service.test", auth="a-token", transport=Strangers())
+    board = TaskBoard(FuncXExecutor(str(uuid.uuid4()), funcx_client=client))
+    gets = [asyncio.create_task(board.get(str(uuid.uuid4()))) for _ in range(30)]
+    answers = await asyncio.wait_for(asyncio.gather(*gets, return_exceptions=True), TIMEOUT)
+    refused = [each for each in answers if isinstance(each, ServiceUnavailable)]
+    assert (len(refused), refused[0].retry_after) == (20, 10.0)
+    with pytest.raises(NotFound):  # there is room again
+        await asyncio.wait_for(board.get(str(uuid.uuid4())), TIMEOUT)
 
 
 async def test_ids_of_nobodys_making_leave_no_answer_and_push_none_out(executor: FuncXExecutor):

@@ -95,7 +95,7 @@ async def test_a_service_that_is_busy_is_passed_on(
     service: LocalService, client: httpx.AsyncClient, functions: dict[str, str]
 ):
     task_id = (await client.post("/simulations/3")).json()["task_id"]
-    service.faults.refuse("tasks", status=429, retry_after=7, times=100)
+    service.faults.refuse("batch_status", status=429, retry_after=7, times=100)
     answer = await client.get(f"/tasks/{other_than(task_id)}")
     assert answer.status_code == 503
     assert answer.headers["retry-after"] == "7"
