@@ -4,7 +4,8 @@ The format calls itself "messagepack protocol v1"; it is not MessagePack. Fields
 known are passed over, so that a newer service does not stop an older client.
 
 Example:
-    >>> from funcx_async.models import Result
+    >>> from funcx_async._service.answers import decode_leniently
+from funcx_async.models import Result
     >>> task_id = "2018a859-359a-4eb7-a7de-75cdd635f4db"
     >>> decode_result(encode_result(Result(task_id, "00\ngARLKi4=\n"))).data
     '00\ngARLKi4=\n'
@@ -15,13 +16,16 @@ from __future__ import annotations
 import re
 import uuid
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import msgspec
 from msgspec.structs import replace
 
+from funcx_async._service.answers import decode_leniently
 from funcx_async.models import Result
 from funcx_async.serialize.payloads import LARGE, STEP, yield_gil
+
+E = TypeVar("E")
 
 EXECUTION_FAILED = "An error occurred during the execution of this task"
 """What official workers tell a user whose function raised."""
@@ -112,7 +116,7 @@ def decode_result(body: bytes) -> Result:
     try:
         data = _decode_detailed(body[1:]).data
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise _malformed(body, error) from error
+        data = _decode_leniently(body, _DetailedEnvelope, error).data
     error_details = data.error_details
     return spelled_alike(
         Result(
@@ -142,7 +146,8 @@ def decode_outcome(body: bytes) -> Result:
             data = _decode_large(memoryview(body)[1:]).data
             text = read_string(data.data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise _malformed(body, error) from error
+        data = _decode_leniently(body, _Envelope, error).data
+        text = data.data
     error_details = data.error_details
     if error_details is None:
         return Result(data.task_id, text)
@@ -231,6 +236,15 @@ def encode_result(
     except UnicodeEncodeError:  # half a surrogate pair, as in the name of a file in a traceback
         data["data"] = result.data.encode("utf-8", "backslashreplace").decode("utf-8")
         return _VERSION + _encode(envelope)
+
+
+def _decode_leniently(body: bytes, shape: type[E], error: Exception) -> E:
+    """Read a message with half a surrogate pair in it; raise MalformedMessage for another one."""
+    try:
+        body[1:].decode("utf-8")
+        return decode_leniently(body[1:], shape)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        raise _malformed(body, error) from error
 
 
 def _other_protocol(body: bytes) -> MalformedMessage:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from funcx_async._service.answers import UNREADABLE
 from funcx_async.errors import (
     DeserializationError,
     FuncXError,
@@ -32,6 +33,12 @@ def failure_of(result: Result) -> FuncXError | None:
         return ResultExpired(
             f"The service no longer knows the task {result.task_id} ({result.data}): its "
             "result is lost, and it has to be submitted again.",
+            task_id=result.task_id,
+        )
+    if result.error_code == UNREADABLE:
+        return DeserializationError(
+            f"What the service says of the task {result.task_id} cannot be read; `payload` has it.",
+            payload=result.data or "",
             task_id=result.task_id,
         )
     return TaskExecutionFailed(

@@ -10,6 +10,7 @@ import pytest
 
 from funcx_async import FuncXClient
 from funcx_async._results.poller import ABSENCES_BEFORE_LOST, Lookup
+from funcx_async._service.answers import UNREADABLE
 from funcx_async._service.outcomes import EXPIRED
 
 
@@ -22,7 +23,8 @@ class Script:
     def __call__(self, request: httpx.Request) -> httpx.Response:
         asked = json.loads(request.content)["task_ids"]
         results = {task_id: self.known[task_id] for task_id in asked if task_id in self.known}
-        return httpx.Response(200, json={"response": "batch", "results": results})
+        answer = json.dumps({"response": "batch", "results": results})
+        return httpx.Response(200, content=answer)
 
 
 @pytest.fixture
@@ -66,3 +68,16 @@ async def test_where_a_result_may_still_come_another_way_nothing_is_lost(client:
     lookup = Lookup()
     for _ in range(2 * ABSENCES_BEFORE_LOST):
         assert await look(lookup, client, lost=False) == []
+
+
+async def test_entry_that_cannot_be_read_holds_up_no_other_task(
+    client: FuncXClient, script: Script
+):
+    script.known["bad"] = {"task_id": "bad", "status": "success", "result": 5}
+    script.known["a"] = {"task_id": "a", "status": "failed", "exception": "File \udce9.py"}
+    found = await Lookup().all_finished(client, ["bad", "a"], unknown_is_lost=True)
+    assert [(result.task_id, result.error_code) for result in found] == [
+        ("bad", UNREADABLE),
+        ("a", "RemoteExecutionError"),
+    ]
+    assert found[1].data == r"File \udce9.py"

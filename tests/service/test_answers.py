@@ -7,7 +7,8 @@ import json
 import pytest
 
 from funcx_async._service.answers import BatchStatus, Submitted, TaskDocument, TaskGroup, read
-from funcx_async.errors import ResponseIncomplete, ResponseNotUnderstood
+from funcx_async._service.outcomes import value_of
+from funcx_async.errors import DeserializationError, ResponseIncomplete, ResponseNotUnderstood
 from funcx_async.models import Result, TaskStatus
 
 
@@ -75,3 +76,60 @@ def test_only_a_task_without_outcome_that_has_not_failed_is_pending():
     assert not TaskDocument(status="success").to_status("t").pending, "its result is gone"
     assert not TaskDocument(status="success", result="x").to_status("t").pending
     assert not TaskDocument(status="Failed", reason="Unknown task id").to_status("t").pending
+
+
+# Answers of which one entry cannot be read --------------------------------------------------------
+
+
+def statuses(**entries: str) -> dict[str, TaskStatus]:
+    """Read the answer to a batch of ids, each entry as it is written."""
+    written = ", ".join(f'"{task_id}": {entry}' for task_id, entry in entries.items())
+    body = b'{"response": "batch", "results": {%b}}' % written.encode("latin-1")
+    return {
+        task_id: document.to_status(task_id)
+        for task_id, document in read(body, BatchStatus, "this").results.items()
+    }
+
+
+GOOD = '{"status": "success", "result": "00", "details": {"os": "x"}}'
+IS_GOOD = TaskStatus("good", "success", Result("good", "00", None, None, {"os": "x"}))
+
+
+@pytest.mark.parametrize(
+    "entry", ['{"status": "success", "result": 5}', '{"exception": ["x"]}', "[]", "5", '"x"']
+)
+def test_an_entry_that_cannot_be_read_fails_its_task_alone(entry: str):
+    answer = statuses(good=GOOD, bad=entry)
+    assert answer["good"] == IS_GOOD
+    bad = answer["bad"]
+    assert not bad.pending
+    assert bad.result is not None
+    with pytest.raises(DeserializationError, match="the task bad cannot be read") as caught:
+        value_of(bad.result, str)
+    assert (caught.value.task_id, caught.value.payload) == ("bad", entry)
+
+
+@pytest.mark.parametrize(
+    ("entry", "status"),
+    [
+        ('{"status": "running", "details": []}', TaskStatus("odd", "running")),
+        ('{"status": 5, "completion_t": {}}', TaskStatus("odd", "")),
+        (
+            '{"status": "success", "result": "01", "reason": 3, "details": "none"}',
+            TaskStatus("odd", "success", Result("odd", "01")),
+        ),
+    ],
+)
+def test_fields_of_another_type_are_left_out(entry: str, status: TaskStatus):
+    assert statuses(good=GOOD, odd=entry) == {"good": IS_GOOD, "odd": status}
+    document = read(entry.encode(), TaskDocument, "this")
+    assert document.to_status("odd") == status
+
+
+@pytest.mark.parametrize("text", [r"File \udce9.py", "File \xe9.py"])
+def test_text_that_is_no_unicode_is_written_with_backslashes(text: str):
+    entry = f'{{"status": "failed", "exception": "{text}"}}'
+    answer = statuses(good=GOOD, bad=entry)
+    assert answer["good"] == IS_GOOD
+    assert answer["bad"].result == Result("bad", r"File \udce9.py", "RemoteExecutionError")
+    assert read(entry.encode("latin-1"), TaskDocument, "this").exception == r"File \udce9.py"

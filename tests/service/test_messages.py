@@ -25,6 +25,7 @@ from funcx_async._service.messages import (
     spelled_alike,
 )
 from funcx_async.models import Result
+from funcx_async.serialize.payloads import LARGE
 from tests.vectors_of import vectors_of
 
 TASK_ID = "bfd18c1e-4685-540b-bf5c-99613c30da18"
@@ -259,3 +260,26 @@ def test_what_is_no_string_is_refused_in_steps_too(written: bytes):
     for step in (4, 100):
         with pytest.raises((msgspec.DecodeError, UnicodeDecodeError)):
             read_string(msgspec.Raw(written), step=step)
+
+
+HALF_PAIRS = [
+    pytest.param(rb"File \udce9.py", r"File \udce9.py", id="low"),
+    pytest.param(rb"File \ud83d", r"File \ud83d", id="high at the end"),
+    pytest.param(
+        rb"\ud83d\ud83d\ude00 \u00e9", "\\ud83d\N{GRINNING FACE} é", id="high before a pair"
+    ),
+    pytest.param(rb"\\udce9 \\\udce9", r"\udce9 \\udce9", id="behind backslashes"),
+]
+
+
+@pytest.mark.parametrize(("written", "read"), HALF_PAIRS)
+@pytest.mark.parametrize("decode", [decode_result, decode_outcome])
+@pytest.mark.parametrize("more", [0, LARGE], ids=["small", "large"])
+def test_half_a_surrogate_pair_is_written_with_backslashes(
+    decode: Any, written: bytes, read: str, more: int
+) -> None:
+    """As the classic packer writes each byte of a file name that is not UTF-8."""
+    text = json.dumps({"task_id": TASK_ID, "data": "?", "error_details": None})
+    data = text.encode().replace(b"?", written + b" " * more)
+    result = decode(b"\x01" + b'{"message_type": "result", "data": %b}' % data)
+    assert result == Result(TASK_ID, read + " " * more)
