@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import platform
 import shlex
-import sqlite3
 import sys
 import threading
 import time
@@ -212,6 +211,8 @@ def errors_of_globus(who: str = "") -> Iterator[None]:
     Args:
         who: whose login it is, and what to do about it.
     """
+    import sqlite3
+
     import globus_sdk
     from globus_sdk.token_storage import TokenValidationError
 

@@ -1,20 +1,23 @@
-"""Where tokens of client credentials outlive the process: a SQLite file of our own.
+"""Where tokens of client credentials outlive the process: a SQLite file of this package.
 
-It is never the file of the official tools. Whatever is wrong with it, tokens are then kept in
-memory alone: a program without a home directory works as well.
+It is never the file of the official tools. If it cannot be used, or another user could write it,
+tokens are kept in memory only; so a program without a home directory works, too.
 """
 
 from __future__ import annotations
 
 import logging
 import os
-import sqlite3
-from collections.abc import Iterator, Mapping
+import stat
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from funcx_async._process import CREDENTIALS, confined
+
+if TYPE_CHECKING:
+    import sqlite3  # imported where it is used: few programs store tokens
 
 _log = logging.getLogger("funcx_async.auth")
 
@@ -53,8 +56,10 @@ class StoredToken(NamedTuple):
 class TokenFile:
     """Tokens in a SQLite file that only its owner can read; blocking, from any thread or process.
 
+    A file or directory that belongs to another user, and a symbolic link, are not used.
+
     Args:
-        path: the file; it and its directory are made when the first token is stored.
+        path: the file; it and its directory are created when the first token is stored.
     """
 
     def __init__(self, path: Path) -> None:
@@ -62,7 +67,7 @@ class TokenFile:
         self._is_told = False
 
     def load(self, key: TokenKey) -> StoredToken | None:
-        """Give the token that is stored for ``key``, or None."""
+        """Return the token that is stored for ``key``, or None."""
         row = None
         if not self._path.exists():
             return None
@@ -82,7 +87,7 @@ class TokenFile:
             )
 
     def drop(self, key: TokenKey, text: str) -> None:
-        """Forget the token ``text``; another one, which may have come meanwhile, stays."""
+        """Delete the token ``text``; a newer one stays."""
         if not self._path.exists():
             return
         with self._tolerant(), closing(self._connect()) as connection, connection:
@@ -92,10 +97,18 @@ class TokenFile:
             )
 
     def _connect(self) -> sqlite3.Connection:
+        import sqlite3
+
         self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
-        os.close(os.open(self._path, flags, 0o600))
-        self._path.chmod(0o600)  # whoever made it
+        _require_own(self._path.parent.stat(), stat.S_ISDIR)
+        descriptor = os.open(
+            self._path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o600
+        )
+        try:
+            _require_own(os.fstat(descriptor), stat.S_ISREG)
+            self._path.chmod(0o600)  # it may be older than this rule
+        finally:
+            os.close(descriptor)
         connection = sqlite3.connect(self._path, timeout=5.0)
         try:
             connection.execute(_SCHEMA)
@@ -106,6 +119,8 @@ class TokenFile:
 
     @contextmanager
     def _tolerant(self) -> Iterator[None]:
+        import sqlite3
+
         try:
             yield
         except (OSError, sqlite3.Error) as error:
@@ -120,8 +135,16 @@ class TokenFile:
             )
 
 
+def _require_own(found: os.stat_result, is_kind: Callable[[int], bool]) -> None:
+    """Raise OSError for what is of another kind, or belongs to another user."""
+    if not is_kind(found.st_mode):
+        raise OSError("it is not a file in a directory")
+    if hasattr(os, "geteuid") and found.st_uid != os.geteuid():
+        raise OSError(f"it, or its directory, belongs to the user {found.st_uid}")
+
+
 def token_file(variables: Mapping[str, str]) -> TokenFile:
-    """Give the file of this user; nothing is touched yet."""
+    """Return the file of this user; nothing is touched yet."""
     directory = variables.get(DIRECTORY_VARIABLE)
     try:
         return TokenFile(

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import stat
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -328,6 +331,30 @@ async def test_a_file_that_others_could_read_is_closed_to_them(
     async with client_of(issuer, credentials(issuer, clock, file)) as client:
         await client.get_version()
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root may chown")
+@pytest.mark.parametrize("foreign", ["the file", "its directory"])
+async def test_a_file_of_another_user_is_neither_read_nor_written(
+    issuer: Issuer, clock: Clock, home: Path, foreign: str, caplog: pytest.LogCaptureFixture
+):
+    file = home / "tokens" / "tokens.db"
+    async with client_of(issuer, credentials(issuer, clock, file)) as client:
+        await client.get_version()
+    os.chown(file if foreign == "the file" else file.parent, 12_345, -1)
+    before = file.read_bytes()
+    async with client_of(issuer, credentials(issuer, clock, file)) as client:
+        await client.get_version()
+    assert issuer.log == {"client_credentials": 2, "served": 2}
+    assert file.read_bytes() == before
+    assert "belongs to the user 12345" in caplog.text
+
+
+def test_sqlite_is_imported_where_a_token_is_stored_and_not_before():
+    program = (
+        "import sys, funcx_async.auth, funcx_async.client; assert 'sqlite3' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=LIMIT)
 
 
 # Construction -----------------------------------------------------------------------------------
