@@ -19,6 +19,40 @@ from funcx_async.errors import FuncXError, RequestRefused, ServiceUnavailable
 LONGEST_WAIT = 3600.0
 """Seconds: a longer Retry-After is taken for a mistake."""
 
+MAX_BODY_BYTES = 256 * 1024 * 1024
+"""Bytes of a response's body, after decompression; a single task's result has up to 10 MB."""
+
+_ENCODINGS = frozenset({"", "identity", "gzip", "x-gzip", "deflate"})
+"""The content encodings that requests accept. A chunk of these grows a thousandfold at most, while
+several at once, such as ``gzip, gzip``, could turn a few kilobytes into gigabytes."""
+
+
+class ResponseTooLong(Exception):
+    """The body of a response exceeds its limit, or could not be read within it."""
+
+
+async def read_body(response: httpx.Response, limit: int = MAX_BODY_BYTES) -> bytes:
+    """Read and decompress the body of a response.
+
+    Args:
+        response: a response whose body has not been read.
+        limit: bytes of the body, after decompression.
+
+    Raises:
+        ResponseTooLong: if the body is longer, or has an encoding that was not asked for.
+    """
+    encoding = response.headers.get("content-encoding", "").strip().lower()
+    if encoding not in _ENCODINGS:
+        raise ResponseTooLong(f"it has the content encoding {encoding[:40]!r}")
+    pieces: list[bytes] = []
+    size = 0
+    async for piece in response.aiter_bytes():
+        size += len(piece)
+        if size > limit:
+            raise ResponseTooLong(f"it has more than {limit:,} bytes")
+        pieces.append(piece)
+    return b"".join(pieces)
+
 
 class Written:
     """Whether a request was written to a service, and not merely a proxy asked for the way to it.

@@ -132,7 +132,7 @@ def _document(body: bytes) -> dict[str, Any]:
     """What the body tells, also where it is wrapped once more."""
     try:
         document = msgspec.json.decode(body)
-    except (msgspec.DecodeError, RecursionError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return {"reason": body[:200].decode("utf-8", "replace").strip()}
     if not isinstance(document, dict):
         return {}

@@ -24,7 +24,7 @@ import msgspec
 from funcx_async._core.budget import RequestBudget
 from funcx_async._net.cancellation import cancel_requests, is_cancelled
 from funcx_async._net.environment import is_loopback
-from funcx_async._net.http import Written, proxy_refusal, web_transport
+from funcx_async._net.http import ResponseTooLong, Written, proxy_refusal, read_body, web_transport
 from funcx_async._net.proxies import Proxy
 from funcx_async._process import CONNECTIONS, confined
 from funcx_async._service.answers import read
@@ -34,6 +34,7 @@ from funcx_async.errors import (
     FuncXError,
     RequestRefused,
     ResponseLost,
+    ResponseNotUnderstood,
     SerializationError,
     ServiceUnavailable,
     VersionMismatch,
@@ -49,6 +50,9 @@ READ_SHARE = 0.75
 """The share of the request budget that reads may use; the rest is left for submits."""
 
 _share = ContextVar("funcx_async request budget share", default=1.0)
+
+MAX_REFUSAL_BYTES = 1024 * 1024
+"""Bytes of the body of a response that is no success; a longer one is not looked at."""
 
 _NOT_WRITTEN = (
     httpx.ConnectError,
@@ -199,7 +203,8 @@ class Rest:
             SerializationError: if JSON cannot carry the body.
             RequestRefused: if the service, or a proxy on the way, says no.
             ServiceUnavailable: if it certainly did nothing.
-            ResponseLost: if nobody can know what it did.
+            ResponseLost: if it is unknown what it did.
+            ResponseNotUnderstood: if the answer is longer than any that is expected.
             RuntimeError: on a second event loop while the first is open.
         """
         if self._admission is not None:
@@ -212,7 +217,7 @@ class Rest:
         request = self._request(method, path, content)
         try:
             async with asyncio.timeout(self._timeout):
-                response = await self._exchange(request, carrier)
+                response, answer = await self._exchange(request, carrier)
         except _NOT_WRITTEN as error:
             raise self._unreached(what, request, error) from error
         except asyncio.CancelledError as error:
@@ -230,9 +235,13 @@ class Rest:
             raise ResponseLost(
                 f"The service did not answer {what} ({_in_words(error)})."
             ) from error
+        except ResponseTooLong as error:
+            raise ResponseNotUnderstood(
+                f"The service's answer to {what} was not read: {error}. Ask for less at once."
+            ) from error
         if response.is_success:
-            return response.content
-        raise self._refused(what, request, response)
+            return answer
+        raise self._refused(what, request, response, answer)
 
     async def within_budget(self, share: float = 1.0) -> None:
         """Wait until the hosted service allows one more request; other services have no limit.
@@ -258,12 +267,12 @@ class Rest:
             "address, the network and the proxy."
         )
 
-    def _refused(self, what: str, request: httpx.Request, response: httpx.Response) -> FuncXError:
+    def _refused(
+        self, what: str, request: httpx.Request, response: httpx.Response, answer: bytes
+    ) -> FuncXError:
         if self._proxy is not None and response.status_code == 407:
             return proxy_refusal(self._proxy, request.url, f"407 {response.reason_phrase}")
-        refused = refusal(
-            what, response.status_code, response.headers, response.content, datetime.now(UTC)
-        )
+        refused = refusal(what, response.status_code, response.headers, answer, datetime.now(UTC))
         if self.mismatch is not None and isinstance(refused, RequestRefused):
             refused.version_mismatch = self.mismatch
             refused.add_note(str(self.mismatch))
@@ -271,8 +280,8 @@ class Rest:
 
     async def _exchange(
         self, request: httpx.Request, carrier: httpx.AsyncBaseTransport
-    ) -> httpx.Response:
-        """Send a request, again if its credentials want that, and read the whole answer."""
+    ) -> tuple[httpx.Response, bytes]:
+        """Send a request, again if its credentials want that; return the answer and its body."""
         steps = self._auth.async_auth_flow(request)
         try:
             following = await anext(steps)
@@ -280,15 +289,25 @@ class Rest:
                 response = await carrier.handle_async_request(following)
                 response.request = following
                 try:
-                    await response.aread()
+                    body = await _body(response)
                 finally:
                     await response.aclose()
                 try:
-                    following = await steps.asend(response)
+                    following = await steps.asend(self._for_auth(response, body))
                 except StopAsyncIteration:
-                    return response
+                    return response, body
         finally:
             await steps.aclose()
+
+    def _for_auth(self, response: httpx.Response, body: bytes) -> httpx.Response:
+        """Return the response as the credentials read it."""
+        if not self._auth.requires_response_body:
+            return response
+        encodings = ("content-encoding", "content-length", "transfer-encoding")
+        headers = [each for each in response.headers.multi_items() if each[0] not in encodings]
+        return httpx.Response(
+            response.status_code, headers=headers, content=body, request=response.request
+        )
 
     def _request(self, method: str, path: str, content: bytes | None) -> httpx.Request:
         has_body = content is not None
@@ -317,6 +336,15 @@ class Rest:
                 "client for each loop."
             )
         return self._carrier
+
+
+async def _body(response: httpx.Response) -> bytes:
+    if response.is_success:
+        return await read_body(response)
+    try:
+        return await read_body(response, MAX_REFUSAL_BYTES)
+    except ResponseTooLong:  # the status says enough
+        return b""
 
 
 def _url(root: str, path: str) -> httpx.URL:

@@ -16,7 +16,14 @@ import msgspec
 from anyio import to_thread
 
 from funcx_async._net.environment import AUTH_URL_VARIABLE, checked_auth_url
-from funcx_async._net.http import proxy_refusal, retry_after, web_proxy, web_transport
+from funcx_async._net.http import (
+    ResponseTooLong,
+    proxy_refusal,
+    read_body,
+    retry_after,
+    web_proxy,
+    web_transport,
+)
 from funcx_async._net.proxies import Proxy
 from funcx_async.auth.bearer import RenewingAuth
 from funcx_async.auth.storage import StoredToken, TokenFile, TokenKey
@@ -25,6 +32,9 @@ from funcx_async.errors import AuthenticationFailed, FuncXError, ServiceUnavaila
 
 TIMEOUT = 30.0
 """Seconds that a request for a token may take."""
+
+MAX_ANSWER_BYTES = 1024 * 1024
+"""Bytes of the answer of a token endpoint."""
 
 _WORD = re.compile("[a-z_]{1,40}")
 _ID_REFUSED = ("invalid_client", "unauthorized_client", "invalid_grant")
@@ -105,13 +115,17 @@ class ClientCredentials(RenewingAuth):
         now, url = self._clock(), f"{self._key.auth_url}/v2/oauth2/token"
         proxy, http = self._way()
         try:
-            async with asyncio.timeout(TIMEOUT), http:
-                response = await http.post(
-                    url,
-                    auth=self._basic,
-                    data={"grant_type": "client_credentials", "scope": self._key.scope},
-                    headers={"Accept": "application/json"},
-                )
+            request = http.stream(
+                "POST",
+                url,
+                auth=self._basic,
+                data={"grant_type": "client_credentials", "scope": self._key.scope},
+                headers={"Accept": "application/json", "Accept-Encoding": "gzip, deflate"},
+            )
+            async with asyncio.timeout(TIMEOUT), http, request as response:
+                body = await read_body(response, MAX_ANSWER_BYTES)
+        except ResponseTooLong as error:
+            raise self._unusable(url, error) from error
         except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
             if proxy is not None and isinstance(error, httpx.ProxyError):
                 raise proxy_refusal(proxy, httpx.URL(url), str(error)) from error
@@ -122,15 +136,18 @@ class ClientCredentials(RenewingAuth):
                 f"{AUTH_URL_VARIABLE}."
             ) from error
         if response.status_code != 200:
-            raise self._refusal(response)
+            raise self._refusal(response, body)
         try:
-            text, expires_at = issued_token(response.content, self._key.scope, now)
+            text, expires_at = issued_token(body, self._key.scope, now)
         except ValueError as error:
-            raise AuthenticationFailed(
-                f"The answer of {url} cannot be used: {error}. Check {AUTH_URL_VARIABLE} and the "
-                f"scope {self._key.scope}."
-            ) from error
+            raise self._unusable(url, error) from error
         return StoredToken(text, now, expires_at)
+
+    def _unusable(self, url: str, error: Exception) -> FuncXError:
+        return AuthenticationFailed(
+            f"The answer of {url} cannot be used: {error}. Check {AUTH_URL_VARIABLE} and the scope "
+            f"{self._key.scope}."
+        )
 
     def _way(self) -> tuple[Proxy | None, httpx.AsyncClient]:
         """Find through which proxy tokens are asked for, and make what asks."""
@@ -143,9 +160,9 @@ class ClientCredentials(RenewingAuth):
             raise ServiceUnavailable(f"There is no way to {url}: {error}") from None
         return proxy, httpx.AsyncClient(timeout=TIMEOUT, transport=transport)
 
-    def _refusal(self, response: httpx.Response) -> FuncXError:
-        """Make the error for an answer other than 200."""
-        status, code = response.status_code, _error_code(response.content)
+    def _refusal(self, response: httpx.Response, body: bytes) -> FuncXError:
+        """Return the error for an answer other than 200."""
+        status, code = response.status_code, _error_code(body)
         told = f"{status} {code}" if code else str(status)
         client_id, auth_url = self._key.client_id, self._key.auth_url
         if status == 429 or status >= 500:
@@ -175,7 +192,7 @@ def _error_code(body: bytes) -> str:
     """The answer's word for what is wrong, if it is a word; never a sentence that might quote."""
     try:
         document = msgspec.json.decode(body)
-    except (msgspec.DecodeError, RecursionError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return ""
     code = document.get("error") if isinstance(document, dict) else None
     return code if isinstance(code, str) and _WORD.fullmatch(code) else ""

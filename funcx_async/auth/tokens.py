@@ -89,7 +89,7 @@ def issued_token(answer: bytes, scope: str, now: float) -> tuple[str, float]:
     """
     try:
         first = msgspec.json.decode(answer, type=Issued, strict=False)
-    except (msgspec.DecodeError, RecursionError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise ValueError("it is not the answer of an OAuth 2 token endpoint") from None
     issued = _for_scope([first, *(first.other_tokens or ())], scope)
     if issued is None:

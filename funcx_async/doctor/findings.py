@@ -498,7 +498,7 @@ def sentence(text: str) -> str:
 def _document(body: bytes) -> Mapping[str, Any]:
     try:
         document = msgspec.json.decode(body)
-    except (msgspec.DecodeError, RecursionError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return {}
     return document if isinstance(document, dict) else {}
 

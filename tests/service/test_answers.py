@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import gzip
 import json
+import tracemalloc
+from collections.abc import AsyncIterator, Generator
+from functools import cache
+from typing import Any, ClassVar
 
+import httpx
 import pytest
 
+from funcx_async import FuncXClient, NotFound
+from funcx_async._net.http import MAX_BODY_BYTES
 from funcx_async._service.answers import BatchStatus, Submitted, TaskDocument, TaskGroup, read
 from funcx_async._service.outcomes import value_of
+from funcx_async._service.rest import MAX_REFUSAL_BYTES
 from funcx_async.errors import DeserializationError, ResponseIncomplete, ResponseNotUnderstood
 from funcx_async.models import Result, TaskStatus
 
@@ -133,3 +142,98 @@ def test_text_that_is_no_unicode_is_written_with_backslashes(text: str):
     assert answer["good"] == IS_GOOD
     assert answer["bad"].result == Result("bad", r"File \udce9.py", "RemoteExecutionError")
     assert read(entry.encode("latin-1"), TaskDocument, "this").exception == r"File \udce9.py"
+
+
+# Answers that are too long -------------------------------------------------------------------------
+
+
+class Sending(httpx.AsyncByteStream):
+    """A body that is sent in pieces."""
+
+    def __init__(self, *pieces: bytes) -> None:
+        self._pieces = pieces
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        for piece in self._pieces:
+            yield piece
+
+
+def sending(
+    *pieces: bytes, status: int = 200, encoding: str = "gzip", auth: Any = "x"
+) -> FuncXClient:
+    """A client of a service that sends these pieces as every answer."""
+    headers = {"Content-Encoding": encoding}
+    transport = httpx.MockTransport(
+        lambda request: httpx.Response(status, headers=headers, stream=Sending(*pieces))
+    )
+    return FuncXClient("https://service.test", auth=auth, transport=transport)
+
+
+@cache
+def bomb(size: int) -> list[bytes]:
+    """A compressed JSON text of a size, in pieces as a socket gives them."""
+    packed = gzip.compress(b'"' + b" " * size + b'"')
+    return [packed[at : at + 65_536] for at in range(0, len(packed), 65_536)]
+
+
+@pytest.mark.parametrize(
+    ("pieces", "encoding"),
+    [
+        pytest.param(bomb(MAX_BODY_BYTES), "gzip", id="grows when decompressed"),
+        pytest.param([gzip.compress(gzip.compress(b"{}"))], "gzip, gzip", id="compressed twice"),
+    ],
+)
+async def test_an_answer_that_breaks_the_limit_fails_its_request_by_name(
+    pieces: list[bytes], encoding: str
+):
+    tracemalloc.start()
+    try:
+        with pytest.raises(ResponseNotUnderstood, match="asking for the version was not read"):
+            await sending(*pieces, encoding=encoding).get_version()
+        assert tracemalloc.get_traced_memory()[1] < 1.5 * MAX_BODY_BYTES
+    finally:
+        tracemalloc.stop()
+
+
+async def test_a_refusal_with_an_endless_reason_is_still_a_refusal():
+    with pytest.raises(NotFound):
+        await sending(*bomb(2 * MAX_REFUSAL_BYTES), status=404).get_task("t")
+
+
+async def test_many_results_that_are_too_long_together_are_asked_for_in_smaller_requests():
+    asked = []
+
+    def handle(request: httpx.Request) -> httpx.Response:
+        ids = json.loads(request.content)["task_ids"]
+        asked.append(len(ids))
+        if len(ids) > 2:
+            return httpx.Response(
+                200, headers={"Content-Encoding": "gzip"}, stream=Sending(*bomb(MAX_BODY_BYTES))
+            )
+        return httpx.Response(200, json={"results": {each: {"status": "success"} for each in ids}})
+
+    transport = httpx.MockTransport(handle)
+    client = FuncXClient("https://service.test", auth="x", transport=transport)
+    statuses = await client.get_batch_status(["a", "b", "c", "d"])
+    assert list(statuses) == ["a", "b", "c", "d"]
+    assert asked == [4, 2, 2]
+
+
+async def test_credentials_that_read_the_answer_are_given_it_decompressed():
+    class Reading(httpx.Auth):
+        requires_response_body = True
+        bodies: ClassVar[list[bytes]] = []
+
+        def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response]:
+            response = yield request
+            self.bodies.append(response.content)
+
+    body = gzip.compress(b'{"api": "1"}')
+    assert await sending(body, auth=Reading()).get_version() == {"api": "1"}
+    assert Reading.bodies == [b'{"api": "1"}']
+
+
+@pytest.mark.parametrize("status", [200, 404])
+async def test_an_answer_that_is_not_utf_8_is_an_error_of_ours(status: int):
+    with pytest.raises(ResponseNotUnderstood if status == 200 else NotFound):
+        await sending(b'{"api": "\xff"}', status=status, encoding="identity").get_version()

@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from funcx_async import FuncXClient, ResponseLost, SubmitUncertain
-from funcx_async._service.operations.tasks import CHUNK
+from funcx_async._service.operations.tasks import CHUNK, CHUNK_ONCE
 from tests.service.answering import ENDPOINT, FUNCTION, GROUP, ROOT, answering
 from tests.vectors_of import vectors_of
 
@@ -122,14 +122,14 @@ async def test_one_id_is_one_task_and_none_is_no_request():
 
 
 async def test_what_a_classic_service_gave_before_a_failure_is_not_lost():
-    service, task_ids = Tasks(fails_at=2), [str(uuid4()) for _ in range(CHUNK + 1)]
+    service, task_ids = Tasks(fails_at=2), [str(uuid4()) for _ in range(CHUNK_ONCE + 1)]
     client = service.client(api="v2")
     with pytest.raises(ResponseLost):
         await client.get_batch_status(task_ids)
     assert (await client.get_task(task_ids[0])).status == "success", "though it is unknown by now"
     statuses = await client.get_batch_status(task_ids[1:])
     assert set(statuses) == set(task_ids[1:])
-    assert service.asked[2:] == [task_ids[CHUNK:]], "the others were given already"
+    assert service.asked[2:] == [task_ids[CHUNK_ONCE:]], "the others were given already"
 
 
 async def test_today_s_service_is_simply_asked_again():

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
+from funcx_async._net.http import ResponseTooLong
 from funcx_async._service.answers import BatchStatus, QueueAddress, TaskDocument, TaskGroup
 from funcx_async._service.dialects import SubmitRequest, runtime_here
 from funcx_async._service.operations.base import Operations, in_path, several
@@ -15,7 +16,10 @@ from funcx_async.errors import ResponseLost, ResponseNotUnderstood, SubmitUncert
 from funcx_async.models import ListedTask, Receipt, Result, ResultQueueAddress, TaskStatus
 
 CHUNK = 1_024
-"""For so many tasks is asked at once."""
+"""Tasks in one request for their states."""
+
+CHUNK_ONCE = 256
+"""The same where an answer that is too long to be read would be lost."""
 
 _log = logging.getLogger("funcx_async.service")
 
@@ -116,7 +120,8 @@ class TaskOperations(Operations):
         return document.to_status(task, self._value_of)
 
     async def get_batch_status(self, task_ids: Iterable[str | UUID]) -> dict[str, TaskStatus]:
-        """Ask for tasks, any number of them, by id; one request is made for each 1,024.
+        """Ask for tasks, any number of them, by id; one request is made for each 1,024 of them,
+        and for each 256 of a classic service.
 
         Unknown ones come back as ``failed`` with a reason. What a classic service gave before a
         later request failed is kept for the next time that it is asked for, as such a service
@@ -134,8 +139,9 @@ class TaskOperations(Operations):
         statuses = {each: self._unclaimed.pop(each) for each in wanted if each in self._unclaimed}
         others = [each for each in wanted if each not in statuses]
         try:
-            for begin in range(0, len(others), CHUNK):
-                statuses |= await self._statuses(others[begin : begin + CHUNK])
+            chunk = CHUNK_ONCE if self.dialect.reading_consumes else CHUNK
+            for begin in range(0, len(others), chunk):
+                statuses |= await self._statuses(others[begin : begin + chunk])
         except BaseException:  # cancelled as well: it is not told twice
             if self.dialect.reading_consumes:
                 self._unclaimed |= {i: each for i, each in statuses.items() if each.result}
@@ -143,13 +149,15 @@ class TaskOperations(Operations):
         return statuses
 
     async def _statuses(self, task_ids: Sequence[str]) -> dict[str, TaskStatus]:
-        answer = await self._rest.read(
-            "POST",
-            "/v2/batch_status",
-            BatchStatus,
-            f"looking at {len(task_ids)} task(s)",
-            {"task_ids": task_ids},
-        )
+        what = f"looking at {len(task_ids)} task(s)"
+        body = {"task_ids": task_ids}
+        try:
+            answer = await self._rest.read("POST", "/v2/batch_status", BatchStatus, what, body)
+        except ResponseNotUnderstood as error:
+            half = len(task_ids) // 2
+            if not isinstance(error.__cause__, ResponseTooLong) or not half:
+                raise
+            return await self._statuses(task_ids[:half]) | await self._statuses(task_ids[half:])
         return {
             task_id: document.to_status(task_id, self._value_of)
             for task_id, document in answer.results.items()
