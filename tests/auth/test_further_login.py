@@ -44,7 +44,7 @@ def test_the_command_takes_what_it_was_named_with(
 ):
     taken: list[Any] = []
     monkeypatch.setattr(
-        "funcx_async.auth.login.log_in",
+        "funcx_async.cli.account.log_in",
         lambda place, parameters, force: taken.append((parameters, force)),
     )
     words = shlex.split(login_command(demands))

@@ -120,12 +120,11 @@ class TaskOperations(Operations):
         return document.to_status(task, self._value_of)
 
     async def get_batch_status(self, task_ids: Iterable[str | UUID]) -> dict[str, TaskStatus]:
-        """Ask for tasks, any number of them, by id; one request is made for each 1,024 of them,
-        and for each 256 of a classic service.
+        """Return the states of any number of tasks, by id.
 
-        Unknown ones come back as ``failed`` with a reason. What a classic service gave before a
-        later request failed is kept for the next time that it is asked for, as such a service
-        would not give it again.
+        One request is made for each 1,024 of them, and for each 256 of a classic service. Unknown
+        ones are ``failed`` with a reason. A classic service returns a result once. What it
+        returned before a later request failed is kept for the next call.
 
         Raises:
             FuncXError: as every request.
