@@ -144,7 +144,7 @@ def test_text_that_is_no_unicode_is_written_with_backslashes(text: str):
     assert read(entry.encode("latin-1"), TaskDocument, "this").exception == r"File \udce9.py"
 
 
-# Answers that are too long -------------------------------------------------------------------------
+# Answers that are too long -----------------------------------------------------------------------
 
 
 class Sending(httpx.AsyncByteStream):
@@ -236,4 +236,4 @@ async def test_credentials_that_read_the_answer_are_given_it_decompressed():
 @pytest.mark.parametrize("status", [200, 404])
 async def test_an_answer_that_is_not_utf_8_is_an_error_of_ours(status: int):
     with pytest.raises(ResponseNotUnderstood if status == 200 else NotFound):
-        await sending(b'{"api": "\xff"}', status=status, encoding="identity").get_version()
+        await sending(b'{"api": \xff}', status=status, encoding="identity").get_version()
