@@ -1,6 +1,6 @@
 """The longest Collatz sequence below 20,000: a fan-out of 1,000 tasks on a local service.
 
-Run it with ``python examples/collatz.py``; nothing else has to be there.
+Run it with ``python examples/collatz.py``; it needs no other service.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ TASKS = 1_000
 
 
 def longest(first: int, last: int) -> tuple[int, int]:
-    """Give the longest sequence that starts in first..last, as (steps, start)."""
+    """Return the longest sequence that starts in first..last, as (steps, start)."""
     best = (0, first)
     for start in range(first, last + 1):
         number, steps = start, 0

@@ -1,10 +1,10 @@
-"""The whole round: submit, await, a remote error, a batch, and the tasks of a group again."""
+"""Submit, await, a remote error, a batch, and reloading the tasks of a group."""
 
 from __future__ import annotations
 
 import asyncio
 
-from funcx_async import TaskExecutionFailed, as_completed
+from funcx_async import TaskExecutionFailed, as_completed, gather
 from funcx_async.local import LocalService
 
 
@@ -34,7 +34,7 @@ async def main() -> None:
         squares = [square async for square in executor.amap(pow, range(5), [2] * 5)]
         print("squares:", squares)
 
-        again = await executor.reload_tasks()
+        again = await gather(*await executor.reload_tasks(), return_exceptions=True)
         print("tasks of this group:", len(again))
 
 

@@ -1,4 +1,4 @@
-"""The application: a page, a route to order a sweep, and a stream of what comes of it."""
+"""The application: a page, a route that starts a sweep, and a stream of its results."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import Annotated, Any
 
 from fastapi import Depends, FastAPI, Header, HTTPException, Request
 from fastapi.exceptions import RequestValidationError
+from fastapi.middleware.trustedhost import TrustedHostMiddleware
 from fastapi.responses import JSONResponse
 from fastapi.staticfiles import StaticFiles
 from pydantic import BaseModel, ConfigDict, Field
@@ -30,12 +31,19 @@ from .store import Store
 from .sweeper import Sweeper
 
 HOME = Path(os.environ.get("GATEWAY_HOME", ".gateway"))
-"""Where the gateway keeps what has to outlive it."""
+"""The directory of the files that outlive the process."""
+
+HOSTS = os.environ.get("GATEWAY_HOSTS", "127.0.0.1,localhost").split(",")
+"""The host names that the gateway answers to.
+
+A page of another site may make its own name resolve to 127.0.0.1 (DNS rebinding), and could then
+start sweeps from the browser of whoever visits it. The ``Host`` header gives it away.
+"""
 
 
 @asynccontextmanager
 async def lifespan(app: FastAPI) -> AsyncIterator[dict[str, Any]]:
-    """Open store and executor, and have a sweeper at work."""
+    """Open the store and the executor, and run the sweeper."""
     async with AsyncExitStack() as stack:
         store = stack.enter_context(closing(opened_store()))
         options: dict[str, Any] = {"journal": HOME / "tasks.journal"}
@@ -54,48 +62,49 @@ async def lifespan(app: FastAPI) -> AsyncIterator[dict[str, Any]]:
 
 
 def opened_store() -> Store:
-    """Open what the gateway remembers."""
+    """Open the database of the gateway."""
     HOME.mkdir(mode=0o700, exist_ok=True)
     return Store(HOME / "sweeps.db")
 
 
 @asynccontextmanager
 async def local_service() -> AsyncIterator[LocalService]:
-    """A service of our own that is found again after a restart: with its tasks, at its port."""
+    """Run a local service that keeps its tasks and its port across restarts."""
     async with LocalService(port=kept_port(), database=HOME / "service.db") as service:
         keep_port(int(service.url.rpartition(":")[2]))
         yield service
 
 
 def kept_port() -> int:
-    """The port of the time before; 0, which is any, at first."""
+    """Return the port of the last run; at first 0, which is any."""
     kept = HOME / "service.port"
     return int(kept.read_text()) if kept.exists() else 0
 
 
 def keep_port(port: int) -> None:
-    """Remember the port: the journal keeps tasks for one service, which it knows by its address."""
+    """Store the port: a journal belongs to one service, which it knows by its URL."""
     (HOME / "service.port").write_text(str(port))
 
 
 app = FastAPI(
     title="Gateway",
-    description="Sweeps a parameter on a funcX endpoint and shows the result as it comes.",
+    description="Sweeps a parameter on a funcX endpoint and shows the results as they arrive.",
     lifespan=lifespan,
     exception_handlers={FuncXError: error_answer},
 )
+app.add_middleware(TrustedHostMiddleware, allowed_hosts=HOSTS, www_redirect=False)
 app.include_router(health_router())
 
 
 @app.exception_handler(RequestValidationError)
-async def mistaken(request: Request, error: RequestValidationError) -> JSONResponse:
-    """Say what is wrong, without what was sent: that may be NaN, which JSON cannot send back."""
-    mistakes = [{"loc": each["loc"], "msg": each["msg"]} for each in error.errors()]
-    return JSONResponse({"detail": mistakes}, 422)
+async def invalid(request: Request, error: RequestValidationError) -> JSONResponse:
+    """Return the problems without the input, which may hold NaN that JSON cannot represent."""
+    problems = [{"loc": each["loc"], "msg": each["msg"]} for each in error.errors()]
+    return JSONResponse({"detail": problems}, 422)
 
 
 def get_sweeper(request: Request) -> Sweeper:
-    """The sweeper of this process."""
+    """Return the sweeper of this process."""
     sweeper: Sweeper = request.state.sweeper
     return sweeper
 
@@ -104,7 +113,7 @@ Sweeping = Annotated[Sweeper, Depends(get_sweeper)]
 
 
 class Order(BaseModel):
-    """A sweep to be carried out."""
+    """A requested sweep."""
 
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
@@ -116,21 +125,21 @@ class Order(BaseModel):
 
 @app.post("/sweeps", status_code=202)
 async def begin(order: Order, sweeper: Sweeping) -> dict[str, int]:
-    """Order a sweep; answers at once."""
+    """Start a sweep and return at once."""
     if sweeper.busy:
-        raise HTTPException(409, "A sweep goes on. Wait for its end.")
+        raise HTTPException(409, "A sweep is running. Wait until it has finished.")
     try:
         return {"sweep": sweeper.order(**order.model_dump()).id}
     except sqlite3.OperationalError as error:
-        words = f"The order cannot be kept just now: {error}. Try again."
-        raise HTTPException(503, words, headers={"Retry-After": "1"}) from error
+        detail = f"The order cannot be stored: {error}. Try again."
+        raise HTTPException(503, detail, headers={"Retry-After": "1"}) from error
 
 
 @app.get("/events", response_class=EventStream)
 async def follow(
     request: Request, sweeper: Sweeping, last_event_id: Annotated[str, Header()] = ""
 ) -> EventStream:
-    """Follow the sweep that goes on, and those after it."""
+    """Follow the current sweep and those after it."""
     return event_stream(request, sweeper.feed.follow(last_event_id))
 
 

@@ -1,4 +1,4 @@
-"""The events of the sweep that goes on, for any number of browsers."""
+"""The events of the current sweep, for any number of browsers."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from fastapi.sse import format_sse_event
 
 
 class Feed:
-    """Keeps each event once, encoded; every reader has only its place among them.
+    """Keeps each event once, encoded; every reader has only its position.
 
-    So a slow reader costs nothing and misses nothing: it gets all that it lacks in one piece. The
-    order is that of the store, and an event's id is its place, so that a browser that comes back
-    goes on where it was, also after a restart of this service.
+    A slow reader therefore costs nothing and misses nothing: it receives all missed events in one
+    piece. The order is that of the store, and the id of an event is its position, so a browser that
+    reconnects continues where it was, even after a restart of this service.
 
-    How things stand is no such event: it is not in the store, so it has no place and no id, and a
-    reader gets the last word on it alone.
+    The state of the gateway is not such an event: it is not in the store, it has no id, and readers
+    receive only the latest one.
     """
 
     def __init__(self) -> None:
@@ -28,18 +28,18 @@ class Feed:
         self._news = asyncio.Event()
 
     def begin(self, sweep_id: int, document: dict[str, Any]) -> None:
-        """Show another sweep from now on."""
+        """Switch to another sweep."""
         self._sweep, self._frames = sweep_id, []
         self.publish("sweep", document)
 
     def publish(self, event: str, document: dict[str, Any]) -> None:
-        """Add an event for all who read now or later."""
+        """Add an event for all current and later readers."""
         place = f"{self._sweep}.{len(self._frames)}"
         self._frames.append(format_sse_event(event=event, data_str=_text(document), id=place))
         self._wake()
 
     def tell(self, state: dict[str, Any]) -> None:
-        """Say how things stand, to all who read now or later."""
+        """Set the state for all current and later readers."""
         self._state = format_sse_event(event="state", data_str=_text(state))
         self._wake()
 
@@ -48,7 +48,7 @@ class Feed:
         news.set()
 
     async def follow(self, last_event_id: str = "") -> AsyncGenerator[bytes, None]:
-        """Give all events after that one, how things stand, and then what comes, without end."""
+        """Yield all events after that one, the state, and then new events, without end."""
         read, shown, told = self._after(last_event_id), self._sweep, b""
         while True:
             if shown != self._sweep:
@@ -64,7 +64,7 @@ class Feed:
                 await self._news.wait()
 
     def _after(self, last_event_id: str) -> int:
-        """The place after an event; the first one if it is not, or no longer, among these."""
+        """Return the position after an event; 0 if it does not belong to this sweep."""
         sweep, _, place = last_event_id.partition(".")
         if sweep != str(self._sweep) or not place.isdecimal() or len(place) > 9:
             return 0

@@ -1,4 +1,4 @@
-"""What the tasks compute; it runs on the endpoint."""
+"""The function that the tasks run on the endpoint."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ POINTS = 240
 
 
 def attractor(r: float, pause: float) -> list[float]:
-    """Give the values that x → r·x·(1-x) comes back to for ever, for one r.
+    """Return the values between which x → r·x·(1-x) finally alternates, for one r.
 
     Args:
         r: the growth rate, from 0 to 4.
-        pause: seconds to rest before: simulations that are worth an endpoint take longer than this.
+        pause: seconds to sleep first, as a real simulation takes longer than this one.
     """
     time.sleep(pause)
-    x = 0.4  # from 0.5 the map of r = 4 falls on 0 at once, and stays there
+    x = 0.4  # from 0.5 the map of r = 4 reaches 0 at once and stays there
     for _ in range(SETTLE):
         x = r * x * (1 - x)
     values = set()

@@ -1,4 +1,4 @@
-"""What the gateway remembers: the sweeps that were ordered, and what came of their tasks."""
+"""The database of the gateway: the sweeps and the outcomes of their tasks."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 BUSY = 100
-"""Milliseconds that a call waits, and the loop with it, for a lock of another process."""
+"""Milliseconds that a call, and the event loop, waits for a lock of another process."""
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS sweep (
@@ -35,14 +35,14 @@ class Sweep:
     ordered: float
 
     def at(self, column: int) -> float:
-        """The value of r in a column."""
+        """Return the value of r in a column."""
         return self.first + (self.last - self.first) * column / max(1, self.columns - 1)
 
 
 class Store:
-    """A database in one file; each call is a transaction of microseconds, so the loop may wait.
+    """A database in one file. Each call is a transaction of microseconds on the event loop.
 
-    While another process has it locked a call fails soon, and may be made again.
+    While another process has it locked, a call fails after a short time and can be retried.
 
     Args:
         path: the file.
@@ -50,8 +50,8 @@ class Store:
 
     def __init__(self, path: Path) -> None:
         self._database = sqlite3.connect(path, isolation_level=None)
-        # Without a flush at every commit a power failure may take the last outcomes along. They
-        # would be missing then, and be computed anew.
+        # Without a flush at every commit a power failure may lose the last outcomes. They are then
+        # computed again.
         self._database.execute("PRAGMA journal_mode=WAL")
         self._database.execute("PRAGMA synchronous=NORMAL")
         self._database.executescript(_SCHEMA)
@@ -62,7 +62,7 @@ class Store:
         self._database.close()
 
     def add(self, first: float, last: float, columns: int, pause: float) -> Sweep:
-        """Remember that a sweep was ordered."""
+        """Store a new sweep."""
         row = (first, last, columns, pause, time.time())
         number = self._database.execute(
             "INSERT INTO sweep (first, last, columns, pause, ordered) VALUES (?, ?, ?, ?, ?)", row
@@ -70,19 +70,19 @@ class Store:
         return Sweep(number or 0, *row)
 
     def latest(self) -> Sweep | None:
-        """Give the sweep that was ordered last."""
+        """Return the latest sweep."""
         row = self._database.execute("SELECT * FROM sweep ORDER BY id DESC LIMIT 1").fetchone()
         return row and Sweep(*row)
 
     def outcomes(self, sweep: Sweep) -> list[dict[str, Any]]:
-        """Give what came of the tasks of a sweep, in the order of its coming."""
+        """Return the outcomes of a sweep in the order of their arrival."""
         rows = self._database.execute(
             "SELECT document FROM outcome WHERE sweep = ? ORDER BY number", (sweep.id,)
         )
         return [json.loads(document) for (document,) in rows]
 
     def keep(self, sweep_id: int, outcome: dict[str, Any]) -> bool:
-        """Remember what came of a task; False if that is known already."""
+        """Store the outcome of a task; return False if there is one already."""
         row = (sweep_id, outcome["column"], json.dumps(outcome))
         return bool(
             self._database.execute(

@@ -1,4 +1,4 @@
-"""Carrying sweeps out, across whatever happens to this process."""
+"""Runs sweeps, across crashes and restarts of this process."""
 
 from __future__ import annotations
 
@@ -24,21 +24,21 @@ from .logistic import attractor
 from .store import Store, Sweep
 
 PAUSE = 2.0
-"""Seconds until a sweep that could not go on is tried again."""
+"""Seconds before a failed sweep is retried."""
 
 _log = logging.getLogger(__name__)
 
 
 class Sweeper:
-    """Carries out one sweep after the other.
+    """Runs one sweep after the other.
 
-    What was ordered and what came of it is in the store, what is under way in the executor's
-    journal. A task leaves the journal when its outcome is in the store, so that each is in one of
-    them at any time, or was never sent.
+    The store has the sweeps and the outcomes, the executor's journal has the open tasks. A task
+    leaves the journal when its outcome is in the store, so each task is in one of them at any time,
+    or was never sent.
 
     Args:
-        executor: runs the tasks; it has a journal.
-        store: remembers.
+        executor: an executor with a journal.
+        store: the database.
     """
 
     def __init__(self, executor: FuncXExecutor, store: Store) -> None:
@@ -52,7 +52,7 @@ class Sweeper:
             self._show(sweep)
 
     def order(self, first: float, last: float, columns: int, pause: float) -> Sweep:
-        """Begin a sweep; for when none goes on."""
+        """Start a sweep, if none is running."""
         sweep = self._store.add(first, last, columns, pause)
         self._show(sweep)
         self._ordered.set()
@@ -71,10 +71,10 @@ class Sweeper:
         self.feed.tell({"busy": busy, "trouble": trouble})
 
     async def run(self) -> None:
-        """Finish what an earlier process began, then do what is ordered, for ever.
+        """Finish the sweep of an earlier process, then run new ones, without end.
 
-        What goes wrong is told and tried again: store and journal know what is done. Meanwhile
-        another sweep may be ordered, which takes its place.
+        Failures are shown and retried: store and journal know what is done. A new sweep may replace
+        a failing one.
         """
         while True:
             if self._due is not None:
@@ -82,9 +82,9 @@ class Sweeper:
                 try:
                     await self._carry_out(self._due)
                 except Exception as error:
-                    _log.exception("A sweep cannot go on; it is tried again in %g s.", PAUSE)
-                    words = str(error) if isinstance(error, FuncXError) else repr(error)
-                    self._tell(busy=False, trouble=f"The sweep cannot go on just now: {words}")
+                    _log.exception("The sweep failed; retrying in %g s.", PAUSE)
+                    message = str(error) if isinstance(error, FuncXError) else repr(error)
+                    self._tell(busy=False, trouble=f"The sweep failed and is retried: {message}")
                 else:
                     self._due = None
                     self._tell(busy=False)
@@ -96,7 +96,7 @@ class Sweeper:
     async def _carry_out(self, sweep: Sweep) -> None:
         futures = await self._resumed(sweep)
         done = {outcome["column"] for outcome in self._store.outcomes(sweep)}
-        # In any order but that of r, so that the whole picture is there early, and gets finer.
+        # In random order, so that the whole picture appears early and becomes finer.
         for column in random.Random(sweep.id).sample(range(sweep.columns), sweep.columns):
             if column not in done and column not in futures:
                 futures[column] = self._submit(sweep, column)
@@ -108,7 +108,7 @@ class Sweeper:
                     futures[columns[future]] = self._submit(sweep, columns[future])
 
     async def _resumed(self, sweep: Sweep) -> dict[int, FuncXFuture[Any]]:
-        """Take up what earlier processes have sent, by its column."""
+        """Return the futures of tasks that earlier processes submitted, by column."""
         futures = {}
         async for key, future in self._executor.resume():
             sweep_id, _, column = key.partition("/")
@@ -123,12 +123,12 @@ class Sweeper:
         return view.submit(attractor, sweep.at(column), sweep.pause)
 
     async def _settle(self, sweep: Sweep, column: int, future: FuncXFuture[Any]) -> bool:
-        """Keep what came of a task; False if it has to be submitted again."""
+        """Store the outcome of a task; return False if it must be submitted again."""
         outcome: dict[str, Any] = {"column": column}
         try:
             outcome["values"] = await future
         except SubmitUncertain:
-            # An earlier process was killed while it sent this one. Computed twice it does no harm.
+            # An earlier process was killed while it sent this task, which may safely run twice.
             await self._executor.confirm(str(future.key))
             return False
         except FuncXError as error:

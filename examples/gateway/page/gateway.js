@@ -5,11 +5,11 @@ import { Plot } from "./plot.js";
 const byId = (id) => document.getElementById(id);
 const plot = new Plot(byId("plot"));
 let sweep = null; // the one that is shown
-let columns = new Map(); // what came of its tasks, by column
-let arrivals = []; // when the last ones came, in milliseconds
-let begun = Infinity; // when the first one came
-let busy = false; // whether the gateway works at it
-let live = false; // whether it is there to tell
+let columns = new Map(); // the outcomes of its tasks, by column
+let arrivals = []; // times of the last arrivals, in milliseconds
+let begun = Infinity; // time of the first arrival
+let busy = false; // whether a sweep is running
+let live = false; // whether the stream is connected
 
 function showProgress() {
   const done = columns.size;
@@ -21,7 +21,7 @@ function showProgress() {
   byId("failed").textContent = failed;
   byId("failed").toggleAttribute("data-some", failed > 0);
   byId("start").disabled = busy;
-  byId("start").textContent = busy ? "The sweep goes on" : "Start the sweep";
+  byId("start").textContent = busy ? "Running…" : "Start the sweep";
   byId("hint").hidden = sweep !== null;
   document.title = busy ? `${done} of ${sweep.columns} · Parameter sweep` : "Parameter sweep";
 }
@@ -49,7 +49,7 @@ function light(id, words, state) {
   byId(id).dataset.state = state;
 }
 
-// Following: the browser connects again by itself, and tells the service what it has seen.
+// The browser reconnects by itself and sends the id of the last event.
 
 const source = new EventSource("events");
 source.onopen = () => showStream(true);
@@ -57,7 +57,7 @@ source.onerror = () => showStream(false);
 
 function showStream(open) {
   live = open;
-  light("stream", open ? "live" : "connecting again", open ? "good" : "bad");
+  light("stream", open ? "live" : "reconnecting", open ? "good" : "bad");
   showTime();
 }
 
@@ -96,7 +96,7 @@ function showWhy(error) {
   byId("why").hidden = error === "";
 }
 
-// Ordering.
+// Starting a sweep.
 
 byId("order").addEventListener("submit", async (event) => {
   event.preventDefault();
@@ -111,11 +111,11 @@ byId("order").addEventListener("submit", async (event) => {
     const document = await answer.json();
     byId("message").textContent = answer.ok ? "" : String(document.detail?.[0]?.msg ?? document.detail);
   } catch {
-    byId("message").textContent = "The gateway does not answer. Is it running?";
+    byId("message").textContent = "The gateway does not respond. Is it running?";
   }
 });
 
-// How the service is.
+// Health.
 
 async function showHealth() {
   try {
