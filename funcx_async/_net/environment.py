@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import math
 import re
@@ -28,6 +29,9 @@ TIMEOUT_VARIABLE = "GLOBUS_SDK_HTTP_TIMEOUT"
 
 VERIFY_VARIABLE = "GLOBUS_SDK_VERIFY_SSL"
 """The environment variable that says whether, or by which file, certificates are checked."""
+
+TOO_MANY_FILES = (errno.EMFILE, errno.ENFILE)
+"""What the system says while a process, or all of them, have too many files open."""
 
 LONGEST_REQUEST = 60.0
 """Seconds that one request may take, by default."""
@@ -233,6 +237,7 @@ def certificates(variables: Mapping[str, str]) -> bool | ssl.SSLContext:
 
     Raises:
         ValueError: for anything else.
+        OSError: if too many files are open to read the certificates now.
     """
     told = variables.get(VERIFY_VARIABLE, "").strip()
     if told.lower() in ("", "y", "yes", "t", "true", "on", "1"):
@@ -248,6 +253,8 @@ def certificates(variables: Mapping[str, str]) -> bool | ssl.SSLContext:
     try:
         return ssl.create_default_context(cafile=told)
     except OSError as error:
+        if error.errno in TOO_MANY_FILES:
+            raise
         raise ValueError(
             f"{VERIFY_VARIABLE} must be yes, no, or the path of a file with certificates, not "
             f"{told!r} ({error})."

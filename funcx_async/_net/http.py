@@ -12,7 +12,7 @@ from typing import Any
 
 import httpx
 
-from funcx_async._net.environment import is_loopback
+from funcx_async._net.environment import TOO_MANY_FILES, is_loopback
 from funcx_async._net.proxies import Proxy, proxy_for, refusal_of_status
 from funcx_async.errors import FuncXError, RequestRefused, ServiceUnavailable
 
@@ -116,12 +116,18 @@ def certificate_check(url: str, verify: bool | ssl.SSLContext = True) -> ssl.SSL
 
     Raises:
         ValueError: if ``SSL_CERT_FILE`` or ``SSL_CERT_DIR`` names no certificates.
+        ServiceUnavailable: if too many files are open to read them now.
     """
     if isinstance(verify, ssl.SSLContext):
         return verify
     try:
         return httpx.create_ssl_context(verify, trust_env=not is_loopback(url))
     except OSError as error:
+        if error.errno in TOO_MANY_FILES:
+            raise ServiceUnavailable(
+                f"{url} cannot be reached: {error.strerror}, so its certificate cannot be checked. "
+                "Close files or connections, or raise the limit (ulimit -n)."
+            ) from error
         name = "SSL_CERT_FILE" if os.environ.get("SSL_CERT_FILE") else "SSL_CERT_DIR"
         raise ValueError(
             f"{name} must name certificates in PEM, not {os.environ.get(name)!r} ({error}). "

@@ -1,7 +1,7 @@
 """Connecting to a broker: directly, or through a proxy by HTTP ``CONNECT``.
 
-The proxy is asked for a connection to the broker and carries bytes from then on; TLS is spoken with
-the broker, inside of that connection, so the proxy reads nothing of it.
+The proxy is asked for a connection to the broker and relays bytes from then on. TLS is spoken with
+the broker inside of that connection, so the proxy reads nothing of it.
 """
 
 from __future__ import annotations
@@ -12,6 +12,9 @@ import ssl
 from collections.abc import Mapping
 from typing import Any, Final
 
+from yarl import URL
+
+from funcx_async._net.environment import is_loopback
 from funcx_async._net.proxies import Proxy, Refusal, RefusalKind, refusal, refusal_of_status
 
 REACH_TIMEOUT: Final = 15.0
@@ -20,6 +23,8 @@ a try as long as this."""
 
 LONGEST_ANSWER: Final = 64 * 1024
 """Bytes of a proxy's answer; what is longer is none."""
+
+_NOT_UNDERSTOOD = "the service's address of the queue is not understood"
 
 _BEGIN = b"HTTP/1."
 _ANSWER = re.compile(rb"HTTP/1\.[01] (\d{3} ?[ -~]{0,100})[^\r\n]*\r?\n")
@@ -36,6 +41,40 @@ class BrokerUnreachable(OSError):
     def __init__(self, why: Refusal | str) -> None:
         super().__init__(str(why))
         self.refusal = why if isinstance(why, Refusal) else None
+
+
+def broker_url(address: str, service_url: str = "") -> URL:
+    """Return the URL of a broker, as far as the service may choose it.
+
+    Of its query the interval of heartbeats alone counts: other options of the AMQP library name
+    local files, or switch the check of certificates off.
+
+    Args:
+        address: the AMQP URL that the service gives.
+        service_url: the service's own root; if it is encrypted, the broker has to be.
+
+    Raises:
+        BrokerUnreachable: if it is no such URL.
+
+    Example:
+        >>> print(broker_url("amqps://u@broker.org/?heartbeat=5&no_verify_ssl=1"))
+        amqps://u@broker.org/?heartbeat=5
+    """
+    try:
+        url = URL(address)
+        known = {name: url.query[name] for name in ("heartbeat",) if name in url.query}
+        checked = url.with_query(known)
+    except ValueError:
+        raise BrokerUnreachable(_NOT_UNDERSTOOD) from None
+    if url.scheme not in ("amqp", "amqps") or not url.host:
+        raise BrokerUnreachable(_NOT_UNDERSTOOD)
+    encrypted = service_url.lower().startswith("https:") and not is_loopback(service_url)
+    if url.scheme == "amqp" and encrypted:
+        raise BrokerUnreachable(
+            f"the service is reached by https, but names a broker without TLS, {url.host}: "
+            "passwords and results could be read on the way. Ask its operators for an amqps URL"
+        )
+    return checked
 
 
 async def connect(

@@ -20,7 +20,7 @@ from funcx_async._core.acks import Ack
 from funcx_async._net.cancellation import cancel_requests, is_cancelled
 from funcx_async._net.environment import is_globus
 from funcx_async._net.proxies import Proxy, proxy_for
-from funcx_async._net.tunnel import BrokerUnreachable
+from funcx_async._net.tunnel import BrokerUnreachable, broker_url
 from funcx_async._results.amqp_transport import DeliveryReader, DeliveryTransport, takes_transport
 from funcx_async._results.source import SourceLost
 from funcx_async.models import Delivery, ResultQueueAddress
@@ -61,8 +61,9 @@ class AmqpSource:
     """Consumes the queue of a task group.
 
     Args:
-        address: gives where the queue is, with fresh credentials; asked before each connection.
-        port: gives the port to connect to instead of the service's choice, or None.
+        address: returns where the queue is, with fresh credentials; called before each connection.
+        service_url: the root of the service that names the queue.
+        port: returns the port to connect to instead of the service's choice, or None.
         in_bulk: take deliveries out of the stream of bytes, many at a time, where aiormq allows
             that; else each comes by way of aiormq, at many times the cost.
     """
@@ -71,10 +72,12 @@ class AmqpSource:
         self,
         address: Callable[[], Awaitable[ResultQueueAddress]],
         *,
+        service_url: str = "",
         port: Callable[[], int | None] = lambda: None,
         in_bulk: bool = True,
     ) -> None:
         self._address = address
+        self._service_url = service_url
         self._port = port
         self._gives_transport = takes_transport()
         self._in_bulk = in_bulk and self._gives_transport
@@ -84,7 +87,10 @@ class AmqpSource:
     async def open(self, task_group_id: str) -> AsyncIterator[AmqpDeliveries]:
         """Connect and consume; see :class:`funcx_async._results.source.ResultSource`."""
         address = await self._address()
-        ways = _ways(address.connection_url, self._port())
+        try:
+            ways = _ways(broker_url(address.connection_url, self._service_url), self._port())
+        except BrokerUnreachable as error:
+            raise SourceLost(str(error)) from None
         url = ways[self._unreached % len(ways)]
         proxy = self._proxy(url)
         deliveries = AmqpDeliveries()
@@ -121,17 +127,13 @@ class AmqpSource:
         return proxy
 
 
-def _ways(address: str, port: int | None) -> Sequence[URL]:
-    """Give the places to connect to, in turn: firewalls let one port through and not the other.
+def _ways(url: URL, port: int | None) -> Sequence[URL]:
+    """Return the places to connect to in turn: firewalls let one port through and not the other.
 
-    Globus's brokers listen on two ports; of others nobody knows.
+    Globus's brokers listen on two ports; of others nothing is known.
     """
-    try:
-        url = URL(address)
-        url = url if port is None else url.with_port(port)
-        url = url if "heartbeat" in url.query else url.update_query(heartbeat=HEARTBEAT)
-    except ValueError:
-        raise SourceLost("the service's address of the queue is not understood") from None
+    url = url if port is None else url.with_port(port)
+    url = url if "heartbeat" in url.query else url.update_query(heartbeat=HEARTBEAT)
     other = _OTHER_PORTS.get(url.port or _STANDARD_PORT)
     if port is None and other and url.scheme == "amqps" and is_globus(f"https://{url.host}"):
         return (url, url.with_port(other))

@@ -75,7 +75,9 @@ class SessionContext:
         source = None
         if settings.result_transport != "polling":
             source = AmqpSource(
-                client.get_result_queue_address, port=lambda: self.settings.amqp_port
+                client.get_result_queue_address,
+                service_url=client.base_url,
+                port=lambda: self.settings.amqp_port,
             )
         # Where looking a task up takes its result, none is looked up unless results were lost.
         consumes = client.dialect.reading_consumes

@@ -25,6 +25,7 @@ from funcx_async._net.environment import (
 )
 from funcx_async._net.http import certificate_check, web_proxy
 from funcx_async._net.proxies import Proxy, proxy_for, refusal_of_status
+from funcx_async._net.tunnel import BrokerUnreachable, broker_url
 from funcx_async._service.outcomes import outcome_of
 from funcx_async._settings.checks import checked_endpoint
 from funcx_async.client import FuncXClient
@@ -334,13 +335,13 @@ class Diagnosis:
         """Check that the service names its broker."""
         address = await self._connected().get_result_queue_address()
         try:
-            broker = URL(address.connection_url)
-            self._broker = broker.with_port(
-                self._target.amqp_port or broker.port or DEFAULT_PORTS[broker.scheme]
-            )
-        except (ValueError, KeyError):
-            found = "The service returned an invalid URL for its broker."
+            broker = broker_url(address.connection_url, self.url)
+        except BrokerUnreachable as error:
+            found = f"Results cannot come over AMQP: {error}."
             return Finding("FAIL", found, findings.TRY_AGAIN)
+        self._broker = broker.with_port(
+            self._target.amqp_port or broker.port or DEFAULT_PORTS[broker.scheme]
+        )
         return Finding("OK", f"Results come from {self._broker.host}.")
 
     async def check_broker_port(self) -> Finding:

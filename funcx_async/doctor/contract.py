@@ -160,7 +160,9 @@ class ApiContract:
         self._client = client
         self._endpoint_id = endpoint_id
         self._credentials = credentials
-        self._source = source or AmqpSource(client.get_result_queue_address)
+        self._source = source or AmqpSource(
+            client.get_result_queue_address, service_url=client.base_url
+        )
         self._fact_timeout = fact_timeout
         self._echo_id: str | None = None
 

@@ -300,11 +300,12 @@ async def test_where_aiormq_does_not_deliveries_come_one_by_one(
     assert deliveries.in_bulk == 0
 
 
-async def test_through_tls_as_well(tmp_path: Path, source: Opener):
+async def test_through_tls_as_well(tmp_path: Path, source: Opener, monkeypatch: pytest.MonkeyPatch):
     authority = trustme.CA()
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     authority.issue_cert("127.0.0.1").configure_cert(context)
     authority.cert_pem.write_to_path(tmp_path / "authority.pem")
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "authority.pem"))
     async with EmbeddedBroker() as broker, tls_before(place_of(broker), context) as port:
         broker.add_user("u", "p")
         broker.declare_queue(PREFIX + "g")
@@ -312,12 +313,51 @@ async def test_through_tls_as_well(tmp_path: Path, source: Opener):
             broker.publish(PREFIX + "g", bytes([number]) * 10_000)
 
         async def address() -> ResultQueueAddress:
-            query = f"cafile={tmp_path / 'authority.pem'}"
-            return ResultQueueAddress(PREFIX, f"amqps://u:p@127.0.0.1:{port}/?{query}")
+            return ResultQueueAddress(PREFIX, f"amqps://u:p@127.0.0.1:{port}/")
 
         async with source(address).open("g") as deliveries:
             got = await collect(deliveries, 50)
         assert [delivery.body for delivery in got] == [bytes([n]) * 10_000 for n in range(50)]
+
+
+@pytest.mark.parametrize("query", ["no_verify_ssl=1", "cafile={0}", "cadata={0}", "capath={0}"])
+async def test_service_cannot_switch_off_the_check_of_certificates(
+    query: str, tmp_path: Path, source: Opener
+):
+    authority = trustme.CA()
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    authority.cert_pem.write_to_path(tmp_path / "authority.pem")
+    async with EmbeddedBroker() as broker, tls_before(place_of(broker), context) as port:
+        broker.add_user("u", "p")
+        broker.declare_queue(PREFIX + "g")
+
+        async def address() -> ResultQueueAddress:
+            options = query.format(tmp_path / "authority.pem")
+            return ResultQueueAddress(PREFIX, f"amqps://u:p@127.0.0.1:{port}/?{options}")
+
+        with pytest.raises(SourceLost, match="certificate"):
+            async with source(address).open("g"):
+                pass
+
+
+async def test_service_behind_https_cannot_name_a_broker_without_tls(group: Group, source: Opener):
+    opener = source(group.address, service_url="https://service.test")
+    with pytest.raises(SourceLost, match="names a broker without TLS"):
+        async with opener.open(group.id):
+            pass
+    async with source(group.address, service_url="https://localhost:8000").open(group.id):
+        pass
+
+
+@pytest.mark.parametrize("url", ["", "https://u:p@broker.org/", "amqps://", "amqp://h:99999/"])
+async def test_address_that_is_no_broker_is_a_loss(url: str, source: Opener):
+    async def address() -> ResultQueueAddress:
+        return ResultQueueAddress(PREFIX, url)
+
+    with pytest.raises(SourceLost, match="not understood"):
+        async with source(address).open("g"):
+            pass
 
 
 async def test_a_broker_whose_stream_is_strange_is_read_one_by_one_from_then_on(
