@@ -273,7 +273,7 @@ def is_loopback(url: str) -> bool:
 
 
 def _checked(url: str, source: str) -> str:
-    root = url.rstrip("/")
+    root = url.strip().rstrip("/")
     try:
         parts = urlsplit(root)
         _ = parts.port

@@ -84,6 +84,17 @@ def refusal(
             retry_after=retry_after(headers.get("retry-after"), now),
             request_id=request_id,
         )
+    if status in (301, 302, 307, 308):
+        location = headers.get("location")
+        target = f" to {location[:200]!r}" if location else ""
+        return RequestRefused(
+            f"The service redirects {what}{target} ({told}), which is not followed: give the "
+            "address that it redirects to as the service's URL.",
+            status=status,
+            code=code,
+            reason=reason,
+            request_id=request_id,
+        )
     if status >= 500 or status < 400:
         return ResponseLost(f"The service failed at {what} ({told}).", request_id=request_id)
     error = _kind(status, code)

@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 from funcx_async._core.batcher import Batch, Submission
 from funcx_async._futures.future import FuncXFuture
 from funcx_async._session.functions import Function
-from funcx_async.errors import FuncXError, RequestRefused
+from funcx_async.errors import FuncXError, RequestRefused, ServiceUnavailable
 
 AnyFuture: TypeAlias = FuncXFuture[Any]
 AnyBatch: TypeAlias = Batch[AnyFuture, Function]
@@ -22,7 +22,8 @@ def fail_all(submissions: Iterable[AnySubmission], error: Exception) -> None:
     """Fail the task of each submission with an error of its own."""
     for submission in submissions:
         own = copy.copy(error)
-        own.__cause__ = error.__cause__
+        # Why the service is unavailable is in the message: no need for the chain of libraries.
+        own.__cause__ = None if isinstance(own, ServiceUnavailable) else error.__cause__
         if isinstance(own, FuncXError):
             own.function_id = submission.function.function_id
         submission.ticket.task_failed(own)

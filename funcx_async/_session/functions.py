@@ -101,10 +101,12 @@ async def _register_with_retries(
         try:
             return await client.register(registration)
         except ServiceUnavailable as error:
-            chance = random.random()  # noqa: S311 - spreads the retries, hides nothing
-            delay = max(backoff.next_delay(chance), error.retry_after or 0)
-            if clock.time() + delay > until:
+            left = until - clock.time()
+            if left <= 0:
                 raise
+            chance = random.random()  # noqa: S311 - spreads the retries, hides nothing
+            # A service that asks for more time than there is gets a last request at the deadline.
+            delay = min(max(backoff.next_delay(chance), error.retry_after or 0), left)
             _log.info(
                 "%s Trying again in %.1f s.", error, delay, extra={"request_id": error.request_id}
             )

@@ -29,7 +29,7 @@ from funcx_async._session.context import SessionContext
 from funcx_async._session.endpoints import EndpointMonitor
 from funcx_async._session.functions import Function
 from funcx_async._session.post import Post
-from funcx_async._session.request_retry import RequestRetry
+from funcx_async._session.request_retry import SLOW_AFTER, RequestRetry
 from funcx_async._session.task_groups import UncertainSubmit
 from funcx_async._session.uncertain import Resolver, can_be_resolved
 from funcx_async.errors import ExecutorClosed, FuncXError, RequestRefused
@@ -121,6 +121,7 @@ class Submitter:
 
     def abandon(self) -> None:
         """Cancel the requests that are under way: nothing awaits what they bring."""
+        self._retries.close()
         for request in self._requests:
             request.cancel()
 
@@ -168,6 +169,7 @@ class Submitter:
         try:
             while pieces:
                 post = Post(self._context, self._retries, pieces[0], group)
+                slow = self._loop.call_later(SLOW_AFTER, self._retries.unanswered)
                 try:
                     uncertain = await post.run()
                 except RequestRefused as error:
@@ -178,6 +180,8 @@ class Submitter:
                     del pieces[0]
                     if uncertain is not None:
                         self._note_uncertain(uncertain, unresolvable)
+                finally:
+                    slow.cancel()
                 group = post.task_group_id
         except (Exception, asyncio.CancelledError) as error:  # a mistake of ours
             if is_cancelled():

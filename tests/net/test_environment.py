@@ -45,6 +45,7 @@ from funcx_async._net.environment import (
             "http://127.0.0.1:8000",
             id="our own variable wins",
         ),
+        pytest.param(" http://127.0.0.1:8000/ ", None, {}, "http://127.0.0.1:8000", id="blanks"),
         pytest.param(
             None,
             "local",

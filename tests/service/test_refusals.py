@@ -42,7 +42,8 @@ def refused(status: int, document: object = None, **headers: str):
         (500, ResponseLost),
         (502, ResponseLost),
         (504, ResponseLost),
-        (302, ResponseLost),
+        (302, RequestRefused),
+        (303, ResponseLost),
     ],
 )
 def test_every_status_has_its_error(status, kind):
