@@ -64,6 +64,23 @@ __all__ = [
 ]
 
 
+_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+"""What moves a terminal's cursor, reorders a line, or cannot be written as UTF-8."""
+
+
+def printable(text: str) -> str:
+    r"""Return a text of somebody else's with its control characters escaped.
+
+    Ends of lines and tabs stay. Messages of errors and log records go through this.
+
+    Example:
+        >>> print(printable("an endpoint\x1b[2J\r"))
+        an endpoint\x1b[2J\r
+    """
+    text = text.replace("\r\n", "\n")
+    return _CONTROLS.sub(lambda found: found[0].encode("unicode_escape").decode("ascii"), text)
+
+
 class FuncXError(Exception):
     """The base of every error of this package.
 
@@ -88,7 +105,7 @@ class FuncXError(Exception):
         function_id: str | None = None,
         request_id: str | None = None,
     ) -> None:
-        super().__init__(message)
+        super().__init__(printable(message))
         self.task_id = task_id
         self.function_id = function_id
         self.request_id = request_id
@@ -161,7 +178,8 @@ class TaskExecutionFailed(FuncXError):
         return _LOST.search(self.remote_data) is not None
 
     def __str__(self) -> str:
-        indented = "\n".join("    " + line for line in self.remote_data.rstrip("\n").split("\n"))
+        lines = printable(self.remote_data).rstrip("\n").split("\n")
+        indented = "\n".join("    " + line for line in lines)
         name = f"task {self.task_id}" if self.task_id else "the task"
         return f"{name} failed on its endpoint:\n{indented}"
 

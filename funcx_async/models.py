@@ -7,11 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 import msgspec
 
 from funcx_async._process import CREDENTIALS, confined
+
+_END_OF_TIME = 253_402_300_800.0
+"""The year 10000, in Unix seconds."""
 
 
 class Result(msgspec.Struct, frozen=True, gc=False):
@@ -31,6 +35,29 @@ class Result(msgspec.Struct, frozen=True, gc=False):
     error_code: str | None = None
     completion_t: str | None = None
     details: Mapping[str, Any] | None = None
+
+
+def unix_time(text: str | None) -> float | None:
+    """Parse a time of the service.
+
+    Args:
+        text: Unix seconds, or a date in ISO 8601.
+
+    Returns:
+        Unix seconds; None for what is no time between 1970 and 9999.
+
+    Example:
+        >>> unix_time("12.5"), unix_time("1970-01-01T00:00:03+00:00"), unix_time("1e300")
+        (12.5, 3.0, None)
+    """
+    try:
+        seconds = float(text or "")
+    except ValueError:
+        try:
+            seconds = datetime.fromisoformat(text or "").timestamp()
+        except (ValueError, OverflowError):
+            return None
+    return seconds if 0.0 <= seconds < _END_OF_TIME else None
 
 
 class Delivery(msgspec.Struct, frozen=True, gc=False):

@@ -33,3 +33,19 @@ def test_an_error_says_that_it_is_from_where_it_is_imported_from(kind: type[erro
     by_reference = pickle.dumps(kind, protocol=0)
     assert by_reference.startswith(b"cfuncx_async.errors\n" + kind.__name__.encode())
     assert pickle.loads(by_reference) is kind
+
+
+def test_messages_hold_no_characters_that_control_a_terminal():
+    told = (
+        "red \x1b[31m, a bell \x07, over\rwritten, \x9b2J, \u202eback, half \udce9\r\nnext\tline é"
+    )
+    expected = (
+        r"red \x1b[31m, a bell \x07, over\rwritten, \x9b2J, \u202eback, half \udce9"
+        "\nnext\tline é"
+    )
+    assert str(errors.FuncXError(told)) == expected
+    assert repr(errors.RequestRefused(told)) == f"RequestRefused({expected!r})"
+    failed = errors.TaskExecutionFailed(told)
+    assert "\x1b" not in str(failed)
+    assert r"\x1b[31m" in str(failed)
+    assert failed.remote_data == told, "as it came"

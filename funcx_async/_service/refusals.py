@@ -22,6 +22,7 @@ from funcx_async.errors import (
     ResponseLost,
     ServiceUnavailable,
     TooLarge,
+    printable,
 )
 
 _REFUSALS: dict[int | None, type[RequestRefused]] = {
@@ -157,9 +158,10 @@ def _reason(document: Mapping[str, Any]) -> str:
     detail = document.get("detail")
     if isinstance(detail, list):
         entries = [entry for entry in detail if isinstance(entry, dict)]
-        return "; ".join(f"{_place(entry.get('loc'))}: {entry.get('msg')}" for entry in entries)
-    told = (document.get(name) for name in ("reason", "detail", "message", "title"))
-    return next((text for text in told if text and isinstance(text, str)), "")
+        told = (f"{_place(entry.get('loc'))}: {entry.get('msg')}" for entry in entries)
+        return printable("; ".join(told))
+    texts = (document.get(name) for name in ("reason", "detail", "message", "title"))
+    return printable(next((text for text in texts if text and isinstance(text, str)), ""))
 
 
 def _place(loc: object) -> str:
@@ -168,7 +170,7 @@ def _place(loc: object) -> str:
 
 def _request_id(document: Mapping[str, Any], headers: Mapping[str, str]) -> str | None:
     told = (document.get("request_id"), *(headers.get(name) for name in _REQUEST_ID_HEADERS))
-    return next((text for text in told if text and isinstance(text, str)), None)
+    return next((printable(text) for text in told if text and isinstance(text, str)), None)
 
 
 def _in_words(demands: Mapping[str, Any]) -> str:
@@ -239,7 +241,7 @@ def code_name(code: object) -> str | None:
         return None
     text = str(code)
     number = int(text) if len(text) < 4 and text.isascii() and text.isdigit() else -1
-    return _CODES[number][0] if number in _CODES else text
+    return _CODES[number][0] if number in _CODES else printable(text)
 
 
 def status_of(name: str | None) -> int | None:

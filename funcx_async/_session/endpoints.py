@@ -14,7 +14,7 @@ from funcx_async._service.rest import budget_share
 from funcx_async._session.open_tasks import OpenTasks
 from funcx_async._versions import numbers
 from funcx_async.client import FuncXClient
-from funcx_async.errors import FuncXError
+from funcx_async.errors import FuncXError, printable
 from funcx_async.events import EventKind, Events
 
 QUIET_SECONDS = 30.0
@@ -169,7 +169,7 @@ class EndpointMonitor:
                 "funcx_async.explain(function) tells which it is. Best use the same versions on "
                 "both sides.",
                 endpoint_id,
-                differing,
+                printable(differing),
                 extra={"endpoint_id": endpoint_id},
             )
         # What the classic dialect sends by default is what its endpoints read.
@@ -178,7 +178,7 @@ class EndpointMonitor:
                 "The endpoint %s runs version %s, which reads compiled functions only: they are "
                 "sent so from now on, and need the same Python there as here.",
                 endpoint_id,
-                versions.endpoint,
+                printable(str(versions.endpoint)),
                 extra={"endpoint_id": endpoint_id},
             )
 
@@ -219,7 +219,7 @@ class EndpointMonitor:
                 _log.info(
                     "The endpoint %s is %s again.",
                     endpoint_id,
-                    status.status,
+                    printable(status.status),
                     extra={"endpoint_id": endpoint_id},
                 )
                 self._events.emit(EventKind.ENDPOINT_ONLINE, endpoint_id)
@@ -238,4 +238,4 @@ class EndpointMonitor:
 
 
 def _listed(report: Mapping[str, Any]) -> str:
-    return ", ".join(f"{name}: {value}" for name, value in report.items())
+    return printable(", ".join(f"{name}: {value}" for name, value in report.items()))

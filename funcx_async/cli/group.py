@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from itertools import islice, pairwise
 
 from funcx_async.cli.printing import without_controls
 from funcx_async.errors import last_error
-from funcx_async.models import ListedTask, TaskStatus
+from funcx_async.models import ListedTask, TaskStatus, unix_time
 
 RATE_WINDOW = 15.0
 """Seconds over which the throughput is measured."""
@@ -139,20 +138,9 @@ class GroupView:
 
 
 def _seconds(text: str | None, default: float) -> float:
-    """Parse a time of the service: Unix seconds, or a date.
-
-    Example:
-        >>> _seconds("12.5", 0.0), _seconds("1970-01-01T00:00:03+00:00", 0.0), _seconds("soon", 7.0)
-        (12.5, 3.0, 7.0)
-    """
-    try:
-        return float(text or "")
-    except ValueError:
-        pass
-    try:
-        return datetime.fromisoformat(text or "").timestamp()
-    except ValueError:
-        return default
+    """Return a time of the service in Unix seconds, or ``default`` for none."""
+    seconds = unix_time(text)
+    return default if seconds is None else seconds
 
 
 def _one_line(text: str) -> str:

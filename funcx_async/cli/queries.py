@@ -23,7 +23,7 @@ from funcx_async.cli.printing import (
 )
 from funcx_async.client import FuncXClient
 from funcx_async.errors import Forbidden, NotFound, ResultExpired
-from funcx_async.models import TaskStatus
+from funcx_async.models import TaskStatus, unix_time
 
 TASK_COLORS = {"success": "green", "failed": "red", "unknown": "red"}
 """Colors of the final states; other states are yellow."""
@@ -207,11 +207,7 @@ def _state(status: TaskStatus) -> str:
 
 def _ended_at(status: TaskStatus) -> float | None:
     """Return when a task ended, in Unix seconds, if the service says so."""
-    ended = status.result and status.result.completion_t
-    try:
-        return float(ended) if ended else None
-    except ValueError:
-        return None
+    return unix_time(status.result.completion_t) if status.result else None
 
 
 def _local_time(seconds: float) -> str:

@@ -169,3 +169,11 @@ def test_a_long_error_cuts_neither_headings_nor_ids(width: int):
     for words in ("slowest, from submit to end", "failed", "4f7d3a52 ValueError: a very bad"):
         assert words in shown
     assert " failed  " in shown.replace("1 failed", "")
+
+
+@pytest.mark.parametrize("odd", ["1e300", "-1e300", "nan", "inf", "-5", "a while ago"])
+def test_times_that_cannot_be_are_left_out(odd: str):
+    view = view_of("a", created=odd)
+    see(view, 103.0, success("a", odd))
+    assert view.duration() == 3.0
+    assert drawn(view, 110.0)

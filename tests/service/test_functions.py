@@ -215,3 +215,12 @@ async def test_the_local_service_tells_what_its_endpoint_may_run(
     assert (allowed.restricted, allowed.functions) == (True, [function_id])
     await client.delete_from_whitelist(service.endpoint_id, [UUID(function_id)])
     assert await client.get_whitelist(service.endpoint_id) == []
+
+
+async def test_a_warning_of_the_service_reaches_the_log_without_control_characters(
+    caplog: pytest.LogCaptureFixture,
+):
+    client, _ = answering({"function_uuid": FUNCTION, "ha_warning": "look\x1b[31m out"})
+    await client.register_function(len)
+    assert r"look\x1b[31m out" in caplog.text
+    assert "\x1b" not in caplog.text

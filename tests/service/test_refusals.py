@@ -239,3 +239,12 @@ def test_a_further_login_is_told_in_words_and_its_parameters_are_kept():
 @pytest.mark.parametrize("demands", [None, "mfa", ["mfa"]])
 def test_parameters_of_a_login_that_are_none_ask_for_no_login(demands):
     assert isinstance(refused(403, {"authorization_parameters": demands}), Forbidden)
+
+
+def test_what_the_service_writes_does_not_control_a_terminal():
+    document = {"code": "NO\x1b[2J", "reason": "gone\rback", "request_id": "r\x07"}
+    error = refused(400, document)
+    assert (error.code, error.reason, error.request_id) == (r"NO\x1b[2J", r"gone\rback", r"r\x07")
+    assert "\x1b" not in str(error)
+    validation = {"detail": [{"loc": ["a\x1b"], "msg": "b\x1b"}]}
+    assert refused(422, validation).reason == r"a\x1b: b\x1b"

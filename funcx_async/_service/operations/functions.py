@@ -11,6 +11,7 @@ from funcx_async._service.answers import Registered
 from funcx_async._service.documents import AllowedFunctions, FunctionDocument, record_of
 from funcx_async._service.operations.base import Operations, in_path
 from funcx_async._service.registration import Registration, registration_of, registration_of_source
+from funcx_async.errors import printable
 
 _log = logging.getLogger("funcx_async.service")
 
@@ -101,7 +102,7 @@ class FunctionOperations(Operations):
         what = f"registering the function {registration.function_name!r}"
         answer = await self._rest.read(method, path, Registered, what, body)
         if answer.ha_warning:
-            _log.warning("The service says of %s: %s", what, answer.ha_warning)
+            _log.warning("The service says of %s: %s", what, printable(answer.ha_warning))
         return answer.function_uuid
 
     async def get_function(self, function_id: str | UUID) -> FunctionDocument:

@@ -12,7 +12,7 @@ from funcx_async._service.answers import BatchStatus, QueueAddress, TaskDocument
 from funcx_async._service.dialects import SubmitRequest, runtime_here
 from funcx_async._service.operations.base import Operations, in_path, several
 from funcx_async._service.outcomes import value_of
-from funcx_async.errors import ResponseLost, ResponseNotUnderstood, SubmitUncertain
+from funcx_async.errors import ResponseLost, ResponseNotUnderstood, SubmitUncertain, printable
 from funcx_async.models import ListedTask, Receipt, Result, ResultQueueAddress, TaskStatus
 
 CHUNK = 1_024
@@ -96,7 +96,7 @@ class TaskOperations(Operations):
                 "task_group_id": receipt.task_group_id,
                 "request_id": receipt.request_id,
             }
-            _log.warning("The service says of %s: %s", what, receipt.warning, extra=ids)
+            _log.warning("The service says of %s: %s", what, printable(receipt.warning), extra=ids)
         return receipt
 
     async def get_task(self, task_id: str | UUID) -> TaskStatus:
