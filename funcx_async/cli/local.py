@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -29,9 +29,15 @@ def local(
             metavar="URL", help="RabbitMQ that delivers results. Default: an embedded broker."
         ),
     ] = None,
+    amqp_port: Annotated[
+        int,
+        typer.Option(
+            metavar="PORT", min=0, max=65_535, help="Port of the embedded broker; 0 is any."
+        ),
+    ] = 0,
     agents: Annotated[
         bool,
-        typer.Option("--agents", help="Accept official endpoint agents; requires --amqp-url."),
+        typer.Option("--agents", help="Accept official endpoint agents."),
     ] = False,
     python: Annotated[
         str | None,
@@ -50,17 +56,19 @@ def local(
 
     Prints the environment variables to export in other shells.
     """
-    raise typer.Exit(asyncio.run(_serve(port, workers, amqp_url, agents, python, database)))
+    options = {
+        "port": port,
+        "workers": workers,
+        "amqp_url": amqp_url,
+        "amqp_port": amqp_port,
+        "agents": agents,
+        "python": python,
+        "database": database,
+    }
+    raise typer.Exit(asyncio.run(_serve(options, agents=agents)))
 
 
-async def _serve(
-    port: int,
-    workers: int | None,
-    amqp_url: str | None,
-    agents: bool,
-    python: str | None,
-    database: str,
-) -> int:
+async def _serve(options: dict[str, Any], *, agents: bool) -> int:
     """Run a local service until a signal stops it."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -74,14 +82,7 @@ async def _serve(
     except ImportError as error:
         raise ExtraMissing(str(error)) from None
     try:
-        service = LocalService(
-            port=port,
-            workers=workers,
-            amqp_url=amqp_url,
-            agents=agents,
-            python=python,
-            database=database,
-        )
+        service = LocalService(**options)
         await service.start()
     except (OSError, RuntimeError, ValueError) as error:
         typer.echo(f"The local service failed to start: {error}", err=True)

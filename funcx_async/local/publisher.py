@@ -133,9 +133,6 @@ def unreachable(url: str, error: Exception) -> ConnectionError:
 class Publisher(Protocol):
     """Where results go."""
 
-    async def start(self) -> None:
-        """Get ready to publish."""
-
     async def aclose(self) -> None:
         """Close; what is not published is lost."""
 
@@ -171,16 +168,12 @@ def queue_of(group_id: str) -> str:
 
 
 class EmbeddedPublisher:
-    """Publishes on the embedded broker; every client gets a user of its own."""
+    """Publishes on the embedded broker, which runs; every client gets a user of its own."""
 
     def __init__(self, broker: EmbeddedBroker) -> None:
         self._broker = broker
         self._users: deque[str] = deque()
         self._timers: set[asyncio.TimerHandle] = set()
-
-    async def start(self) -> None:
-        """Start the broker."""
-        await self._broker.start()
 
     async def aclose(self) -> None:
         """Close the broker."""

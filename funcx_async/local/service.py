@@ -18,6 +18,7 @@ from funcx_async._session.session import end_sessions
 from funcx_async.client import FuncXClient
 from funcx_async.executor.executor import FuncXExecutor
 from funcx_async.local.agents.agents import Agents
+from funcx_async.local.agents.link import EmbeddedLink, Link, RabbitLink
 from funcx_async.local.broker import EmbeddedBroker
 from funcx_async.local.components import Components
 from funcx_async.local.database import IN_MEMORY
@@ -39,6 +40,8 @@ _ENDED: Final = (
     "again to a service that runs."
 )
 
+AGENTS_USER: Final = "agents"
+"""Whom agents log in as on the embedded broker."""
 HELLO_WORLD: Final = "b0a5d1a0-2b22-4381-b899-ba73321e41e0"
 """The public function that every service has."""
 HELLO_WORLD_SOURCE: Final = 'def hello_world():\n    return "Hello World!"\n'
@@ -54,8 +57,10 @@ class LocalService:
     Args:
         workers: how many worker processes; None is one for each CPU.
         amqp_url: a RabbitMQ to send results through; None is an embedded broker.
-        agents: whether official endpoint agents may register and be sent tasks; they need
-            ``amqp_url``, which they are told, too. See docs/endpoints.md.
+        amqp_port: the port of the embedded broker; 0 takes a free one, or with ``agents`` and a
+            ``database`` the one that it had before.
+        agents: whether official endpoint agents may register and be sent tasks. They connect to
+            the broker, too. See docs/endpoints.md.
         host: the address that REST and the embedded broker listen on. Another than a loopback
             address is warned about: tokens and tasks cross the network as they are.
         port: the port of the REST service; 0 is any that is free.
@@ -67,8 +72,8 @@ class LocalService:
             begin again. Whoever can write to the file can have code run by the service.
 
     Raises:
-        ValueError: the number of workers is not positive, there is no ``amqp_url`` for agents, or
-            no ``python`` of this name.
+        ValueError: the number of workers is not positive, there is no ``python`` of this name, or
+            both ``amqp_url`` and ``amqp_port`` are given.
 
     Example:
         >>> import asyncio
@@ -84,6 +89,7 @@ class LocalService:
         *,
         workers: int | None = None,
         amqp_url: str | None = None,
+        amqp_port: int = 0,
         agents: bool = False,
         host: str = "127.0.0.1",
         port: int = 0,
@@ -96,11 +102,8 @@ class LocalService:
         if workers < 1:
             msg = f"a service needs at least one worker, not {workers}"
             raise ValueError(msg)
-        if agents and amqp_url is None:
-            msg = (
-                "endpoint agents need a RabbitMQ, the embedded broker does not do for them; give "
-                "its amqp_url"
-            )
+        if amqp_url is not None and amqp_port:
+            msg = "amqp_port is the embedded broker's; with an amqp_url there is none"
             raise ValueError(msg)
         if python is not None and shutil.which(python) is None:
             msg = f"python={str(python)!r} is no program; give the path of an interpreter"
@@ -109,6 +112,7 @@ class LocalService:
             token = secrets.token_urlsafe(32)
         self._workers = workers
         self._amqp_url = amqp_url
+        self._amqp_port = amqp_port
         self._agents = agents
         self._host = host
         self._port = port
@@ -203,7 +207,7 @@ class LocalService:
         """
         components = self._running()
         if components.agents is None:
-            msg = "the local service takes no agents; start it with agents=True and an amqp_url"
+            msg = "the local service takes no agents; start it with agents=True"
             raise RuntimeError(msg)
         return variables_for_agents(self.url, self.token)
 
@@ -247,10 +251,9 @@ class LocalService:
         store = Store(self._database)
         stack.callback(store.close)
         endpoint_id = _own_endpoint(store)
-        token = self._token or store.token()
-        broker, publisher = self._make_publisher()
+        token = self._token or store.secret("token")
+        broker, publisher = await self._start_publisher(store)
         stack.push_async_callback(publisher.aclose)
-        await publisher.start()
         dispatch = Dispatch(store, publisher, self._switches)
         stack.callback(dispatch.close)
         pool = Pool(
@@ -261,16 +264,17 @@ class LocalService:
             python=self._python,
         )
         stack.push_async_callback(pool.aclose)
-        await pool.start()
         if self._switches.offline:
             pool.pause()
         self._switches.back_online = pool.resume
         dispatch.attach(endpoint_id, pool)
-        agents = self._make_agents(store, dispatch)
+        agents = self._make_agents(store, dispatch, broker)
+        # The open tasks first: results of agents that have lived on come from now on.
+        await dispatch.start(pool)
         if agents is not None:
             stack.push_async_callback(agents.aclose)
             await agents.start()
-        await dispatch.start(pool)
+        await pool.start()
         http_server = HttpServer(self._host, self._port)
         stack.push_async_callback(http_server.aclose)
         components = Components(
@@ -290,20 +294,49 @@ class LocalService:
         stack.callback(self._switches.release_all)
         return components
 
-    def _make_publisher(self) -> tuple[EmbeddedBroker | None, Publisher]:
-        """Return what publishes results, and the broker where it is one of our own."""
+    async def _start_publisher(self, store: Store) -> tuple[EmbeddedBroker | None, Publisher]:
+        """Start what publishes results, and the broker where it is one of our own."""
         if self._amqp_url is not None:
-            return None, RabbitPublisher(self._amqp_url)
-        broker = EmbeddedBroker(host=self._host)
+            publisher = RabbitPublisher(self._amqp_url)
+            await publisher.start()
+            return None, publisher
+        # Agents come back to the address that they know.
+        port = int(store.setting("amqp_port") or 0) if self._agents and not self._amqp_port else 0
+        broker = EmbeddedBroker(host=self._host, port=port or self._amqp_port)
+        try:
+            await broker.start()
+        except OSError as error:
+            if not port:
+                raise
+            logger.warning("The broker has another port now; restart the agents: %s", error)
+            broker = EmbeddedBroker(host=self._host)
+            await broker.start()
+        store.keep("amqp_port", str(broker.port))
         return broker, EmbeddedPublisher(broker)
 
-    def _make_agents(self, store: Store, dispatch: Dispatch) -> Agents | None:
+    def _make_agents(
+        self, store: Store, dispatch: Dispatch, broker: EmbeddedBroker | None
+    ) -> Agents | None:
         """Return what looks after agents, if the service takes any."""
-        if not self._agents or self._amqp_url is None:
+        if not self._agents:
             return None
-        forgetful = str(self._database) == IN_MEMORY
-        note = self._switches.counter.add
-        return Agents(store, dispatch, self._amqp_url, forgetful=forgetful, note=note)
+        link: Link
+        if broker is None:
+            url = self._amqp_url or ""
+            link = RabbitLink(url)
+        else:
+            password = store.secret("agents_password")
+            broker.add_user(AGENTS_USER, password)
+            url = broker.url(AGENTS_USER, password)
+            link = EmbeddedLink(broker)
+        return Agents(
+            store,
+            dispatch,
+            link,
+            url=url,
+            forgetful=str(self._database) == IN_MEMORY,
+            note=self._switches.counter.add,
+        )
 
     async def aclose(self) -> None:
         """Close its clients, its sockets and its processes; tasks that run are ended.

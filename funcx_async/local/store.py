@@ -174,12 +174,20 @@ class Store:
     def _one(self, sql: str, *parameters: object) -> Any:
         return self._database.execute(sql, parameters).fetchone()
 
-    def token(self) -> str:
-        """The bearer token of the service's clients, made once and kept."""
-        self._database.execute(
-            "INSERT OR IGNORE INTO settings VALUES ('token', ?)", (secrets.token_urlsafe(32),)
-        )
-        return str(self._one("SELECT value FROM settings WHERE name = 'token'")[0])
+    def secret(self, name: str) -> str:
+        """Return the secret of this name, made once and kept."""
+        sql = "INSERT OR IGNORE INTO settings VALUES (?, ?)"
+        self._database.execute(sql, (name, secrets.token_urlsafe(32)))
+        return self.setting(name)
+
+    def setting(self, name: str) -> str:
+        """Return what was kept under a name, or an empty text."""
+        row = self._one("SELECT value FROM settings WHERE name = ?", name)
+        return "" if row is None else str(row[0])
+
+    def keep(self, name: str, value: str) -> None:
+        """Keep a setting for the next service on this database."""
+        self._database.execute("INSERT OR REPLACE INTO settings VALUES (?, ?)", (name, value))
 
     def add_function(
         self,

@@ -36,6 +36,6 @@ async def exports(process: asyncio.subprocess.Process) -> dict[str, str]:
             if words[:1] == ["export"]:
                 name, _, value = words[1].partition("=")
                 found[name] = value
-            if words[:2] == ["Press", "Ctrl-C"]:
+            if "Ctrl-C" in words:
                 break
     return found

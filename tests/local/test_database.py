@@ -52,10 +52,10 @@ def test_a_new_file_is_for_its_owner_only(path):
 
 def test_a_token_is_made_once_and_kept(path):
     first = Store(path)
-    token = first.token()
+    token = first.secret("token")
     first.close()
     second = Store(path)
-    assert second.token() == token
+    assert second.secret("token") == token
     assert len(token) > 40
     second.close()
 

@@ -67,9 +67,9 @@ class Switchboard:
         return server
 
 
-@pytest.fixture
-async def service() -> AsyncIterator[LocalService]:
-    amqp_url = brokers.require()
+@pytest.fixture(params=brokers.with_rabbitmq("embedded"))
+async def service(request: pytest.FixtureRequest) -> AsyncIterator[LocalService]:
+    amqp_url = brokers.require() if request.param == "rabbitmq" else None
     async with LocalService(workers=1, amqp_url=amqp_url, agents=True) as running:
         yield running
         await running.faults.delete_queues()

@@ -47,8 +47,8 @@ class Agent:
     Args:
         endpoint_id: the id under which tasks are submitted to it.
         ledger: what is remembered of it.
-        link: the way to the RabbitMQ.
-        url: the RabbitMQ's address for the agent.
+        link: the way to its queues.
+        url: the broker's address for the agent.
         settle: is told each job's result message, and whether it failed.
         note: is told of what happens, for who waits for it.
     """
@@ -112,6 +112,12 @@ class Agent:
         self._link.declare(self._queues.results)
         self._link.consume(self._queues.heartbeats, self._heartbeat)
         self._link.consume(self._queues.results, self._result)
+
+    def restore(self) -> None:
+        """Attach it again, with the user endpoints that may have lived on."""
+        self.attach()
+        for user_endpoint_id in self._user_endpoints:
+            self._link.declare(self._queues.tasks(user_endpoint_id))
 
     def withdraw(self) -> None:
         """Delete its queues."""

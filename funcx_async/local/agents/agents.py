@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from funcx_async.local.agents.agent import Agent, Note
 from funcx_async.local.agents.ledger import Ledger
-from funcx_async.local.agents.link import Link
+from funcx_async.local.agents.link import EmbeddedLink, Link
 from funcx_async.local.dispatch import Dispatch
 from funcx_async.local.store import Store, TaskOptions
 from funcx_async.local.web.answers import Refusal, unknown
@@ -22,7 +22,7 @@ LOCKED_FOR: Final = 15.0
 LOOK_EVERY: Final = 1.0
 """Seconds between two looks for user endpoints that are to be started."""
 DECLARED_WITHIN: Final = 10.0
-"""Seconds that a registration waits for RabbitMQ."""
+"""Seconds that a registration waits for the broker."""
 FLUSHED_WITHIN: Final = 5.0
 
 
@@ -32,13 +32,21 @@ class Agents:
     Args:
         store: what the service remembers.
         dispatch: gives them tasks, and takes results.
-        url: the RabbitMQ, for the service and for the agents.
+        link: the way to their queues.
+        url: the broker's address for the agents.
         forgetful: whether the store forgets them when the service ends.
         note: is told of what happens, for who waits for it.
     """
 
     def __init__(
-        self, store: Store, dispatch: Dispatch, url: str, *, forgetful: bool, note: Note
+        self,
+        store: Store,
+        dispatch: Dispatch,
+        link: Link,
+        *,
+        url: str,
+        forgetful: bool,
+        note: Note,
     ) -> None:
         self._store = store
         self._dispatch = dispatch
@@ -46,21 +54,25 @@ class Agents:
         self._forgetful = forgetful
         self._note = note
         self._ledger = Ledger(store.database)
-        self._link = Link(url)
+        self._link = link
         self._agents: dict[str, Agent] = {}
         self._locked: dict[str, float] = {}
         self._looking: asyncio.TimerHandle | None = None
+        if isinstance(link, EmbeddedLink):  # what it was sent by an earlier service is lost
+            self._ledger.forget_sent()
+        for endpoint in store.endpoints():
+            if endpoint.registration is not None:
+                self._know(endpoint.id)
 
     async def start(self) -> None:
-        """Connect, and take up the agents that an earlier service knew.
+        """Connect, and attach the agents that an earlier service knew.
 
         Raises:
             ConnectionError: the RabbitMQ cannot be reached.
         """
         await self._link.start()
-        for endpoint in self._store.endpoints():
-            if endpoint.registration is not None:
-                self._know(endpoint.id).attach()
+        for agent in self._agents.values():
+            agent.restore()
         self._look()
 
     async def aclose(self) -> None:

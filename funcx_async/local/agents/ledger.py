@@ -125,11 +125,15 @@ class Ledger:
         return None if row is None else TaskMessage(*row)
 
     def mark_sent(self, task_id: str) -> None:
-        """Note that RabbitMQ has the task."""
+        """Note that the broker has the task."""
         self._database.execute("UPDATE tasks SET sent = 1 WHERE id = ?", (task_id,))
 
+    def forget_sent(self) -> None:
+        """Note that no broker has any of the open tasks."""
+        self._database.execute("UPDATE tasks SET sent = 0 WHERE sent AND settled_at IS NULL")
+
     def sent(self, task_ids: Iterable[str]) -> set[str]:
-        """Those of the tasks that RabbitMQ was given."""
+        """Return those of the tasks that the broker was given."""
         rows = self._database.execute(
             "SELECT id FROM tasks WHERE sent AND id IN (SELECT value FROM json_each(?))",
             (json.dumps(list(task_ids)),),

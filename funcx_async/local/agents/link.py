@@ -1,7 +1,7 @@
-"""The service's own connection to the RabbitMQ that its agents are attached to.
+"""The queues that agents are attached to, on the embedded broker or on a RabbitMQ.
 
-What is to be done there is done in the order in which it was asked for, and each step again until
-it succeeds: a step may be done twice, none is left out.
+What is to be done on a RabbitMQ is done in the order in which it was asked for, and each step
+again until it succeeds: a step may be done twice, none is left out.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from typing import Any, Final
 import aio_pika
 from aio_pika.abc import AbstractChannel, AbstractIncomingMessage
 
+from funcx_async.local.broker import EmbeddedBroker
 from funcx_async.local.publisher import CONFIRMS_AT_ONCE, OUT_OF_REACH, RabbitConnection
 
 logger = logging.getLogger(__name__)
@@ -43,7 +44,7 @@ class Step:
     together: bool = False
 
 
-class Link(RabbitConnection):
+class RabbitLink(RabbitConnection):
     """Declares, consumes and publishes, and connects again when the connection is lost.
 
     Args:
@@ -181,3 +182,73 @@ class Link(RabbitConnection):
             arguments["x-message-ttl"] = int(messages_live * 1000)
         declared = await channel.declare_queue(queue, durable=True, arguments=arguments)
         await declared.bind(EXCHANGE, routing_key=queue)
+
+
+class EmbeddedLink:
+    """Declares, consumes and publishes on the embedded broker, at once.
+
+    Args:
+        broker: the broker, which runs.
+    """
+
+    def __init__(self, broker: EmbeddedBroker) -> None:
+        self._broker = broker
+        self._messages_live: dict[str, float | None] = {}
+        self._consuming: set[str] = set()
+
+    async def start(self) -> None:
+        """Do nothing: there is nothing to connect to."""
+
+    async def aclose(self) -> None:
+        """Do nothing: the queues go with the broker."""
+
+    async def done(self) -> None:
+        """Return at once: everything is done when it is asked for."""
+
+    def declare(self, queue: str, *, messages_live: float | None = None) -> None:
+        """Make sure that a queue is there, as :meth:`RabbitLink.declare` does."""
+        self._messages_live[queue] = messages_live
+        self._declare(queue)
+
+    def delete(self, queue: str) -> None:
+        """Delete a queue, with its messages and its consumers."""
+        self._consuming.discard(queue)
+        self._broker.delete_queue(queue)
+
+    def consume(self, queue: str, receive: Receive) -> None:
+        """Have what comes through a queue given to ``receive``, and acknowledged afterwards."""
+        self._declare(queue)
+        if queue not in self._consuming:
+            self._consuming.add(queue)
+            self._broker.consume(queue, receive)
+
+    def publish(self, queue: str, compose: Compose, done: Callable[[], None] | None = None) -> None:
+        """Put a message on a queue, as :meth:`RabbitLink.publish` does."""
+        try:
+            if (message := compose()) is None:
+                return
+            self._declare(queue)
+            sent_at = message.timestamp
+            self._broker.publish(
+                queue,
+                message.body,
+                headers=message.headers or None,
+                content_type=message.content_type,
+                timestamp=None if sent_at is None else int(sent_at.timestamp()),
+            )
+            if done is not None:
+                done()
+        except Exception:
+            logger.exception("A message for an agent could not be sent")
+
+    def _declare(self, queue: str) -> None:
+        self._broker.declare_queue(
+            queue,
+            expires=UNUSED_QUEUE_LIVES,
+            message_ttl=self._messages_live.get(queue),
+            exchange=EXCHANGE,
+        )
+
+
+Link = RabbitLink | EmbeddedLink
+"""What an agent's queues are reached through."""

@@ -157,7 +157,7 @@ class Queues:
 
     Args:
         endpoint_id: the agent.
-        url: the RabbitMQ's address for the agent.
+        url: the broker's address for the agent.
     """
 
     def __init__(self, endpoint_id: str, url: str) -> None:

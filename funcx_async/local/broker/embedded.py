@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import partial
@@ -19,11 +20,14 @@ from funcx_async.local.broker.protocol import (
     encode_address,
     encode_properties,
 )
-from funcx_async.local.broker.queues import Queue, Volume, Watch
+from funcx_async.local.broker.queues import Entry, Queue, Volume, Watch
 from funcx_async.local.broker.topology import Topology
 from funcx_async.local.listener import Listener, connection_limit
 
+logger = logging.getLogger("funcx_async.local.broker")
+
 FRAME_MAX = 131_072
+RETRY_AFTER_S = 1.0
 CHANNEL_MAX = 2047
 MAX_BODY = 128 * 1024 * 1024
 
@@ -34,6 +38,45 @@ class QueueCounts(NamedTuple):
     ready: int
     unacknowledged: int
     consumers: int
+
+
+class InProcessConsumer:
+    """A consumer without a connection: what the program itself takes from a queue."""
+
+    def __init__(
+        self, receive: Callable[[bytes], None], queue: Queue, loop: asyncio.AbstractEventLoop
+    ) -> None:
+        self.unacked = 0
+        self._receive = receive
+        self._queue = queue
+        self._loop = loop
+        self._failed: Entry | None = None
+        self._retry: asyncio.TimerHandle | None = None
+
+    def has_room(self) -> bool:
+        """Return whether no message waits to be tried again."""
+        return self._failed is None
+
+    def deliver(self, entry: Entry) -> None:
+        """Hand a message on, and settle it."""
+        try:
+            self._receive(entry.message.body)
+        except Exception:
+            logger.exception("A message on %s could not be taken", self._queue.name)
+            self._failed = entry
+            self._retry = self._loop.call_later(RETRY_AFTER_S, self._try_again, entry)
+        else:
+            self._queue.settle(entry)
+
+    def cancelled(self) -> None:
+        """Drop a message that waits to be tried again: its queue is gone."""
+        if self._retry is not None and self._failed is not None:
+            self._retry.cancel()
+            self._queue.settle(self._failed)
+
+    def _try_again(self, entry: Entry) -> None:
+        self._failed = None
+        self._queue.requeue([entry])
 
 
 class EmbeddedBroker:
@@ -208,21 +251,35 @@ class EmbeddedBroker:
 
     # what is in it
 
-    def declare_queue(self, name: str, *, expires: float | None = None) -> None:
+    def declare_queue(
+        self,
+        name: str,
+        *,
+        expires: float | None = None,
+        message_ttl: float | None = None,
+        exchange: str | None = None,
+    ) -> None:
         """Make a durable queue; nothing happens if there is one like it.
 
         Args:
             name: up to 255 bytes of UTF-8, not beginning with ``amq.``.
             expires: seconds without consumers and declarations after which it goes away.
+            message_ttl: seconds after which a message that waits in it is dropped.
+            exchange: an exchange to bind it to, by its name.
 
         Raises:
             ValueError: the name or the expiry cannot be, or the queue is there and differs.
         """
         if not 0 < len(name.encode()) <= 255:
             raise ValueError(f"a queue's name has 1 to 255 bytes, not {len(name.encode())}")
-        arguments = {} if expires is None else {"x-expires": round(expires * 1000)}
+        limits = {"x-expires": expires, "x-message-ttl": message_ttl}
+        arguments = {
+            key: round(seconds * 1000) for key, seconds in limits.items() if seconds is not None
+        }
         try:
             self._context.topology.declare_queue(name, durable=True, arguments=arguments)
+            if exchange is not None:
+                self._context.topology.bind(name, exchange, name)
         except SoftError as error:
             raise ValueError(error.text) from None
 
@@ -258,6 +315,7 @@ class EmbeddedBroker:
         *,
         timestamp: int | None = None,
         headers: Mapping[str, Any] | None = None,
+        content_type: str | None = None,
     ) -> bool:
         """Put a message into a queue, at once and without a socket.
 
@@ -266,6 +324,7 @@ class EmbeddedBroker:
             body: the message.
             timestamp: the property of this name, in Unix seconds.
             headers: the property of this name.
+            content_type: the property of this name.
 
         Returns:
             False if there is no such queue; the message is dropped then, as a broker does.
@@ -276,9 +335,21 @@ class EmbeddedBroker:
         found = self._context.topology.queues.get(queue)
         if found is None:
             return False
-        properties = encode_properties(timestamp, headers)
+        properties = encode_properties(timestamp, headers, content_type)
         found.push(Message(encode_address("", queue), properties, body, None))
         return True
+
+    def consume(self, queue: str, receive: Callable[[bytes], None]) -> None:
+        """Give each message of a queue to ``receive``, and acknowledge it afterwards.
+
+        A message for which ``receive`` raises is given to it again a second later.
+
+        Raises:
+            LookupError: there is no such queue.
+        """
+        found = self._queue(queue)
+        found.add_consumer(InProcessConsumer(receive, found, self._context.loop))
+        found.pump()
 
     async def room(self) -> None:
         """Wait until the queues hold less than their limit; returns at once if they do."""

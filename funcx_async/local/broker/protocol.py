@@ -34,7 +34,7 @@ CONTENT_START = struct.Struct(">HHQ")  # class, weight, body size
 FLAGS = struct.Struct(">H")
 TIMESTAMP = struct.Struct(">Q")
 BASIC_CLASS = 60
-HAS_HEADERS, HAS_TIMESTAMP = 0x2000, 0x0040  # property flags of the basic class
+HAS_CONTENT_TYPE, HAS_HEADERS, HAS_TIMESTAMP = 0x8000, 0x2000, 0x0040  # of the basic class
 FOOTPRINT = 500  # bytes that a message costs beside its content, measured on CPython 3.11
 METHOD, HEADER, BODY, HEARTBEAT = 1, 2, 3, 8
 KINDS = frozenset({METHOD, HEADER, BODY, HEARTBEAT})
@@ -122,9 +122,14 @@ def encode_address(exchange: str, routing_key: str) -> bytes:
     return short_string(exchange) + short_string(routing_key)
 
 
-def encode_properties(timestamp: int | None, headers: Mapping[str, Any] | None) -> bytes:
-    """Encode the two properties that the local service sets."""
+def encode_properties(
+    timestamp: int | None, headers: Mapping[str, Any] | None, content_type: str | None = None
+) -> bytes:
+    """Encode the properties that the local service sets."""
     flags, parts = 0, b""
+    if content_type is not None:
+        flags |= HAS_CONTENT_TYPE
+        parts += short_string(content_type)
     if headers is not None:
         flags |= HAS_HEADERS
         parts += encode.field_table(dict(headers))

@@ -104,8 +104,8 @@ def not_permitted(function_id: str, endpoint_id: str) -> Refusal:
 def no_agents() -> Refusal:
     """The refusal of a service that was not started for agents."""
     msg = (
-        "this local service takes no endpoint agents; start it with agents=True and the amqp_url "
-        "of a RabbitMQ"
+        "this local service takes no endpoint agents; start it with agents=True, or on the "
+        "command line with --agents"
     )
     return Refusal("ENDPOINT_ACCESS_FORBIDDEN", msg)
 

@@ -192,7 +192,8 @@ async def publish(channel: AbstractChannel, address: dict[str, Any], body: bytes
 
 
 @asynccontextmanager
-async def stand_in(rest: Rest, url: str) -> AsyncIterator[StandIn]:
+async def stand_in(rest: Rest) -> AsyncIterator[StandIn]:
     """An agent that has a connection, and has not registered yet."""
+    url = (await rest.http.get("/v2/get_amqp_result_connection_url")).json()["connection_url"]
     async with await aio_pika.connect(url) as connection, connection.channel() as channel:
         yield StandIn(rest, channel)

@@ -9,7 +9,8 @@ from collections.abc import AsyncIterator
 import aio_pika
 import pytest
 
-from funcx_async.local.agents.link import Link
+from funcx_async.local.agents.link import RabbitLink
+from tests.brokers import require, with_rabbitmq
 from tests.proxy import Proxy
 
 LIMIT = 30.0
@@ -31,6 +32,11 @@ class Received:
         return await asyncio.wait_for(self.bodies.get(), LIMIT)
 
 
+@pytest.fixture(params=with_rabbitmq())
+def amqp_url() -> str:
+    return require()
+
+
 @pytest.fixture
 async def proxy(amqp_url) -> AsyncIterator[Proxy]:
     async with Proxy(amqp_url) as running:
@@ -38,8 +44,8 @@ async def proxy(amqp_url) -> AsyncIterator[Proxy]:
 
 
 @pytest.fixture
-async def link(proxy, amqp_url) -> AsyncIterator[Link]:
-    opened = Link(proxy.before(amqp_url))
+async def link(proxy, amqp_url) -> AsyncIterator[RabbitLink]:
+    opened = RabbitLink(proxy.before(amqp_url))
     await opened.start()
     yield opened
     await opened.aclose()
@@ -133,7 +139,7 @@ async def test_a_step_that_cannot_succeed_does_not_stop_the_others(link, queue, 
 
 
 async def test_a_rabbitmq_that_is_not_there_is_named_without_its_password():
-    link = Link("amqp://me:secret@127.0.0.1:9/")
+    link = RabbitLink("amqp://me:secret@127.0.0.1:9/")
     with pytest.raises(ConnectionError, match=r"127\.0\.0\.1:9") as caught:
         await link.start()
     assert "secret" not in str(caught.value)

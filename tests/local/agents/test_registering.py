@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from funcx_async.local import LocalService
+from tests.brokers import with_rabbitmq
 from tests.local.agents.stand_in import REGISTRATION
 from tests.local.dialogue import payload, rest_of
 
@@ -95,13 +96,13 @@ async def test_deleting_fails_what_is_open_and_removes_the_queues(rest, agent, a
     assert "was deleted" in (await rest.documents([task_id]))[0]["exception"]
     gone = await rest.http.get(f"/v2/endpoints/{agent.id}")
     assert gone.json()["code"] == "ENDPOINT_NOT_FOUND"
-    await rest.service.aclose()
-    async with await aio_pika.connect(amqp_url) as connection:
+    address = agent.registration["command_queue_info"]
+    if amqp_url is not None:
+        await rest.service.aclose()  # which waits until RabbitMQ has done it
+    async with await aio_pika.connect(address["connection_url"]) as connection:
         channel = await connection.channel()
         with pytest.raises(aio_pika.exceptions.ChannelNotFoundEntity):
-            await channel.declare_queue(
-                agent.registration["command_queue_info"]["queue"], passive=True
-            )
+            await channel.declare_queue(address["queue"], passive=True)
 
 
 @pytest.mark.parametrize(
@@ -153,12 +154,12 @@ async def test_port_5000_needs_no_proxy(amqp_url, rest):
     assert rest.service.agent_environment["HTTP_PROXY"] == rest.service.url
 
 
-async def test_agents_need_a_rabbitmq():
-    with pytest.raises(ValueError, match="need a RabbitMQ"):
-        LocalService(agents=True)
+async def test_port_of_the_embedded_broker_is_not_that_of_a_rabbitmq():
+    with pytest.raises(ValueError, match="amqp_port"):
+        LocalService(amqp_url="amqp://127.0.0.1/", amqp_port=5673)
 
 
-async def test_a_service_without_agents_says_so(amqp_url):
+async def test_a_service_without_agents_says_so():
     async with LocalService(workers=1) as service, rest_of(service) as rest:
         answer = await rest.http.post("/v3/endpoints", json=REGISTRATION)
         assert answer.status_code == 403
@@ -174,6 +175,7 @@ async def test_no_password_is_shown(rest, agent, amqp_url, caplog):
     assert rest.service.token not in caplog.text
 
 
+@pytest.mark.parametrize("amqp_url", with_rabbitmq(), indirect=True)
 async def test_queues_of_agents_that_are_forgotten_go_with_the_service(rest, agent, amqp_url):
     await rest.service.aclose()
     async with await aio_pika.connect(amqp_url) as connection:

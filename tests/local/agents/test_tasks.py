@@ -5,10 +5,16 @@ from __future__ import annotations
 import asyncio
 import json
 
+import aio_pika
+import pytest
+
 from funcx_async._service.messages import encode_result
 from funcx_async.local import LocalService
+from funcx_async.local.agents.link import EmbeddedLink
+from funcx_async.local.broker import EmbeddedBroker
 from funcx_async.models import Result
-from tests.local.agents.stand_in import LIMIT, stand_in
+from tests.brokers import with_rabbitmq
+from tests.local.agents.stand_in import LIMIT, StandIn, stand_in
 from tests.local.dialogue import code, messages_of, next_of, payload, rest_of, task_id_of, value
 
 SEVEN = "00\ngARLBy4=\n"
@@ -185,6 +191,7 @@ async def test_a_task_that_no_message_can_hold_fails(rest, agent):
     assert "TaskTooLarge" in document["exception"]
 
 
+@pytest.mark.parametrize("amqp_url", with_rabbitmq(), indirect=True)
 async def test_a_service_that_is_started_again_goes_on_with_its_agents(amqp_url, tmp_path):
     """What was sent is not sent again, what waited is sent."""
     options = {"workers": 1, "amqp_url": amqp_url, "agents": True}
@@ -192,7 +199,7 @@ async def test_a_service_that_is_started_again_goes_on_with_its_agents(amqp_url,
     async with (
         LocalService(**options, database=database) as service,
         rest_of(service) as rest,
-        stand_in(rest, amqp_url) as agent,
+        stand_in(rest) as agent,
     ):
         await agent.register()
         await agent.come_online()
@@ -208,7 +215,7 @@ async def test_a_service_that_is_started_again_goes_on_with_its_agents(amqp_url,
     async with (
         LocalService(**options, database=database) as service,
         rest_of(service) as rest,
-        stand_in(rest, amqp_url) as agent,
+        stand_in(rest) as agent,
     ):
         agent.registration = registration
         assert (await rest.documents([sent]))[0]["status"] == "waiting-for-ep"
@@ -233,3 +240,60 @@ async def test_error_text_of_an_agent_with_half_a_surrogate_pair_is_delivered(re
     await rest.executed(1)
     (document,) = await rest.documents([task_id])
     assert (document["status"], document["exception"]) == ("failed", "no file \\udce9.txt")
+
+
+async def test_embedded_broker_that_is_started_again_has_its_address_and_its_tasks(tmp_path):
+    """What was sent is lost with the broker, so it is sent again."""
+    database = tmp_path / "service.sqlite"
+    async with (
+        LocalService(workers=1, agents=True, database=database) as service,
+        rest_of(service) as rest,
+        stand_in(rest) as agent,
+    ):
+        await agent.register()
+        await agent.come_online()
+        function_id = await rest.register(len)
+        sent, finished = await agent.submit(function_id, payload("x"), payload("z"))
+        user_endpoint = await agent.obey()
+        await (await user_endpoint.tasks.next()).ack()
+        assert await user_endpoint.run_next() == finished
+        await rest.executed(1)
+        async with asyncio.timeout(LIMIT):
+            await service.faults.seen("agent_session")
+        registration = agent.registration
+    async with (
+        LocalService(workers=1, agents=True, database=database) as service,
+        rest_of(service) as rest,
+        await aio_pika.connect(registration["command_queue_info"]["connection_url"]) as connection,
+        connection.channel() as channel,
+    ):
+        agent = StandIn(rest, channel)
+        agent.registration = registration
+        await agent.come_online()
+        resumed = await agent.resume(user_endpoint)
+        assert await resumed.run_next() == sent
+        (added,) = await agent.submit(function_id, payload("y"))
+        assert await resumed.run_next() == added
+        await rest.executed(2)
+        assert value((await rest.documents([sent]))[0]) == 7
+
+
+async def test_message_that_cannot_be_taken_from_the_embedded_broker_comes_again():
+    async with EmbeddedBroker() as broker:
+        link = EmbeddedLink(broker)
+        received: list[bytes] = []
+
+        def receive(body: bytes) -> None:
+            received.append(body)
+            if len(received) == 1:
+                raise RuntimeError("the disk is full")
+
+        link.consume("queue", receive)
+        for number in range(3):
+            link.publish("queue", lambda number=number: aio_pika.Message(b"%d" % number))
+        async with asyncio.timeout(LIMIT):
+            await broker.until(lambda: broker.queued_bytes == 0)
+        assert received == [b"0", b"0", b"1", b"2"]
+        link.delete("queue")
+        link.publish("queue", lambda: aio_pika.Message(b"kept"))
+        assert broker.queue_length("queue") == 1
