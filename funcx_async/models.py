@@ -69,6 +69,8 @@ class Delivery(msgspec.Struct, frozen=True, gc=False):
         timestamp: when the service sent it, in Unix seconds, or None.
         high_assurance: the body carries no result; it is to be fetched over REST.
         redelivered: the broker delivered it before, perhaps to us.
+        too_large: the message was larger than any result may be; it was not read, and its body is
+            empty.
     """
 
     tag: int
@@ -76,6 +78,7 @@ class Delivery(msgspec.Struct, frozen=True, gc=False):
     timestamp: int | None = None
     high_assurance: bool = False
     redelivered: bool = False
+    too_large: bool = False
 
 
 class Record(Mapping[str, Any]):

@@ -205,6 +205,8 @@ class AmqpDeliveries:
         self._keep(deliveries)
 
     async def _delivered(self, message: aiormq.abc.DeliveredMessage) -> None:
+        if self._reader is not None:
+            self._reader.message_taken()
         properties = message.header.properties
         timestamp = properties.timestamp
         headers = properties.headers or {}

@@ -30,8 +30,11 @@ _AROUND: Final = 8
 _HIGH_ASSURANCE: Final = b"\x0ehigh_assurancet\x01"
 """The true header `high_assurance` in a table: length of its name, name, type, value."""
 
-LARGEST_FRAME: Final = 64 * 1024 * 1024
-"""What claims to be a larger frame, in bytes, is none."""
+MAX_FRAME_BYTES: Final = 8 * 1024 * 1024
+"""A larger frame is taken for something else; brokers send frames of 128 KiB by default."""
+
+MAX_MESSAGE_BYTES: Final = 64 * 1024 * 1024
+"""A larger message is passed over: services take results of up to 10 MB."""
 
 
 class _Desynchronised(Exception):
@@ -46,6 +49,7 @@ class _Partial:
     tag: int
     redelivered: bool
     missing: int = -1  # bytes of its body; unknown until its header is here
+    too_large: bool = False
     properties: bytes = b""
     body: list[bytes] = field(default_factory=list)
 
@@ -205,7 +209,7 @@ class DeliveryParser:
             return position, False
         kind, channel, size = _FRAME.unpack_from(stream, position)
         after = position + size + _AROUND
-        if kind not in _KINDS or size > LARGEST_FRAME:
+        if kind not in _KINDS or size > MAX_FRAME_BYTES:
             raise _Desynchronised
         if after > len(stream):
             return position, False
@@ -232,8 +236,10 @@ class DeliveryParser:
         if kind == _CONTENT_HEADER and partial.missing < 0 and len(payload) >= 14:
             (partial.missing,) = _LONG.unpack_from(payload, 4)
             partial.properties = payload[12:]
+            partial.too_large = partial.missing > MAX_MESSAGE_BYTES
         elif kind == _CONTENT_BODY and partial.missing >= len(payload):
-            partial.body.append(payload)
+            if not partial.too_large:
+                partial.body.append(payload)
             partial.missing -= len(payload)
         else:
             raise _Desynchronised
@@ -242,7 +248,11 @@ class DeliveryParser:
                 raise _Desynchronised
             self._partial = None
             body = b"".join(partial.body)
-            found.append(Delivery(partial.tag, body, *self._last_read, partial.redelivered))
+            found.append(
+                Delivery(
+                    partial.tag, body, *self._last_read, partial.redelivered, partial.too_large
+                )
+            )
 
     def _understands(self, properties: bytes) -> bool:
         """Read a header's properties, which rarely differ from those of the delivery before."""

@@ -17,12 +17,15 @@ from yarl import URL
 
 from funcx_async._net.proxies import Proxy
 from funcx_async._net.tunnel import connect
-from funcx_async._results.amqp_parser import DeliveryParser
+from funcx_async._results.amqp_parser import MAX_MESSAGE_BYTES, DeliveryParser
 from funcx_async.models import Delivery
 
 HEARTBEAT_INTERVAL = 1.0
 """Seconds between two heartbeats that aiormq gets while all that comes are deliveries, or while
 reading is paused: else it would take the connection for lost."""
+
+MAX_UNPARSED_BYTES = MAX_MESSAGE_BYTES + 16 * 1024 * 1024
+"""Bytes that aiormq may get without making a message of them: it would keep any number."""
 
 _HEARTBEAT: Final = bytes.fromhex("08 0000 00000000 ce")
 _LIMIT: Final = 64 * 1024
@@ -47,6 +50,7 @@ class DeliveryReader(asyncio.StreamReader):
         self._last_heartbeat = clock()
         self._connection: asyncio.Transport | None = None
         self._is_paused = False
+        self._unparsed_bytes = 0
         self._kept: list[bytes] = []
         self._heartbeat: asyncio.TimerHandle | None = None
 
@@ -110,7 +114,17 @@ class DeliveryReader(asyncio.StreamReader):
         if self._connection is not None:
             self._connection.resume_reading()
 
+    def message_taken(self) -> None:
+        """Begin to count the bytes of the next message, where aiormq takes them."""
+        self._unparsed_bytes = 0
+
     def _feed_unparsed(self, data: bytes) -> None:
+        self._unparsed_bytes += len(data)
+        if self._unparsed_bytes > MAX_UNPARSED_BYTES:
+            self.set_exception(ConnectionError("the broker sends a message that is too large"))
+            if self._connection is not None:
+                self._connection.abort()
+            return
         if not self._is_paused:
             super().feed_data(data)
             return

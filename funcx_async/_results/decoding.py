@@ -32,6 +32,8 @@ _log = logging.getLogger("funcx_async.results")
 
 def decoded(delivery: Delivery) -> Result | MalformedMessage:
     """Return the result that was delivered, its task id as spelled there, or why it is none."""
+    if delivery.too_large:
+        return MalformedMessage("size", "it is larger than any result may be")
     try:
         result = decode_outcome(delivery.body)
     except MalformedMessage as error:

@@ -263,6 +263,8 @@ class Settler:
 
     def _complain(self, error: MalformedMessage) -> None:
         self._subscribers.count("malformed")
+        if error.kind == "size":  # whose it is is not known
+            self.lookups.look_up_open()
         if error.kind not in self._complaints:
             self._complaints.add(error.kind)
             _log.warning(

@@ -35,16 +35,16 @@ _END_OF_LINE = rb"\n"
 _QUOTE = ord('"')
 _CANONICAL_UUID = re.compile("-".join(f"[0-9a-f]{{{n}}}" for n in (8, 4, 4, 4, 12))).fullmatch
 
-MalformedKind = Literal["empty", "version", "encoding", "json", "type", "fields", "task id"]
+MalformedKind = Literal["size", "empty", "version", "encoding", "json", "type", "fields", "task id"]
 
 
 class MalformedMessage(ValueError):
     """The bytes are not a result message.
 
     Attributes:
-        kind: what is wrong: ``empty``; ``version``, another first byte; ``encoding``, not UTF-8;
-            ``json``; ``type``, a message but not a result; ``fields``, one is missing or of the
-            wrong type; ``task id``, which is not a UUID.
+        kind: what is wrong: ``size``, it was too large to be read; ``empty``; ``version``, another
+            first byte; ``encoding``, not UTF-8; ``json``; ``type``, a message but not a result;
+            ``fields``, one is missing or of the wrong type; ``task id``, which is not a UUID.
     """
 
     def __init__(self, kind: MalformedKind, reason: str) -> None:

@@ -225,6 +225,36 @@ async def test_what_came_before_a_loss_is_still_given(group: Group, source: Open
     assert first[0].body == b"last words"
 
 
+async def test_message_that_is_too_large_is_passed_over(
+    group: Group, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(amqp_parser, "MAX_MESSAGE_BYTES", 300_000)
+    await group.publish(b"x" * 300_001, b"x" * 300_000, b"small")
+    async with AmqpSource(group.address).open(group.id) as deliveries:
+        got = await collect(deliveries, 3)
+    assert [(len(each.body), each.too_large) for each in got] == [
+        (0, True),
+        (300_000, False),
+        (5, False),
+    ]
+
+
+async def test_message_that_is_too_large_is_a_loss_where_aiormq_reads_it(
+    group: Group, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(amqp_transport, "MAX_UNPARSED_BYTES", 1_000_000)
+    opener = AmqpSource(group.address, in_bulk=False)
+    for _ in range(20):
+        await group.publish(b"x" * 100_000)
+    async with opener.open(group.id) as deliveries:
+        await collect(deliveries, 20)
+        await deliveries.acknowledge([Ack(20, multiple=True)])
+    await group.publish(b"x" * 2_000_000)
+    async with opener.open(group.id) as deliveries:
+        with pytest.raises(SourceLost, match="too large"):
+            await collect(deliveries, 1)
+
+
 Fault = Callable[[EmbeddedBroker, str], object]
 
 
@@ -365,7 +395,7 @@ async def test_a_broker_whose_stream_is_strange_is_read_one_by_one_from_then_on(
 ):
     caplog.set_level("INFO", "funcx_async")
     opener = AmqpSource(group.address)
-    monkeypatch.setattr(amqp_parser, "LARGEST_FRAME", 10)
+    monkeypatch.setattr(amqp_parser, "MAX_FRAME_BYTES", 10)
     for text in (b"1", b"2"):
         await group.publish(text)
         async with opener.open(group.id) as deliveries:

@@ -229,6 +229,14 @@ async def test_a_large_result_that_was_asked_for_is_read_aside_too(part, source,
     assert await asyncio.wait_for(future, TIMEOUT) == ("passed", PADDING)
 
 
+async def test_message_that_was_too_large_to_be_read_is_acknowledged(part, source, stream):
+    part.awaited(LARGE_ID, stream)
+    connection = await connected(source)
+    connection.bursts.put_nowait([Delivery(1, b"", too_large=True)])
+    assert await acked(connection) == Ack(1, multiple=True)
+    assert part.counts["malformed"] == 1
+
+
 async def test_large_messages_that_are_no_values(part, source, stream):
     future = part.awaited(LARGE_ID, stream)
     connection = await connected(source)
