@@ -12,11 +12,11 @@ def no_bar(steps: int) -> None:
 
 
 @contextmanager
-def progress_bar(total: int, *, wanted: bool) -> Iterator[Callable[[int], object]]:
+def progress_bar(total: int | None, *, wanted: bool) -> Iterator[Callable[[int], object]]:
     """Show a bar of ``total`` steps while the context is open, and yield what moves it.
 
     Args:
-        total: how many steps there will be.
+        total: how many steps there will be; None if that is not known.
         wanted: False shows nothing and needs no tqdm.
 
     Raises:

@@ -29,13 +29,13 @@ from funcx_async._settings.options import (
     TaskSettings,
     warn_of_deprecated,
 )
+from funcx_async.blocking.base import BlockingBase, TargetedExecutor
 from funcx_async.blocking.client import FuncXClient
 from funcx_async.blocking.portal import Forwarded, blocking, portal
 from funcx_async.client import FuncXClient as AsyncFuncXClient
-from funcx_async.executor.base import ExecutorBase, checked_function_id, one_client
+from funcx_async.executor.base import checked_function_id, one_client
 from funcx_async.executor.executor import FuncXExecutor as AsyncFuncXExecutor
 from funcx_async.executor.loop_binding import LoopBinding
-from funcx_async.executor.view import TargetedExecutor
 from funcx_async.models import Stats
 from funcx_async.serialize import FuncXSerializer
 from funcx_async.serialize.serializer import Strategylike
@@ -46,7 +46,7 @@ NOTICE_SECONDS = 5.0
 _log = logging.getLogger("funcx_async.executor")
 
 
-class FuncXExecutor(ExecutorBase, concurrent.futures.Executor):
+class FuncXExecutor(BlockingBase, concurrent.futures.Executor):
     """Runs functions on an endpoint; ask their futures for results.
 
     Construct it anywhere, without network or credentials, and use it from any thread. A thread
@@ -250,7 +250,7 @@ class FuncXExecutor(ExecutorBase, concurrent.futures.Executor):
 
     def options(self, **changes: Unpack[TaskOptions]) -> TargetedExecutor:
         """Give a view of this executor as :meth:`funcx_async.FuncXExecutor.options` does."""
-        return self.asynchronous.options(**changes)
+        return TargetedExecutor(self._binding, self._tasks).options(**changes)
 
     def resume(self) -> Iterator[tuple[str, FuncXFuture[Any]]]:
         """Give back everything that the journal holds, above all from earlier processes.

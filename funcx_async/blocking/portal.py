@@ -68,12 +68,16 @@ class Portal:
         Raises:
             RuntimeError: on the loop's own thread.
         """
+        self.refuse_own_thread()
+        return self._portal.start_task_soon(partial(fn, *args, **kwargs))
+
+    def refuse_own_thread(self) -> None:
+        """Raise RuntimeError on the loop's own thread."""
         if running_loop() is self._loop:
             raise RuntimeError(
                 "This is a callback, called in the thread that everything blocking waits for: it "
                 "may submit, but what waits for an answer needs another thread."
             )
-        return self._portal.start_task_soon(partial(fn, *args, **kwargs))
 
     def wait(
         self, fn: Callable[P, Coroutine[Any, Any, T]], /, *args: P.args, **kwargs: P.kwargs

@@ -11,6 +11,7 @@ from uuid import UUID
 
 from funcx_async._futures.future import FuncXFuture
 from funcx_async._futures.gather import Finished
+from funcx_async._futures.progress import progress_bar
 from funcx_async._process import CONNECTIONS, confined
 from funcx_async._session.functions import Function
 from funcx_async._settings.options import TaskSettings
@@ -124,6 +125,7 @@ class ExecutorBase(ABC):
         limit: int = 1_000,
         ordered: bool = True,
         return_exceptions: bool = False,
+        progress: bool = False,
     ) -> AsyncGenerator[T, None]:
         """Run ``fn`` on each of the zipped ``iterables``, and yield the results.
 
@@ -133,26 +135,28 @@ class ExecutorBase(ABC):
             limit: how many tasks are open at most.
             ordered: yield results in the order of the arguments, else as they come.
             return_exceptions: yield a failed task's exception in place of its result.
+            progress: show a progress bar (needs the extra ``progress``).
 
         Raises:
             ValueError: if ``limit`` is below 1 or there is nothing to draw from.
             FuncXError: the first failure, unless ``return_exceptions``; what is not sent yet is
                 cancelled then.
         """
-        if limit < 1 or not iterables:
-            raise ValueError("amap needs a limit of at least 1 and something to draw from.")
-        async with aclosing(self._draw(fn, zip(*iterables, strict=False), limit, ordered)) as done:
-            async for future in done:
-                try:
-                    result = await future
-                except asyncio.CancelledError:
-                    future.cancel()
-                    raise
-                except Exception as error:  # the task's error, whatever it is
-                    if not return_exceptions:
+        check_amap(limit, iterables)
+        drawn = self._draw(fn, zip(*iterables, strict=False), limit, ordered)
+        with progress_bar(total_of(iterables), wanted=progress) as advance:
+            async with aclosing(drawn) as done:
+                async for future in done:
+                    try:
+                        result = await future
+                    except asyncio.CancelledError:
+                        future.cancel()
                         raise
-                    yield error  # type: ignore[misc]  # asked for by return_exceptions
-                else:
+                    except Exception as error:  # the task's error, whatever it is
+                        if not return_exceptions:
+                            raise
+                        result = error
+                    advance(1)
                     yield result
 
     async def _draw(
@@ -195,6 +199,20 @@ class ExecutorBase(ABC):
                 return self._queue(fn, args, {})
             except TooManyOpenTasks:
                 await self._binding.wait_for_capacity()
+
+
+def check_amap(limit: int, iterables: Sequence[Iterable[Any]]) -> None:
+    """Raise ValueError unless ``amap`` has a limit and something to draw from."""
+    if limit < 1 or not iterables:
+        raise ValueError("amap needs a limit of at least 1 and something to draw from.")
+
+
+def total_of(iterables: Sequence[Iterable[Any]]) -> int | None:
+    """Return how many tuples zipped iterables yield; None if one does not know its length."""
+    try:
+        return min(len(each) for each in iterables)  # type: ignore[arg-type]  # or a TypeError
+    except TypeError:
+        return None
 
 
 C = TypeVar("C")

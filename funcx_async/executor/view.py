@@ -43,6 +43,9 @@ class TargetedExecutor(ExecutorBase):
             careful = fxe.options(timeout=600, retries=2)
             print(await careful.options(timeout=60).submit(simulate, seed=7))
         """
+        return TargetedExecutor(self._binding, self._changed(changes))
+
+    def _changed(self, changes: TaskOptions) -> TaskSettings:
         tasks = self._own.changed(**changes)
         journaled = self._binding.options.settings.journal is not None
         if tasks.key is not None and not journaled:
@@ -55,4 +58,4 @@ class TargetedExecutor(ExecutorBase):
                 "An executor with a journal does not retry: `resume()` gives back what failed, to "
                 "be submitted again. Retries are for executors without one."
             )
-        return TargetedExecutor(self._binding, tasks)
+        return tasks

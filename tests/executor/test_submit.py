@@ -207,6 +207,13 @@ async def test_amap_draws_its_input_as_it_needs_it(executor):
     assert len(drawn) < 10
 
 
+async def test_amap_shows_a_bar_where_one_is_asked_for(executor, capsys):
+    pytest.importorskip("tqdm")
+    results = [result async for result in executor.amap(add, range(3), progress=True)]
+    assert results == [1, 2, 3]
+    assert "3/3" in capsys.readouterr().err
+
+
 async def test_amap_raises_the_first_failure_or_gives_it(executor):
     with pytest.raises(TaskExecutionFailed, match="x"):
         async for _ in executor.amap(fail, "xyz"):
