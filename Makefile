@@ -48,9 +48,11 @@ transcripts: $(VENV)/.dev
 # The slower proofs: official packages as oracles, large runs, CPython's own tests. Official agents
 # have the machine to themselves: they start in their own time, and fork from many threads.
 AGENTS := tests/oracles/test_agents.py
+SLURM := tests/oracles/test_slurm.py
 proofs: $(VENV)/.dev oracles pythons
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m "proof or oracle" --timeout=300 --ignore=$(AGENTS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "proof or oracle" --timeout=300 --ignore=$(AGENTS) --ignore=$(SLURM)
 	$(BIN)/python -m pytest --timeout=300 $(AGENTS)
+	.ci/slurm $(BIN)/python -m pytest -n 2 $(SLURM)
 
 # Builds the distributions into build/release, inspects them, and installs the wheel with each extra
 # on this Python and on the newest.

@@ -6,8 +6,9 @@ import asyncio
 import contextlib
 import os
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import pytest
 
@@ -41,10 +42,14 @@ class AgentProcess:
     Args:
         home: its home directory.
         engine: the heading of the guide that has its template.
+        variables: environment variables that its user endpoints need.
     """
 
-    def __init__(self, home: Path, engine: str) -> None:
+    def __init__(
+        self, home: Path, engine: str, variables: Mapping[str, str] = MappingProxyType({})
+    ) -> None:
         self._home = home
+        self._variables = variables
         self._base = home / ".globus_compute"
         self._process: asyncio.subprocess.Process | None = None
         directory = self._base / NAME
@@ -58,6 +63,7 @@ class AgentProcess:
         (directory / "user_environment.yaml").write_text(
             f"HOME: {home}\nGLOBUS_COMPUTE_USER_DIR: {self._base}\nHTTP_PROXY: ''\n"
             f"PATH: {self._path()}\n"
+            + "".join(f"{name}: '{value}'\n" for name, value in variables.items())
         )
 
     def _path(self) -> str:
@@ -68,6 +74,7 @@ class AgentProcess:
         before = service.faults.count("agent_online")
         environment = {
             **service.agent_environment,
+            **self._variables,
             "HOME": str(self._home),
             "GLOBUS_COMPUTE_USER_DIR": str(self._base),
             "PATH": self._path(),
@@ -113,9 +120,11 @@ class AgentProcess:
 
 
 @contextlib.asynccontextmanager
-async def agent_process(home: Path, engine: str) -> AsyncIterator[AgentProcess]:
-    """An agent that is gone afterwards."""
-    agent = AgentProcess(home, engine)
+async def agent_process(
+    home: Path, engine: str, variables: Mapping[str, str] = MappingProxyType({})
+) -> AsyncIterator[AgentProcess]:
+    """Yield an agent that is gone afterwards."""
+    agent = AgentProcess(home, engine, variables)
     try:
         yield agent
     finally:

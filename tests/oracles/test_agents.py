@@ -174,7 +174,7 @@ async def test_parsl_starts_workers_and_a_crash_is_the_error_of_its_task(tmp_pat
 
 
 async def test_the_agent_understands_the_guides_templates_for_clusters():
-    headings = ["Parsl on one machine", "Slurm", "PBS", "Kubernetes"]
+    headings = ["Parsl on one machine", "Slurm", "Slurm with MPI", "PBS", "Kubernetes"]
     templates = {heading: from_the_guide(heading) for heading in headings}
     process = await asyncio.create_subprocess_exec(
         *(str(bin_directory() / "python"), str(HERE / "agent_templates.py")),
@@ -185,6 +185,7 @@ async def test_the_agent_understands_the_guides_templates_for_clusters():
     assert json.loads(output) == {
         "Parsl on one machine": "LocalProvider",
         "Slurm": "SlurmProvider",
+        "Slurm with MPI": "SlurmProvider",
         "PBS": "PBSProProvider",
         "Kubernetes": "KubernetesProvider",
     }
