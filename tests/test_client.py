@@ -419,11 +419,11 @@ async def test_asking_for_many_tasks_leaves_the_url_of_submits_parsed():
 
 async def test_the_hosted_services_budget_is_kept_and_other_services_have_none():
     client, seen = answering({})
-    for _ in range(20):
+    for _ in range(15):
         await asyncio.wait_for(client.get_version(), 5)
     with pytest.raises(TimeoutError):
         await asyncio.wait_for(client.get_version(), 0.2)
-    assert len(seen) == 20
+    assert len(seen) == 15, "a quarter of the 20 requests is left for submits"
     local = FuncXClient(
         "http://127.0.0.1:1",
         auth="t",

@@ -111,13 +111,6 @@ class TaskGroup(msgspec.Struct):
     tasks: list[GroupedTask]
 
 
-class QueueAddress(msgspec.Struct):
-    """Where results can be consumed."""
-
-    queue_prefix: str
-    connection_url: str
-
-
 class EndpointDocument(msgspec.Struct):
     """How an endpoint is."""
 
@@ -192,3 +185,14 @@ def _task_of(entry: bytes | msgspec.Raw) -> TaskDocument:
                     readable[field.name] = msgspec.convert(fields[field.name], field.type)
             return TaskDocument(**readable)
     return _UnreadableTask(text=bytes(entry).decode("utf-8", "backslashreplace"))
+
+
+def read_field(body: bytes, name: str, shape: type[A], what: str) -> A:
+    """Decode one field of an answer; raises as :func:`read`."""
+    fields = read(body, dict[str, msgspec.Raw], what)
+    if name not in fields:
+        raise ResponseIncomplete(
+            f"The service's answer to {what} lacks the field `{name}`. Is this the root of "
+            "a funcX service?"
+        )
+    return read(bytes(fields[name]), shape, what)

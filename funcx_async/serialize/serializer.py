@@ -6,9 +6,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from funcx_async.errors import DeserializationError, SerializationError
-from funcx_async.serialize.payloads import TooMuch, decoded_size, encoded_size
+from funcx_async.serialize.payloads import TooMuch
 from funcx_async.serialize.sizes import (
-    Encoding,
     Sized,
     estimated_size,
     sizes_of_arguments,
@@ -52,7 +51,6 @@ ANY_DATA = "globus_compute_sdk.*Data"
 MAX_PAYLOAD = 10_000_000
 """Characters: the service's limit for the arguments of one task."""
 
-_BASE64 = Encoding(encoded_size, decoded_size)
 _OFFICIAL_HOMES = ("globus_compute_sdk.serialize.concretes.", "globus_compute_sdk.serialize.")
 
 Strategylike = SerializationStrategy | type[SerializationStrategy] | str
@@ -194,7 +192,7 @@ class FuncXSerializer:
 
     def _too_large(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> SerializationError:
         if isinstance(self._data, DillDataBase64):
-            return too_large(args, kwargs, MAX_PAYLOAD, estimated_size, _BASE64)
+            return too_large(args, kwargs, MAX_PAYLOAD, estimated_size, encoded=True)
         return too_large(args, kwargs, MAX_PAYLOAD, self._size)
 
     def _write_code(self, value: Any, name: str = "the value") -> str:

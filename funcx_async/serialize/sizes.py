@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from funcx_async.errors import SerializationError
 from funcx_async.serialize import pickled
-from funcx_async.serialize.payloads import TooMuch
+from funcx_async.serialize.payloads import TooMuch, decoded_size, encoded_size
 
 _SHOWN = 3
 _MOST_OF_IT = 0.8
@@ -23,18 +23,6 @@ _MOST_PICKLED = 8_000_000
 
 Size = Callable[[Any], int]
 """Gives the characters that a value makes by itself; may raise what serializing it raises."""
-
-
-class Encoding(NamedTuple):
-    """How sizes change when bytes are written as text.
-
-    Attributes:
-        encoded: gives the characters that so many bytes make.
-        decoded: gives the bytes that fit in so many characters.
-    """
-
-    encoded: Callable[[int], int]
-    decoded: Callable[[int], int]
 
 
 class Sized(NamedTuple):
@@ -79,7 +67,8 @@ def too_large(
     kwargs: Mapping[str, Any],
     limit: int,
     size: Size,
-    encoding: Encoding | None = None,
+    *,
+    encoded: bool = False,
 ) -> SerializationError:
     """Return the error that says how large the arguments are, and which parts of them are.
 
@@ -88,22 +77,22 @@ def too_large(
         kwargs: the keyword arguments.
         limit: how many characters the service takes.
         size: gives the size of a part, before it is encoded.
-        encoding: how sizes change when the parts are encoded; None: not at all.
+        encoded: whether the parts are then written as base64.
     """
     whole = sum(part.size for part in sizes_of_arguments(args, kwargs, size))
     largest = largest_arguments(args, kwargs, size)
     parts = ", ".join(map(str, largest))
-    if encoding is None:
+    if not encoded:
         told = f"make {in_words(whole)}"
         allowed = f"{limit:,} bytes"
     else:
-        most = encoding.decoded(limit)
+        most = decoded_size(limit)
         # An estimate that stopped early says how much there is at least.
         about = f"about {in_words(whole)}"
         if whole <= most:
             about = f"more than {in_words(most)}"
             parts = ", ".join(f"{part.path} ({part.kind})" for part in largest)
-        told = f"make {about} ({in_words(encoding.encoded(max(whole, most)))} when encoded)"
+        told = f"make {about} ({in_words(encoded_size(max(whole, most)))} when encoded)"
         allowed = f"{limit:,} bytes when encoded, which is {in_words(most)} of data"
     return SerializationError(
         f"The arguments {told}, and the service takes at most {allowed}, for one task. "

@@ -105,8 +105,8 @@ def source_of(function: Callable[..., Any]) -> Source:
 _UNDER_WAY = ""
 
 
-class _Absent:
-    """Stands for a name that a module does not bind: a builtin, or nothing yet."""
+_ABSENT = object()
+"""Stands for a name that a module does not bind: a builtin, or nothing yet."""
 
 
 class _Assembly:
@@ -255,11 +255,11 @@ class _Assembly:
         for name, chains in sorted(globals_read(function.__code__).items()):
             if name == "__builtins__":
                 continue
-            value = function.__globals__.get(name, _Absent)
+            value = function.__globals__.get(name, _ABSENT)
             is_new = self._bind(name, value)
             if isinstance(value, ModuleType):
                 self._add_module(name, value, chains)
-            elif not is_new or value is _Absent:
+            elif not is_new or value is _ABSENT:
                 continue
             elif type(value) is FunctionType and not found_by_name(value):
                 self._add_function(name, value)

@@ -1,4 +1,4 @@
-"""The requests that only the classic service takes: containers, and what an endpoint may run."""
+"""Operations of the classic service alone: containers, and the whitelists of endpoints."""
 
 from __future__ import annotations
 
@@ -6,44 +6,27 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
-import msgspec
-
+from funcx_async._service.answers import read_field
 from funcx_async._service.operations.base import Operations, in_path, several
 
 
-class _Container(msgspec.Struct):
-    container: dict[str, Any]
-
-
-class _ContainerId(msgspec.Struct):
-    container_id: str
-
-
-class _BuildStatus(msgspec.Struct):
-    status: str
-
-
-class _Whitelist(msgspec.Struct):
-    result: list[str]
-
-
 class ClassicOperations(Operations):
-    """What ``funcx`` 1.x could ask besides; today's service refuses all of it.
+    """Operations of ``funcx`` 1.x that today's service refuses.
 
-    Each raises RequestRefused if the service does not do it, NotFound if it does not know an id,
-    and FuncXError as every request.
+    Each raises RequestRefused if the service does not offer it, NotFound for an unknown id, and
+    FuncXError as every request.
     """
 
     async def register_container(
         self, location: str, container_type: str, name: str = "", description: str = ""
     ) -> str:
-        """Register a container, and give its id for functions to run in it.
+        """Register a container, and return its id.
 
         Args:
             location: where its image is.
             container_type: what runs it: ``docker``, ``singularity`` or ``shifter``.
-            name: for people.
-            description: for people.
+            name: a name for people.
+            description: a description for people.
 
         Example::
 
@@ -56,12 +39,11 @@ class ClassicOperations(Operations):
             "type": container_type,
         }
         what = f"registering the container {location}"
-        return (
-            await self._rest.read("POST", "/v2/containers", _ContainerId, what, body)
-        ).container_id
+        answer = await self._rest.ask("POST", "/v2/containers", what, body)
+        return read_field(answer, "container_id", str, what)
 
     async def get_container(self, container_id: str | UUID, container_type: str) -> dict[str, Any]:
-        """Give what the service knows of a container, such as its ``location``.
+        """Return the service's document of a container, with its ``location``.
 
         Example::
 
@@ -70,10 +52,12 @@ class ClassicOperations(Operations):
         container = in_path(container_id, "container")
         path = f"/v2/containers/{container}/{in_path(container_type, 'kind of container')}"
         what = f"asking for the container {container}"
-        return (await self._rest.read("GET", path, _Container, what)).container
+        return read_field(
+            await self._rest.ask("GET", path, what), "container", dict[str, Any], what
+        )
 
     async def build_container(self, specification: Mapping[str, Any]) -> str:
-        """Have the service build a container, and give its id.
+        """Start building a container, and return its id.
 
         Args:
             specification: ``name``, ``description``, the lists ``apt``, ``pip`` and ``conda`` of
@@ -84,13 +68,11 @@ class ClassicOperations(Operations):
             container_id = await client.build_container({"name": "tools", "pip": ["numpy"]})
         """
         what = f"having the container {specification.get('name')!r} built"
-        answer = await self._rest.read(
-            "POST", "/v2/containers/build", _ContainerId, what, specification
-        )
-        return answer.container_id
+        answer = await self._rest.ask("POST", "/v2/containers/build", what, specification)
+        return read_field(answer, "container_id", str, what)
 
     async def get_container_build_status(self, container_id: str | UUID) -> str:
-        """Give how far the service is with building a container.
+        """Return the status of a container that is being built.
 
         Example::
 
@@ -98,10 +80,10 @@ class ClassicOperations(Operations):
         """
         path = f"/v2/containers/build/{in_path(container_id, 'container')}"
         what = f"asking how far the container {container_id} is"
-        return (await self._rest.read("GET", path, _BuildStatus, what)).status
+        return read_field(await self._rest.ask("GET", path, what), "status", str, what)
 
     async def get_whitelist(self, endpoint_id: str | UUID) -> list[str]:
-        """Give the ids of the functions that an endpoint may run; none: it may run any.
+        """Return the ids of the functions that an endpoint may run; empty if it may run any.
 
         Example::
 
@@ -109,14 +91,14 @@ class ClassicOperations(Operations):
         """
         path = f"/v2/endpoints/{in_path(endpoint_id, 'endpoint')}/whitelist"
         what = f"asking what the endpoint {endpoint_id} may run"
-        return (await self._rest.read("GET", path, _Whitelist, what)).result
+        return read_field(await self._rest.ask("GET", path, what), "result", list[str], what)
 
     async def add_to_whitelist(
         self, endpoint_id: str | UUID, function_ids: str | UUID | Sequence[str | UUID]
     ) -> list[str]:
-        """Let an endpoint run these functions too, and give their ids.
+        """Add functions to the whitelist of an endpoint, and return their ids.
 
-        The first ones restrict it to what is on its whitelist.
+        The first functions that are added restrict the endpoint to its whitelist.
 
         Example::
 
@@ -125,12 +107,13 @@ class ClassicOperations(Operations):
         ids = [str(each) for each in several(function_ids)]
         path = f"/v2/endpoints/{in_path(endpoint_id, 'endpoint')}/whitelist"
         what = f"letting the endpoint {endpoint_id} run {len(ids)} function(s)"
-        return (await self._rest.read("POST", path, _Whitelist, what, {"func": ids})).result
+        answer = await self._rest.ask("POST", path, what, {"func": ids})
+        return read_field(answer, "result", list[str], what)
 
     async def delete_from_whitelist(
         self, endpoint_id: str | UUID, function_ids: str | UUID | Sequence[str | UUID]
     ) -> None:
-        """Let an endpoint no longer run these functions; one request for each.
+        """Remove functions from the whitelist of an endpoint; one request for each.
 
         Example::
 
@@ -142,7 +125,11 @@ class ClassicOperations(Operations):
             await self._rest.ask("DELETE", path, f"taking {function_id} from the whitelist")
 
     async def authenticate(self) -> None:
-        """Have the credentials checked; AuthenticationFailed if they are not good.
+        """Check the credentials.
+
+        Raises:
+            AuthenticationFailed: if the service does not accept them.
+
 
         Example::
 

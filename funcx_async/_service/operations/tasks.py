@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from funcx_async._net.http import ResponseTooLong
-from funcx_async._service.answers import BatchStatus, QueueAddress, TaskDocument, TaskGroup
+from funcx_async._service.answers import BatchStatus, TaskDocument, TaskGroup
 from funcx_async._service.dialects import SubmitRequest, runtime_here
 from funcx_async._service.operations.base import Operations, in_path, several
 from funcx_async._service.outcomes import value_of
@@ -216,10 +216,5 @@ class TaskOperations(Operations):
             address = await client.get_result_queue_address()
             print(address.queue_prefix)
         """
-        answer = await self._rest.read(
-            "GET",
-            "/v2/get_amqp_result_connection_url",
-            QueueAddress,
-            "asking where the results are",
-        )
-        return ResultQueueAddress(answer.queue_prefix, answer.connection_url)
+        path, what = "/v2/get_amqp_result_connection_url", "asking where the results are"
+        return await self._rest.read("GET", path, ResultQueueAddress, what)
