@@ -48,7 +48,8 @@ toc_object_entries_show_parents = "hide"
 # Only names of this package can be linked to: other packages' inventories would be downloads.
 # The type variables and what the package keeps to itself have no pages.
 WITHOUT_PAGE = (
-    "T|Classic|Compute|Dialect|LoopBinding|NotGiven|Observer|Origin|Queueing|Rest|TokenFile|Watcher"
+    r"T\d?|Classic|Compute|Dialect|LoopBinding|NotGiven|Observer|Origin|Queueing|Rest|"
+    "TokenFile|Watcher"
 )
 nitpicky = True
 nitpick_ignore_regex = [
@@ -78,11 +79,11 @@ _LEFT_OUT = {
 # The side bar --------------------------------------------------------------------------------
 
 CONTENTS = {
-    "Begin": "tutorial moving transcripts/index",
+    "Begin": "installation tutorial moving transcripts/index",
     "How to": "notebooks fastapi frameworks testing telemetry options local endpoints "
     "authentication command-line firewalls journal serialization",
-    "Explanation": "architecture reliability trust performance",
-    "Reference": "reference/index compatibility",
+    "Explanation": "architecture reliability security performance",
+    "Reference": "troubleshooting limits reference/index compatibility",
 }
 """The pages in their order, as index.md has them; here, so that it can be read without Sphinx."""
 

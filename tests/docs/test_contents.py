@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
 
 from docs.conf import CONTENTS
+from funcx_async import errors
 from tests.docs.pages import ROOT
 
 DOCS = ROOT / "docs"
@@ -51,3 +53,33 @@ def test_the_first_page_of_a_directory_leads_to_the_others(directory: str):
 
 def test_the_readme_leads_to_the_first_page():
     assert DOCS / "index.md" in links_of(ROOT / "README.md")
+
+
+def test_every_error_class_has_its_remedy_in_troubleshooting():
+    headings = set(
+        re.findall(r"^### (\w+)$", (DOCS / "troubleshooting.md").read_text(), re.MULTILINE)
+    )
+    aliases = {"FuncXError", "FuncxTaskExecutionFailed"}
+    assert headings == {name for name in errors.__all__ if name[:1].isupper()} - aliases
+
+
+def test_every_extra_is_in_the_table_of_the_installation():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    for_contributors = {"bench", "dev", "docs"}
+    table = re.findall(r"^\| `(\w+)` \|", (DOCS / "installation.md").read_text(), re.MULTILINE)
+    assert set(table) == project["optional-dependencies"].keys() - for_contributors
+
+
+@pytest.mark.parametrize(
+    ("page", "words"),
+    [
+        ("installation", "Installation"),
+        ("security", "Security model"),
+        ("limits", "Limits"),
+        ("options", "Retries and timeouts"),
+        ("reliability", "Fault tolerance"),
+        ("troubleshooting", "Troubleshooting"),
+    ],
+)
+def test_titles_carry_the_words_that_users_search_for(page: str, words: str):
+    assert (DOCS / f"{page}.md").read_text().startswith(f"# {words}\n")

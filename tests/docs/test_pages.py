@@ -115,4 +115,4 @@ INSTALLING = [page for page in PAGES if "pip install 'funcx-async[" in page.read
 @pytest.mark.parametrize("page", INSTALLING, ids=name_of)
 def test_a_page_that_installs_the_package_says_where_it_comes_from(page: Path):
     text = page.read_text()
-    assert "index.md#install)" in text or "\n## Install\n" in text
+    assert "installation.md)" in text or "\n# Installation\n" in f"\n{text}"
