@@ -4,13 +4,22 @@ What :meth:`Store.commit` has written outlives a killed process and, as far as d
 keep their word, a power failure: each commit waits for the disk (``synchronous = FULL``). Many
 writes go in one, so that this costs a millisecond for a batch and not for a task.
 
-The lock is SQLite's own, held from opening to the end of the process, whatever that end is.
+A lock file of its own, ``PATH.lock``, keeps other executors out, from opening to the end of the
+process, whatever that end is. SQLite's lock would be lost as soon as anything in this process reads
+the journal's file and closes it.
+
+Each row has checksums: a value that was changed on disk is found when it is read.
 """
 
 from __future__ import annotations
 
+import errno
 import os
 import sqlite3
+import stat
+import sys
+import weakref
+import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from itertools import groupby
@@ -33,10 +42,13 @@ from funcx_async._core.book import (
 from funcx_async.errors import JournalError
 from funcx_async.models import Result
 
+if sys.platform != "win32":
+    import fcntl
+
 APPLICATION_ID: Final = 0x66784A31
 """SQLite's mark of whose file it is."""
 
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
 
 READ_SIZE: Final = 4_000_000
 """Outcomes of about so many bytes are read at once."""
@@ -51,15 +63,18 @@ CREATE TABLE tasks (
     task_group_id TEXT,
     task_id TEXT,
     outcome_kind TEXT,
-    outcome BLOB
+    outcome BLOB,
+    intent_check INTEGER NOT NULL,
+    receipt_check INTEGER NOT NULL,
+    outcome_check INTEGER
 );
 """
 
 _STATEMENTS: Final[dict[type[Write], str]] = {
-    Intend: "INSERT INTO tasks (number, key, endpoint_id, function_id, task_group_id)"
-    " VALUES (?, ?, ?, ?, ?)",
-    Accept: "UPDATE tasks SET task_group_id = ?, task_id = ? WHERE number = ?",
-    Settle: "UPDATE tasks SET outcome_kind = ?, outcome = ? WHERE number = ?",
+    Intend: "INSERT INTO tasks (number, key, endpoint_id, function_id, task_group_id,"
+    " intent_check, receipt_check) VALUES (?, ?, ?, ?, ?, ?, ?)",
+    Accept: "UPDATE tasks SET task_group_id = ?, task_id = ?, receipt_check = ? WHERE number = ?",
+    Settle: "UPDATE tasks SET outcome_kind = ?, outcome = ?, outcome_check = ? WHERE number = ?",
     Remove: "DELETE FROM tasks WHERE number = ?",
 }
 
@@ -70,7 +85,7 @@ _OUTCOMES: Final[Mapping[str, type[Result | Failure]]] = {
 
 
 class Store:
-    """See the module.
+    """The file of a journal, which one executor uses at a time.
 
     Args:
         path: the file; it is made, for its owner alone, if it is not there.
@@ -83,16 +98,24 @@ class Store:
     """
 
     def __init__(self, path: Path, service_url: str, api: str) -> None:
-        self._path = path
+        self._path = path = Path(path)
         with self._in_words("opened"):
-            _make(path)
-            self._database = sqlite3.connect(path, isolation_level=None, timeout=0)
+            for name in (path, *(path.with_name(path.name + end) for end in _COMPANIONS)):
+                _check_owner(name)
+            self._lock = _Lock(path.with_name(path.name + ".lock"))
         try:
             with self._in_words("opened"):
-                self._prepare()
-                self._belong_to(service_url, api)
-        except BaseException:  # interrupted as well
-            self._database.close()
+                _make(path)
+                self._database = sqlite3.connect(path, isolation_level=None, timeout=0)
+            try:
+                with self._in_words("opened"):
+                    self._prepare()
+                    self._belong_to(service_url, api)
+            except BaseException:  # interrupted as well
+                self._database.close()
+                raise
+        except BaseException:
+            self._lock.release()
             raise
 
     def entries(self) -> list[Entry[Any]]:
@@ -103,21 +126,10 @@ class Store:
         """
         with self._in_words("read"):
             rows = self._database.execute(
-                "SELECT number, key, endpoint_id, function_id, task_group_id, task_id,"
-                " outcome_kind IS NOT NULL FROM tasks ORDER BY number"
+                "SELECT number, key, endpoint_id, function_id, intent_check, task_group_id,"
+                " task_id, receipt_check, outcome_kind IS NOT NULL FROM tasks ORDER BY number"
             )
-            return [
-                Entry(
-                    number,
-                    key,
-                    endpoint_id,
-                    _stage(task_id, settled=settled),
-                    function_id=function_id,
-                    task_group_id=task_group_id,
-                    task_id=task_id,
-                )
-                for number, key, endpoint_id, function_id, task_group_id, task_id, settled in rows
-            ]
+            return [_entry(*row) for row in rows]
 
     def outcomes(self, numbers: Sequence[int]) -> list[Outcome | None]:
         """Give the outcomes of the first of these tasks: as many as are good to have at once.
@@ -157,8 +169,11 @@ class Store:
 
     def close(self) -> None:
         """Close the file, and give it free."""
-        with self._in_words("closed"):
-            self._database.close()
+        try:
+            with self._in_words("closed"):
+                self._database.close()
+        finally:
+            self._lock.release()
 
     # How it is done -----------------------------------------------------------------------------
 
@@ -207,11 +222,17 @@ class Store:
 
     def _outcome(self, number: int) -> tuple[str | None, bytes]:
         rows = self._database.execute(
-            "SELECT outcome_kind, outcome FROM tasks WHERE number = ? AND outcome_kind IS NOT NULL",
+            "SELECT outcome_kind, outcome, outcome_check FROM tasks"
+            " WHERE number = ? AND outcome_kind IS NOT NULL",
             (number,),
         )
         with closing(rows):
-            return rows.fetchone() or (None, b"")
+            row = rows.fetchone()
+        if row is None:
+            return None, b""
+        kind, outcome, check = row
+        _compare(check, number, kind, outcome)
+        return kind, outcome
 
     def _one(self, query: str) -> Any:
         with closing(self._database.execute(query)) as rows:
@@ -221,7 +242,10 @@ class Store:
     def _in_words(self, done: str) -> Iterator[None]:
         try:
             yield
-        except (sqlite3.Error, OSError, msgspec.DecodeError, KeyError) as error:
+        except _Damaged as error:
+            message = f"The journal {self._path} cannot be {done}: {_REASONS['SQLITE_CORRUPT']}"
+            raise JournalError(message) from error
+        except (sqlite3.Error, OSError, msgspec.DecodeError, UnicodeError, KeyError) as error:
             raise JournalError(
                 f"The journal {self._path} cannot be {done}: {_reason(error)}"
             ) from error
@@ -230,7 +254,7 @@ class Store:
 def _make(path: Path) -> None:
     """Make the file if it is not there: SQLite would have it readable for everybody.
 
-    One that is there is not even opened: to close it would undo this process's lock on it.
+    One that is there is not even opened: to close it would undo SQLite's lock on it.
     """
     with suppress(FileExistsError):
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
@@ -243,22 +267,141 @@ def _stage(task_id: str | None, *, settled: bool) -> Stage:
 
 
 def _parameters(write: Write) -> tuple[Any, ...]:
+    number = write.number
     match write:
-        case Intend():
-            return (
-                write.number,
-                write.key,
-                write.endpoint_id,
-                write.function_id,
-                write.task_group_id,
-            )
-        case Accept():
-            return write.task_group_id, write.task_id, write.number
+        case Intend(_, key, endpoint_id, function_id, group):
+            checks = _check(number, key, endpoint_id, function_id), _check(number, group, None)
+            return (number, key, endpoint_id, function_id, group, *checks)
+        case Accept(_, group, task_id):
+            return group, task_id, _check(number, group, task_id), number
         case Settle():
             kind = "result" if isinstance(write.outcome, Result) else "failure"
-            return kind, msgspec.json.encode(write.outcome), write.number
+            outcome = msgspec.json.encode(write.outcome)
+            return kind, outcome, _check(number, kind, outcome), number
         case Remove():
             return (write.number,)
+
+
+class _Damaged(Exception):
+    """A value of the journal that is not the one that was written."""
+
+
+def _check(*values: object) -> int:
+    """Return the checksum of values that are written together."""
+    return zlib.crc32(repr(values).encode("utf-8", "surrogatepass"))
+
+
+def _compare(check: object, *values: object) -> None:
+    if check != _check(*values):
+        raise _Damaged
+
+
+def _entry(
+    number: int,
+    key: str,
+    endpoint_id: str,
+    function_id: str | None,
+    intent_check: int,
+    task_group_id: str | None,
+    task_id: str | None,
+    receipt_check: int,
+    settled: int,
+) -> Entry[Any]:
+    _compare(intent_check, number, key, endpoint_id, function_id)
+    _compare(receipt_check, number, task_group_id, task_id)
+    return Entry(
+        number,
+        key,
+        endpoint_id,
+        _stage(task_id, settled=bool(settled)),
+        function_id=function_id,
+        task_group_id=task_group_id,
+        task_id=task_id,
+    )
+
+
+# Who may use the file -----------------------------------------------------------------------------
+
+_COMPANIONS: Final = ("-wal", "-shm", "-journal", ".lock")
+"""What the names of SQLite's files beside the journal, and of its lock file, end in."""
+
+
+def _check_owner(path: Path) -> None:
+    """Refuse a file that another user may have put there; let no other user read our own.
+
+    Raises:
+        JournalError: if it is a symbolic link, or belongs to another user.
+    """
+    try:
+        found = path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    if stat.S_ISLNK(found.st_mode):
+        raise JournalError(
+            f"The journal's file {path} is a symbolic link, which may lead anywhere: name the file "
+            "itself."
+        )
+    if hasattr(os, "geteuid") and found.st_uid != os.geteuid():
+        raise JournalError(
+            f"The journal's file {path} belongs to another user, who could change it: name another "
+            "file."
+        )
+    if stat.S_ISREG(found.st_mode) and os.name == "posix" and found.st_mode & 0o077:
+        path.chmod(0o600)
+
+
+class _Lock:
+    """A lock on a file that only this class opens, held until it is released or the process ends.
+
+    Args:
+        path: the file; it is made if it is not there, and stays.
+
+    Raises:
+        JournalError: if another executor holds it.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._file: int | None = None
+        if sys.platform == "win32":  # where SQLite's own lock is not lost
+            return
+        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+        file = os.open(path, flags, 0o600)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(file)
+            raise JournalError(
+                f"The journal {path.with_suffix('')} cannot be opened: {_REASONS['SQLITE_BUSY']}"
+            ) from None
+        except OSError as error:
+            os.close(file)
+            if error.errno not in (errno.ENOLCK, errno.EOPNOTSUPP):
+                raise
+            return  # the file system has no such locks: SQLite's alone has to do
+        except BaseException:
+            os.close(file)
+            raise
+        self._file = file
+        _locks.add(self)
+
+    def release(self) -> None:
+        """Give the lock up; a forked process only lets go of what it has of it."""
+        file, self._file = self._file, None
+        if file is not None:
+            os.close(file)
+
+
+_locks: weakref.WeakSet[_Lock] = weakref.WeakSet()
+
+
+def _forked() -> None:
+    """Hold no lock of the parent's: it would outlive the parent."""
+    for lock in list(_locks):
+        lock.release()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forked)
 
 
 def _reason(error: Exception) -> str:

@@ -225,3 +225,107 @@ def test_a_full_disk_loses_nothing_that_was_written(path: Path):
     with opened(path) as store:
         assert len(store.entries()) == written
         assert None not in store.outcomes(range(1, written + 1))
+
+
+# Neighbours, and bytes that changed ---------------------------------------------------------------
+
+
+def test_reading_the_file_in_its_process_lets_nobody_else_in(path: Path):
+    with opened(path) as store:
+        store.commit([Intend(1, "a", "endpoint", "f", None)])
+        assert path.read_bytes()
+        other = subprocess.run(
+            [
+                sys.executable,
+                "-c",
+                f"from funcx_async._journal.store import Store; Store({str(path)!r}, 'u', 'v3')",
+            ],
+            capture_output=True,
+            text=True,
+            timeout=30,
+            check=False,
+        )
+        assert "another executor uses it" in other.stderr
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_forked_process_does_not_keep_the_file_of_a_parent_that_ended(path: Path):
+    program = textwrap.dedent(f"""
+        import os, sys
+        from funcx_async._journal.store import Store
+        store = Store({str(path)!r}, {SERVICE!r}, "v3")
+        if os.fork() == 0:
+            sys.stdin.read()  # lives on until the test ends
+        os._exit(0)
+    """)
+    with subprocess.Popen([sys.executable, "-c", program], stdin=subprocess.PIPE) as parent:
+        assert parent.wait(30) == 0
+        with opened(path) as store:
+            assert store.entries() == []
+        assert parent.stdin is not None
+        parent.stdin.close()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="modes of POSIX")
+def test_a_file_that_others_may_read_is_closed_to_them(path: Path):
+    with opened(path) as store:
+        store.commit([Intend(1, "a", "endpoint", "f", None)])
+    for file in path.parent.iterdir():
+        file.chmod(0o666)
+    with opened(path) as store:
+        store.commit([Remove(1)])
+        modes = {file.name: stat.S_IMODE(file.stat().st_mode) for file in path.parent.iterdir()}
+    assert set(modes.values()) == {0o600}, modes
+
+
+@pytest.mark.parametrize("end", ["", "-wal", ".lock"])
+def test_a_symbolic_link_is_refused(path: Path, tmp_path: Path, end: str):
+    target = tmp_path / "target"
+    target.touch()
+    path.with_name(path.name + end).symlink_to(target)
+    with pytest.raises(JournalError, match="symbolic link"):
+        Store(path, SERVICE, "v3")
+    assert target.read_bytes() == b""
+
+
+@pytest.mark.skipif(
+    not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root gives files away"
+)
+@pytest.mark.parametrize("end", ["", "-wal", ".lock"])
+def test_a_file_of_another_user_is_refused(path: Path, end: str):
+    file = path.with_name(path.name + end)
+    file.touch()
+    os.chown(file, 12_345, 12_345)
+    with pytest.raises(JournalError, match="belongs to another user"):
+        Store(path, SERVICE, "v3")
+
+
+def everything_in(store: Store) -> list[object]:
+    return [*store.entries(), *store.outcomes([1])]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "UPDATE tasks SET key = 'b'",
+        "UPDATE tasks SET key = CAST(X'ff' AS TEXT)",
+        "UPDATE tasks SET endpoint_id = 'elsewhere'",
+        "UPDATE tasks SET task_group_id = 'another'",
+        "UPDATE tasks SET task_id = 'another'",
+        "UPDATE tasks SET task_id = NULL",
+        "UPDATE tasks SET outcome = X'ff'",
+        "UPDATE tasks SET outcome = replace(outcome, 'mine', 'ours')",
+        "UPDATE tasks SET outcome_kind = 'failure'",
+        "UPDATE tasks SET outcome_kind = CAST(X'ff' AS TEXT)",
+    ],
+)
+def test_a_value_that_was_changed_is_damage(path: Path, change: str):
+    with opened(path) as store:
+        accepted = Accept(1, "group", "task")
+        result = Settle(1, Result("task", "mine"))
+        store.commit([Intend(1, "a", "endpoint", "f", None), accepted, result])
+        assert store.outcomes([1]) == [Result("task", "mine")]
+    with closing(sqlite3.connect(path)) as other, other:
+        other.execute(change)
+    with opened(path) as store, pytest.raises(JournalError, match="cannot be read"):
+        everything_in(store)
