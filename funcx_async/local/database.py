@@ -134,7 +134,7 @@ def _prepare(connection: sqlite3.Connection, database: str | Path) -> None:
 
 @contextlib.contextmanager
 def _explaining_errors(database: str | Path) -> Iterator[None]:
-    """Say what SQLite's errors mean for whoever starts a service."""
+    """Raise errors that explain SQLite's to whoever starts a service."""
     try:
         yield
     except sqlite3.Error as error:
@@ -143,7 +143,7 @@ def _explaining_errors(database: str | Path) -> Iterator[None]:
             msg = f"another service uses {database}; give each service a file of its own"
             raise RuntimeError(msg) from None
         if kind == sqlite3.SQLITE_NOTADB:
-            msg = f"{database} is no SQLite database; give another file"
+            msg = f"{database} is not an SQLite database; give another file"
             raise ValueError(msg) from None
         if kind == sqlite3.SQLITE_CORRUPT:
             msg = f"{database} is damaged ({error}); give another file, or a copy that is sound"

@@ -32,10 +32,10 @@ class Runner(Protocol):
     """What runs the tasks of an endpoint: worker processes, or an agent elsewhere."""
 
     def add(self, jobs: Iterable[Job]) -> None:
-        """Take tasks; each outcome goes to :meth:`Dispatch.settled`."""
+        """Run tasks; each outcome goes to :meth:`Dispatch.settled`."""
 
     def station(self, task_id: str) -> str:
-        """How far a task is that is not settled, in the service's words."""
+        """Return the status of an open task, as the service reports it."""
         ...
 
 
@@ -58,11 +58,11 @@ class Dispatch:
         self._catching_up: asyncio.Task[None] | None = None
 
     def attach(self, endpoint_id: str, runner: Runner) -> None:
-        """Have an endpoint's tasks run there from now on."""
+        """Run an endpoint's tasks there from now on."""
         self._runners[endpoint_id] = runner
 
     def detach(self, endpoint_id: str) -> None:
-        """Have an endpoint's tasks wait."""
+        """Let an endpoint's tasks wait."""
         self._runners.pop(endpoint_id, None)
 
     async def start(self, pool: Pool) -> None:
@@ -102,7 +102,7 @@ class Dispatch:
         result_serializers: Sequence[str],
         options: TaskOptions = NO_OPTIONS,
     ) -> tuple[str, dict[str, list[str]]]:
-        """Take tasks, all or none; the task group, and the task ids of each function.
+        """Accept tasks, all or none; return the task group and the ids by function.
 
         Raises:
             Refusal: the group is unknown, or its queue cannot be made.
@@ -134,7 +134,7 @@ class Dispatch:
     async def take_classic(
         self, tasks: Mapping[str, Sequence[tuple[str, str]]], *, group_id: str, create_queue: bool
     ) -> dict[str, list[str]]:
-        """Take tasks of the classic dialect, in a group that the client made.
+        """Accept tasks of the classic dialect, in a group that the client made.
 
         Args:
             tasks: for each endpoint, function id and payload of each task.
@@ -209,7 +209,7 @@ class Dispatch:
                 self._pool.resume()
 
     def publish(self, notices: Iterable[Notice]) -> None:
-        """Put messages on their queues."""
+        """Publish messages to their queues."""
         for notice in notices:
             self._publisher.publish(notice)
             self._switches.counter.add("published")

@@ -136,7 +136,7 @@ class Faults:
     def publish(
         self, task_group_id: str, body: bytes, *, headers: Mapping[str, Any] | None = None
     ) -> None:
-        """Put any message on a group's result queue: an orphan, a duplicate, nonsense."""
+        """Publish any message to a group's result queue: an orphan, a duplicate, garbage."""
         notice = Notice(task_group_id, body, headers=dict(headers or {}))
         self._components().dispatch.publish([notice])
 
@@ -216,7 +216,7 @@ class Faults:
     # What happened
 
     def count(self, what: str) -> int:
-        """How often it happened since the service was made, or since the last :meth:`reset`.
+        """Return how often it happened since the service was made or last :meth:`reset`.
 
         Args:
             what: a route (its requests, refused ones included), or ``accepted`` (tasks taken),
@@ -237,7 +237,7 @@ class Faults:
 
 
 def at_least_once(times: int) -> int:
-    """How often a fault is to happen.
+    """Check how often a fault is to happen.
 
     Raises:
         ValueError: never, which would be a test of nothing.

@@ -67,7 +67,7 @@ class Second:
 
 
 class History:
-    """See the module.
+    """Counts of what happened lately, by the second.
 
     Args:
         clock: the time in Unix seconds.
@@ -98,13 +98,13 @@ class History:
         self._batches: deque[Batch] = deque(maxlen=BATCHES)
 
     def resumed(self, count: int) -> None:
-        """Note tasks that an earlier service left open."""
+        """Count tasks that an earlier service left open."""
         self.open += count
 
     def taken(
         self, group_id: str, endpoint_id: str, function_ids: Sequence[str], size: int
     ) -> Batch:
-        """Note the tasks of a request."""
+        """Count the tasks of a request."""
         batch = Batch(self._clock(), group_id, endpoint_id, function_ids, size)
         self.open += size
         self.batch_count += 1
@@ -113,7 +113,7 @@ class History:
         return batch
 
     def settled(self, batch: Batch | None, at: float, *, failed: bool) -> None:
-        """Note that a task was settled.
+        """Count a task that was settled.
 
         Args:
             batch: what it came in; None: before this service was started.
@@ -138,7 +138,7 @@ class History:
         second.latencies[step] = second.latencies.get(step, 0) + 1
 
     def seconds(self) -> list[dict[str, Any]]:
-        """The last three minutes, without the seconds in which nothing happened."""
+        """Return the last three minutes, without the seconds in which nothing happened."""
         first = int(self._clock()) - SPAN
         return [
             {
@@ -153,7 +153,7 @@ class History:
         ]
 
     def batches(self) -> list[Batch]:
-        """The latest batches, the last one first."""
+        """Return the latest batches, the last one first."""
         return list(reversed(self._batches))
 
     def _second(self, at: int) -> Second:
@@ -166,7 +166,7 @@ class History:
 
 
 def step_of(latency: float) -> int:
-    """The step that a latency in seconds belongs to.
+    """Return the step that a latency in seconds belongs to.
 
     Example:
         >>> step_of(0.0), step_of(0.0001), step_of(0.0002), step_of(1e9)

@@ -59,7 +59,7 @@ class Connection(H11Protocol):
         super().connection_lost(exc)
 
     def trust(self) -> None:
-        """Let the connection stay: it has brought a valid token."""
+        """Keep the connection: it has sent a valid token."""
         self.trusted = True
         if self._deadline is not None:
             self._deadline.cancel()
@@ -144,7 +144,7 @@ class HttpServer:
         self._abort_all()
 
     def trust(self, scope: Scope) -> None:
-        """Let the connection of a request stay open: the request has a valid token."""
+        """Keep the connection of a request, which has a valid token."""
         if (connection := self._connections.get(scope["client"])) is not None:
             connection.trust()
 
@@ -173,13 +173,13 @@ def accepting_absolute_targets(app: ASGIApp) -> ASGIApp:
     """
 
     async def serve(scope: Scope, receive: Receive, send: Send) -> None:
-        """Take the host out of the target."""
+        """Remove the host from the target."""
         raw: bytes = scope.get("raw_path", b"")
         if raw.startswith((b"http://", b"https://")):
             try:
                 path = urlsplit(raw.decode("ascii")).path or "/"
             except ValueError:
-                await PlainTextResponse("the target is no URL\n", 400)(scope, receive, send)
+                await PlainTextResponse("the target is not a URL\n", 400)(scope, receive, send)
                 return
             scope = {**scope, "path": unquote(path), "raw_path": path.encode("ascii")}
         await app(scope, receive, send)

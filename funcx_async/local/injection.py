@@ -77,7 +77,7 @@ class AwaitableCounter:
         self._counts = Counter(dict.fromkeys(self._counts, 0))
 
     def count(self, name: str) -> int:
-        """How often it happened.
+        """Return how often it happened.
 
         Raises:
             ValueError: nothing of this name is counted.
@@ -148,7 +148,7 @@ class Hold:
         self._counter.add("held", times)
 
     def release(self) -> None:
-        """Let go of what is held, and hold nothing from now on; a second call does nothing."""
+        """Release what is held, and hold nothing from now on; a second call does nothing."""
         if not self._over:
             self._over = True
             self._released()
@@ -261,7 +261,7 @@ class Switches:
             self._stage.release()
 
     def reset(self) -> None:
-        """Let nothing go wrong any more, and count from 0 again."""
+        """Remove all faults, and count from 0 again."""
         for pending in (self._refusals, self._replies, self._results):
             pending.clear()
         self.release_all()
@@ -275,7 +275,7 @@ class Switches:
         return bool(self._offline)
 
     def go_offline(self) -> Hold:
-        """Let the endpoint seem offline; the last such hold released calls :attr:`back_online`."""
+        """Make the endpoint seem offline; releasing the last hold calls :attr:`back_online`."""
 
         def released() -> None:
             self._offline.remove(hold)
@@ -287,7 +287,7 @@ class Switches:
         return hold
 
     def arriving(self, route: str) -> None:
-        """A request has come.
+        """Count a request that has come.
 
         Raises:
             Refusal: it is to be refused.
@@ -297,7 +297,7 @@ class Switches:
             raise self._refusals[route].popleft()
 
     async def leaving(self, route: str) -> Reply:
-        """An answer is ready; says what becomes of it, when it may go."""
+        """Wait until an answer may go, and return what becomes of it."""
         if route in self._reply_holds:
             hold, event = self._reply_holds[route]
             hold.note()
@@ -305,7 +305,7 @@ class Switches:
         return self._replies[route].popleft() if self._replies[route] else Reply.SENT
 
     def outgoing(self, notice: Notice) -> list[Notice]:
-        """A result message is ready; the messages to publish now."""
+        """Return the messages to publish for a result that is ready."""
         if self._taken("drop"):
             self.counter.add("dropped")
             return []
@@ -318,7 +318,7 @@ class Switches:
         return self._stage.collect(notices)
 
     def in_force(self) -> list[tuple[str, int | None]]:
-        """What goes wrong next, in words, and how many more times; None: until it is released."""
+        """Describe each fault that is set, and how many times it happens; None: until released."""
         refused = Counter(
             f"{route}: refused with {refusal.status}"
             for route, refusals in self._refusals.items()
@@ -347,12 +347,12 @@ class Switches:
 
 
 def known(route: str) -> str:
-    """The route, if it is one.
+    """Return the name of a route.
 
     Raises:
         ValueError: it is none.
     """
     if route not in ROUTES:
-        msg = f"{route!r} is no route of the service; routes are {', '.join(ROUTES)}"
+        msg = f"{route!r} is not a route of the service; routes are {', '.join(ROUTES)}"
         raise ValueError(msg)
     return route

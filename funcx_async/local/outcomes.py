@@ -36,7 +36,7 @@ def result_message(
     ended: int,
     details: Mapping[str, Any] | None = None,
 ) -> bytes:
-    """The message that carries one task's outcome.
+    """Return the message that carries one task's outcome.
 
     Args:
         task_id: the task's id.
@@ -85,14 +85,14 @@ def read_outcome(message: bytes) -> Outcome:
 
 
 def without_details(message: bytes) -> bytes:
-    """The same result message as a classic endpoint sends it: with nothing about the worker."""
+    """Return a result message as a classic endpoint sends it, without the worker's details."""
     document = json.loads(message[1:])
     document["data"].pop("details", None)
     return b"\x01" + json.dumps(document, separators=(",", ":")).encode("ascii")
 
 
 def without_outcome(message: bytes) -> bytes:
-    """The same result message with the value left out, as high-assurance endpoints send it."""
+    """Return a result message without its value, as high-assurance endpoints send it."""
     document = json.loads(message[1:])
     document["data"].update(data="", error_details=None)
     return b"\x01" + json.dumps(document, separators=(",", ":")).encode("ascii")

@@ -121,7 +121,7 @@ class RabbitConnection(ABC):
 
 
 def unreachable(url: str, error: Exception) -> ConnectionError:
-    """What to raise where the RabbitMQ cannot be reached; without the password."""
+    """Return the error to raise where RabbitMQ cannot be reached, without the password."""
     where = urlsplit(url)
     msg = (
         f"no connection to the RabbitMQ at {where.hostname}:{where.port or 5672} "
@@ -158,12 +158,12 @@ class Publisher(Protocol):
         """Return when it is no longer crowded."""
 
     def connection_url(self) -> str:
-        """The AMQP URL for a client, password included."""
+        """Return the AMQP URL for a client, password included."""
         ...
 
 
 def queue_of(group_id: str) -> str:
-    """The name of a group's queue."""
+    """Return the name of a group's queue."""
     return QUEUE_PREFIX + group_id
 
 
@@ -208,13 +208,13 @@ class EmbeddedPublisher:
         await self._broker.until(lambda: not self.crowded)
 
     def connection_url(self) -> str:
-        """A URL with a user made for it."""
+        """Return a URL with a user made for it."""
         user, password = f"user-{secrets.token_hex(8)}", secrets.token_urlsafe(24)
         self._broker.add_user(user, password)
         self._users.append(user)
 
         def expire() -> None:
-            """Let the user in no more; connections that it has open live on."""
+            """Remove the user; connections that it has open stay."""
             self._timers.discard(timer)
             if user in self._users:
                 self._users.remove(user)
@@ -270,7 +270,7 @@ class RabbitPublisher(RabbitConnection):
             await self._progress.wait()
 
     def connection_url(self) -> str:
-        """The URL that the service was given."""
+        """Return the URL that the service was given."""
         return self._url
 
     async def _work(self) -> None:

@@ -106,7 +106,7 @@ class LocalService:
             msg = "amqp_port is the embedded broker's; with an amqp_url there is none"
             raise ValueError(msg)
         if python is not None and shutil.which(python) is None:
-            msg = f"python={str(python)!r} is no program; give the path of an interpreter"
+            msg = f"python={str(python)!r} is not a program; give the path of an interpreter"
             raise ValueError(msg)
         if not token and str(database) == IN_MEMORY:
             token = secrets.token_urlsafe(32)
@@ -365,7 +365,7 @@ class LocalService:
         await self.aclose()
 
     def client(self, **options: Any) -> FuncXClient:
-        """A client of this service, which closes it and ends the executors that use it.
+        """Return a client of this service, which closes it and ends the executors that use it.
 
         Args:
             options: as :class:`~funcx_async.FuncXClient` takes them.
@@ -376,7 +376,7 @@ class LocalService:
         return client
 
     def executor(self, **options: Any) -> FuncXExecutor:
-        """An executor on this service's endpoint, with a client of its own.
+        """Return an executor on this service's endpoint, with a client of its own.
 
         It ends with the service, if it has not ended before.
 
@@ -389,7 +389,7 @@ class LocalService:
 
 
 def _own_endpoint(store: Store) -> str:
-    """Put into a new database what every service has; the id of its endpoint."""
+    """Add what every service has to a new database, and return the id of its endpoint."""
     pack = FuncXSerializer().pack_buffers
     store.add_function(
         "hello_world",

@@ -207,7 +207,7 @@ class Store:
         return function_id
 
     def function(self, function_id: str) -> Function | None:
-        """The function of this id."""
+        """Return the function of this id."""
         row = self._one(
             "SELECT id, name, code, description, metadata FROM functions"
             " WHERE id = ? AND NOT deleted",
@@ -219,7 +219,7 @@ class Store:
         return Function(known_id, name, code, description, json.loads(metadata))
 
     def delete_function(self, function_id: str) -> None:
-        """Know the function no longer; its code stays, for the tasks that are open."""
+        """Delete a function; its code stays for the open tasks."""
         self._database.execute("UPDATE functions SET deleted = 1 WHERE id = ?", (function_id,))
 
     def unknown_function(self, function_ids: Iterable[str]) -> str | None:
@@ -236,32 +236,32 @@ class Store:
         return endpoint_id
 
     def endpoint(self, endpoint_id: str) -> Endpoint | None:
-        """The endpoint of this id."""
+        """Return the endpoint of this id."""
         row = self._one("SELECT id, name, registration FROM endpoints WHERE id = ?", endpoint_id)
         return None if row is None else _endpoint(row)
 
     def endpoints(self) -> list[Endpoint]:
-        """Every endpoint, in the order of their making."""
+        """Return every endpoint, in the order of their making."""
         sql = "SELECT id, name, registration FROM endpoints ORDER BY rowid"
         return [_endpoint(row) for row in self._database.execute(sql)]
 
     def whitelist(self, endpoint_id: str) -> list[str]:
-        """The functions that the endpoint may run, in the order of their adding; none: any."""
+        """Return the functions that the endpoint may run, oldest first; with none, it runs any."""
         sql = "SELECT function_id FROM whitelists WHERE endpoint_id = ? ORDER BY rowid"
         return [row[0] for row in self._database.execute(sql, (endpoint_id,))]
 
     def add_to_whitelist(self, endpoint_id: str, function_ids: Iterable[str]) -> None:
-        """Let the endpoint run these functions too."""
+        """Add functions that the endpoint may run."""
         rows = [(endpoint_id, function_id) for function_id in function_ids]
         self._database.executemany("INSERT OR IGNORE INTO whitelists VALUES (?, ?)", rows)
 
     def remove_from_whitelist(self, endpoint_id: str, function_id: str) -> None:
-        """Let the endpoint no longer run this function."""
+        """Remove a function that the endpoint may run."""
         sql = "DELETE FROM whitelists WHERE endpoint_id = ? AND function_id = ?"
         self._database.execute(sql, (endpoint_id, function_id))
 
     def add_container(self, document: Mapping[str, Any]) -> str:
-        """Note a container, which nothing here runs in, and return its id."""
+        """Store a container, in which nothing runs here, and return its id."""
         container_id = str(uuid.uuid4())
         self._database.execute(
             "INSERT INTO containers VALUES (?, ?)", (container_id, json.dumps(document))
@@ -269,7 +269,7 @@ class Store:
         return container_id
 
     def container(self, container_id: str) -> dict[str, Any] | None:
-        """What was told of the container of this id."""
+        """Return what was registered about the container of this id."""
         row = self._one("SELECT document FROM containers WHERE id = ?", container_id)
         return None if row is None else json.loads(row[0])
 
@@ -280,12 +280,12 @@ class Store:
         return group_id
 
     def task_group(self, group_id: str) -> TaskGroup | None:
-        """The task group of this id."""
+        """Return the task group of this id."""
         row = self._one("SELECT id, queued FROM task_groups WHERE id = ?", group_id)
         return None if row is None else TaskGroup(row[0], bool(row[1]))
 
     def queued_task_groups(self) -> list[str]:
-        """The ids of the groups that have a result queue and tasks that are not forgotten."""
+        """Return the ids of the groups that have a result queue and tasks that are still known."""
         rows = self._database.execute(
             "SELECT id FROM task_groups WHERE queued"
             " AND EXISTS (SELECT 1 FROM tasks WHERE group_id = task_groups.id)"
@@ -293,7 +293,7 @@ class Store:
         return [row[0] for row in rows]
 
     def give_queue(self, group_id: str) -> None:
-        """Note that the group has a result queue from now on."""
+        """Store that the group has a result queue."""
         self._database.execute("UPDATE task_groups SET queued = 1 WHERE id = ?", (group_id,))
 
     # Tasks and their results
@@ -319,7 +319,7 @@ class Store:
         classic: bool = False,
         options: TaskOptions = NO_OPTIONS,
     ) -> list[str]:
-        """Take ``(function id, payload)`` tasks, all or none, and return their ids in order.
+        """Add ``(function id, payload)`` tasks, all or none, and return their ids in order.
 
         The results of ``classic`` ones are read once.
         """
@@ -340,7 +340,7 @@ class Store:
         return [row[0] for row in rows]
 
     def task(self, task_id: str) -> Task | None:
-        """The task of this id, unless it is unknown or forgotten."""
+        """Return the task of this id, unless it is unknown or forgotten."""
         row = self._one(
             "SELECT id, group_id, function_id, endpoint_id, created_at, settled_at,"
             " message, failed, classic FROM tasks WHERE id = ? AND NOT handed_out",
@@ -351,12 +351,12 @@ class Store:
         return Task(*row)
 
     def tasks_of_group(self, group_id: str) -> list[tuple[str, float]]:
-        """The ids of the group's tasks and when they were taken, oldest first."""
+        """Return the ids of the group's tasks and when they were taken, oldest first."""
         sql = "SELECT id, created_at FROM tasks WHERE group_id = ? ORDER BY number"
         return self._database.execute(sql, (group_id,)).fetchall()
 
     def open_jobs(self) -> dict[str, list[Job]]:
-        """What is not settled, oldest first, by the endpoint that it is for."""
+        """Return the open tasks, oldest first, by endpoint."""
         rows = self._database.execute(
             "SELECT endpoint_id, id, group_id, function_id, classic, options FROM tasks"
             " WHERE settled_at IS NULL ORDER BY number"
@@ -368,7 +368,7 @@ class Store:
         return jobs
 
     def work(self, task_id: str) -> tuple[str, str]:
-        """What a worker needs for the task: its result serializers as JSON, and its buffer.
+        """Return what a worker needs for the task: its result serializers as JSON, and its buffer.
 
         Raises:
             KeyError: the task is unknown or settled.
@@ -383,7 +383,7 @@ class Store:
         return row[0], row[1]
 
     def settle(self, task_id: str, message: bytes, *, failed: bool) -> float | None:
-        """Note a task's result; when that was, or None if it is unknown or was settled before."""
+        """Store a task's result; return when, or None if it is unknown or already settled."""
         now = self._clock()
         # Without RETURNING: for this one row it takes twice as long.
         changed = self._database.execute(

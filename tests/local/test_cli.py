@@ -95,7 +95,7 @@ async def test_a_file_that_is_not_its_own_is_one_sentence(tmp_path):
     assert (process.returncode, out) == (1, b"")
     (line,) = err.decode().splitlines()
     assert line == (
-        f"The local service failed to start: {path} is no SQLite database; give another file"
+        f"The local service failed to start: {path} is not an SQLite database; give another file"
     )
 
 

@@ -93,7 +93,7 @@ def test_a_database_of_another_program_is_refused_and_left_as_it_is(path, made_b
 
 def test_what_is_no_database_is_refused_and_left_as_it_is(path):
     path.write_text("Dear diary, " * 100)
-    with pytest.raises(ValueError, match=r"service\.sqlite is no SQLite database"):
+    with pytest.raises(ValueError, match=r"service\.sqlite is not an SQLite database"):
         open_database(path)
     assert path.read_text() == "Dear diary, " * 100
 

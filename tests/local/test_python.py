@@ -42,7 +42,7 @@ async def test_endpoint_tells_the_versions_of_its_workers(rest: Rest):
 
 
 def test_interpreter_that_does_not_exist_is_refused():
-    with pytest.raises(ValueError, match="'/no/python' is no program"):
+    with pytest.raises(ValueError, match="'/no/python' is not a program"):
         LocalService(python="/no/python")
 
 

@@ -6,15 +6,17 @@ import asyncio
 import json
 import os
 import socket
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import httpx
 import pytest
 
-from funcx_async import FuncXExecutor, TaskExecutionFailed, gather
+from funcx_async import ExecutorClosed, FuncXExecutor, TaskExecutionFailed, gather
 from funcx_async.local import LocalService
 from tests import brokers
-from tests.local.dialogue import rest_of
+from tests.local.dialogue import rest_of, value
 from tests.oracles.agent_process import (
     AgentProcess,
     agent_process,
@@ -154,6 +156,42 @@ async def test_a_thousand_tasks_a_crash_and_a_killed_agent(tmp_path, service, sw
         except BaseException:
             print(agent.log)
             raise
+
+
+def sleep(seconds):
+    time.sleep(seconds)
+    return seconds
+
+
+async def test_agent_outlives_a_service_with_an_embedded_broker(tmp_path):
+    database = tmp_path / "service.db"
+    async with agent_process(tmp_path, "Threads") as agent:
+        async with LocalService(workers=1, agents=True, database=database) as first:
+            port = httpx.URL(first.url).port or 0
+            await agent.start(first)
+            endpoint_id = await endpoint_of(first)
+            client = first.client()
+            async with FuncXExecutor(endpoint_id=endpoint_id, funcx_client=client) as executor:
+                assert await asyncio.wait_for(executor.submit(double, 21), LIMIT) == 42
+            executor = FuncXExecutor(endpoint_id=endpoint_id, funcx_client=client)
+            running = executor.submit(sleep, 5)
+            task_id = await asyncio.wait_for(running.submitted(), LIMIT)
+        with pytest.raises(ExecutorClosed):
+            await running
+        options = {"agents": True, "database": database, "port": port}
+        async with LocalService(workers=1, **options) as again, rest_of(again) as rest:
+            try:
+                async with (
+                    asyncio.timeout(LIMIT),
+                    again.executor(endpoint_id=endpoint_id) as executor,
+                ):
+                    await again.faults.seen("agent_online")
+                    assert await executor.submit(double, 21) == 42
+                    await again.faults.seen("executed", 2)
+                assert value((await rest.documents([task_id]))[0]) == 5
+            except BaseException:
+                print(agent.log)
+                raise
 
 
 async def test_parsl_starts_workers_and_a_crash_is_the_error_of_its_task(tmp_path, service):

@@ -106,7 +106,7 @@ class Agent:
         return {**totals, "managers": len(self._workers)}
 
     def attach(self) -> None:
-        """Have its queues declared, and take what comes through them."""
+        """Declare its queues, and consume what comes through them."""
         self._link.declare(self._queues.commands, messages_live=COMMANDS_LIVE)
         self._link.declare(self._queues.heartbeats, messages_live=HEARTBEATS_LIVE)
         self._link.declare(self._queues.results)
@@ -141,7 +141,7 @@ class Agent:
         self.tick()
 
     def began(self) -> dict[str, Any]:
-        """It has registered, so it was started anew; what to answer."""
+        """Start over after a registration, and return the answer to it."""
         self.shut_out()  # the one before, with the commands to it
         self._shut_out = False
         for user_endpoint in self._user_endpoints.values():
@@ -153,7 +153,7 @@ class Agent:
     # What the dispatch asks
 
     def add(self, jobs: Iterable[Job]) -> None:
-        """Take tasks, and send them once the user endpoint that they are for can be reached."""
+        """Accept tasks, and send them once their user endpoint can be reached."""
         now = time.monotonic()
         by_options: dict[str, list[Job]] = {}
         for job in jobs:
@@ -164,7 +164,7 @@ class Agent:
             self._do(user_endpoint.add(some, now, online=self.online), entry.id, some)
 
     def station(self, task_id: str) -> str:
-        """How far a task is that is not settled."""
+        """Return the status of an open task."""
         return "waiting-for-nodes" if self.online else "waiting-for-ep"
 
     # What comes from the agent
@@ -218,7 +218,7 @@ class Agent:
                 self._settle(found.job, body, result.error_code is not None)
 
     def tick(self) -> None:
-        """Look which of its user endpoints must be started."""
+        """Start the user endpoints that are needed."""
         online = self.online
         if online != self._was_online:
             self._was_online = online
@@ -262,7 +262,7 @@ class Agent:
             )
 
     def _compose(self, user_endpoint_id: str, job: Job) -> aio_pika.Message | None:
-        """The message of a task, unless it was settled before its turn came."""
+        """Return the message of a task, unless it was settled before its turn came."""
         parcel = self._ledger.parcel(job.task_id)
         if parcel is None:
             return None

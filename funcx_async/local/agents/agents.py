@@ -88,7 +88,7 @@ class Agents:
         await self._link.aclose()
 
     def get(self, endpoint_id: str) -> Agent | None:
-        """The agent of this endpoint."""
+        """Return the agent of this endpoint."""
         return self._agents.get(endpoint_id)
 
     async def register(
@@ -99,7 +99,7 @@ class Agents:
         endpoint_id: str | None = None,
         allowed_functions: list[str] | None = None,
     ) -> dict[str, Any]:
-        """Take an agent; what to answer it.
+        """Register an agent, and return the answer to it.
 
         Args:
             name: what it is called.
@@ -128,7 +128,7 @@ class Agents:
         return answer
 
     def lock(self, endpoint_id: str) -> str:
-        """Have an agent end, and refuse it for a while; until when, as ISO 8601 says it.
+        """Stop an agent and refuse it for a while; return until when, in ISO 8601.
 
         Raises:
             Refusal: the id is not an agent's.
@@ -193,6 +193,6 @@ class Agents:
 
 
 def not_an_agent(endpoint_id: str) -> Refusal:
-    """The refusal to change the endpoint that the service runs itself."""
+    """Return the refusal to change the service's own endpoint."""
     msg = f"the endpoint {endpoint_id} is the service's own, and no agent's"
     return Refusal("ENDPOINT_ACCESS_FORBIDDEN", msg, error_args=[endpoint_id])

@@ -57,7 +57,7 @@ class Ledger:
         self._database = database
 
     def put(self, endpoint_id: str, name: str, registration: Mapping[str, Any]) -> None:
-        """Note an agent's registration, or that it is another now."""
+        """Store an agent's registration, or replace it."""
         self._database.execute(
             "INSERT INTO endpoints (id, name, registration) VALUES (?, ?, ?) ON CONFLICT (id)"
             " DO UPDATE SET name = excluded.name, registration = excluded.registration",
@@ -65,7 +65,7 @@ class Ledger:
         )
 
     def allow_only(self, endpoint_id: str, function_ids: Iterable[str]) -> None:
-        """Let the endpoint run these functions and no others; with none, any."""
+        """Restrict an endpoint to these functions; with none, it may run any."""
         self._database.execute("DELETE FROM whitelists WHERE endpoint_id = ?", (endpoint_id,))
         rows = [(endpoint_id, function_id) for function_id in function_ids]
         self._database.executemany("INSERT OR IGNORE INTO whitelists VALUES (?, ?)", rows)
@@ -80,7 +80,7 @@ class Ledger:
             self._database.execute(sql, (endpoint_id,))
 
     def user_endpoint(self, endpoint_id: str, options: str) -> UserEndpointEntry:
-        """The agent's user endpoint of this configuration, new or known."""
+        """Return the agent's user endpoint of this configuration, and make it if needed."""
         self._database.execute(
             "INSERT OR IGNORE INTO user_endpoints (id, endpoint_id, options) VALUES (?, ?, ?)",
             (str(uuid.uuid4()), endpoint_id, options),
@@ -93,7 +93,7 @@ class Ledger:
         return UserEndpointEntry(*rows.fetchone())
 
     def user_endpoints(self, endpoint_id: str) -> list[UserEndpointEntry]:
-        """The agent's user endpoints."""
+        """Return the agent's user endpoints."""
         rows = self._database.execute(
             "SELECT id, endpoint_id, options, runtime, session FROM user_endpoints"
             " WHERE endpoint_id = ? ORDER BY rowid",
@@ -102,19 +102,19 @@ class Ledger:
         return [UserEndpointEntry(*row) for row in rows]
 
     def keep_runtime(self, endpoint_id: str, options: str, runtime: str) -> None:
-        """Note the environment of who submitted last to a user endpoint."""
+        """Store the environment of the last submitter to a user endpoint."""
         entry = self.user_endpoint(endpoint_id, options)
         if entry.runtime != runtime:
             sql = "UPDATE user_endpoints SET runtime = ? WHERE id = ?"
             self._database.execute(sql, (runtime, entry.id))
 
     def keep_session(self, user_endpoint_id: str, session: str) -> None:
-        """Note which process a user endpoint is now."""
+        """Store which process a user endpoint is now."""
         sql = "UPDATE user_endpoints SET session = ? WHERE id = ?"
         self._database.execute(sql, (session, user_endpoint_id))
 
     def parcel(self, task_id: str) -> TaskMessage | None:
-        """What is to be sent for a task, unless it is settled or unknown."""
+        """Return the message of a task, or None if it is settled or unknown."""
         rows = self._database.execute(
             "SELECT function_id, resources, serializers, code || payload FROM tasks"
             " JOIN functions ON functions.id = function_id"
@@ -125,11 +125,11 @@ class Ledger:
         return None if row is None else TaskMessage(*row)
 
     def mark_sent(self, task_id: str) -> None:
-        """Note that the broker has the task."""
+        """Mark a task as sent to the broker."""
         self._database.execute("UPDATE tasks SET sent = 1 WHERE id = ?", (task_id,))
 
     def forget_sent(self) -> None:
-        """Note that no broker has any of the open tasks."""
+        """Mark all open tasks as not sent."""
         self._database.execute("UPDATE tasks SET sent = 0 WHERE sent AND settled_at IS NULL")
 
     def sent(self, task_ids: Iterable[str]) -> set[str]:

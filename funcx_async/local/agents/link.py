@@ -82,12 +82,12 @@ class RabbitLink(RabbitConnection):
         self._ask(Step(delete))
 
     def consume(self, queue: str, receive: Receive) -> None:
-        """Have what comes through a queue given to ``receive``, and acknowledged afterwards."""
+        """Pass each message of a queue to ``receive``, and acknowledge it afterwards."""
         self._receivers[queue] = receive
         self._ask(Step(partial(self._consume, queue=queue)))
 
     def publish(self, queue: str, compose: Compose, done: Callable[[], None] | None = None) -> None:
-        """Put a message on a queue, and say so when RabbitMQ has it.
+        """Publish a message to a queue, and call ``done`` when RabbitMQ has it.
 
         Args:
             queue: its name.
@@ -216,14 +216,14 @@ class EmbeddedLink:
         self._broker.delete_queue(queue)
 
     def consume(self, queue: str, receive: Receive) -> None:
-        """Have what comes through a queue given to ``receive``, and acknowledged afterwards."""
+        """Pass each message of a queue to ``receive``, and acknowledge it afterwards."""
         self._declare(queue)
         if queue not in self._consuming:
             self._consuming.add(queue)
             self._broker.consume(queue, receive)
 
     def publish(self, queue: str, compose: Compose, done: Callable[[], None] | None = None) -> None:
-        """Put a message on a queue, as :meth:`RabbitLink.publish` does."""
+        """Publish a message to a queue, as :meth:`RabbitLink.publish` does."""
         try:
             if (message := compose()) is None:
                 return

@@ -95,7 +95,7 @@ class TaskTooLarge(ValueError):
 
 
 def task_message(task_id: str, parcel: TaskMessage) -> aio_pika.Message:
-    """The message that carries one task.
+    """Return the message that carries one task.
 
     Raises:
         TaskTooLarge: no RabbitMQ would take it.
@@ -128,7 +128,7 @@ def task_message(task_id: str, parcel: TaskMessage) -> aio_pika.Message:
 def start_command(
     name: str, credentials: Mapping[str, Any], *, options: str, runtime: str
 ) -> bytes:
-    """The command to start a user endpoint.
+    """Return the command to start a user endpoint.
 
     Args:
         name: what the agent is to call it; while one of this name runs, the agent starts no other.
@@ -168,11 +168,11 @@ class Queues:
         self.results = f"funcx.agent.{endpoint_id}.results"
 
     def tasks(self, user_endpoint_id: str) -> str:
-        """The task queue of a user endpoint."""
+        """Return the task queue of a user endpoint."""
         return f"funcx.agent.{self._endpoint_id}.tasks.{user_endpoint_id}"
 
     def registration(self) -> dict[str, Any]:
-        """What an agent that registers is answered."""
+        """Return the answer to a registration."""
         return {
             "endpoint_id": self._endpoint_id,
             "command_queue_info": self._inward(self.commands),
@@ -180,7 +180,7 @@ class Queues:
         }
 
     def credentials(self, user_endpoint_id: str) -> dict[str, Any]:
-        """What a user endpoint is told when it is started."""
+        """Return the queues of a user endpoint, for its start command."""
         return {
             "endpoint_id": user_endpoint_id,
             "task_queue_info": self._inward(self.tasks(user_endpoint_id)),

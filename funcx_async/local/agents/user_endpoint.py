@@ -75,7 +75,7 @@ class UserEndpoint:
         self._wait_until = 0.0
 
     def alive(self, now: float) -> bool:
-        """Whether its process runs, as far as can be known."""
+        """Return whether its process runs, as far as is known."""
         if self._heard is None or self.session == self._over:
             return False
         return now - self._heard <= MISSED * self._period + 2
@@ -84,7 +84,7 @@ class UserEndpoint:
         return self._commanded is not None and now - self._commanded < START_TIMEOUT_S
 
     def add(self, jobs: Iterable[Job], now: float, *, online: bool) -> list[Do]:
-        """Take tasks; ``online`` says whether the agent can start a process."""
+        """Add tasks; ``online`` is whether the agent can start a process."""
         for job in jobs:
             self.open[job.task_id] = Open(job, now)
         if self._expecting and self._starting(now):
@@ -101,7 +101,7 @@ class UserEndpoint:
         return [Do.COMMAND]
 
     def tick(self, now: float, *, online: bool) -> list[Do]:
-        """Look whether it must be started."""
+        """Return what to do as time passes: start it if it is needed."""
         if not self.open or not online or now < self._wait_until or self.alive(now):
             return []
         if self._expecting and self._starting(now):
@@ -111,14 +111,14 @@ class UserEndpoint:
         return [Do.BEGIN]
 
     def agent_began(self) -> None:
-        """The agent was started anew, so the process of the one before is at its end."""
+        """Expect no more of the process that the agent's predecessor started."""
         self._over = self.session
         self._expecting = False
         self._commanded = None
         self._wait_until = 0.0
 
     def heard(self, report: Report, now: float, *, online: bool) -> list[Do]:
-        """Take a heartbeat."""
+        """Process a heartbeat."""
         if report.error is not None:
             return self._did_not_start(now)
         if report.session == self._over and self._over is not None:
@@ -138,7 +138,7 @@ class UserEndpoint:
         return todo
 
     def sent_before_the_command(self) -> list[Job]:
-        """What a process that nobody expected cannot have been sent."""
+        """Return the tasks that an unexpected process cannot have received."""
         limit = self._commanded if self._commanded is not None else float("inf")
         return [each.job for each in self.open.values() if each.since < limit]
 

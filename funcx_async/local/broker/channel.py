@@ -53,7 +53,7 @@ class Consumer:
         self._prefetch = 0 if no_ack else channel.prefetch
 
     def has_room(self) -> bool:
-        """Whether neither prefetch limit is reached, and the client reads what it is sent."""
+        """Return whether no prefetch limit is reached, and the client reads what it is sent."""
         channel = self._channel
         if self._prefetch and self.unacked >= self._prefetch:
             return False
@@ -76,7 +76,7 @@ class Consumer:
         )
 
     def cancelled(self) -> None:
-        """The queue is gone, or the broker cancels on purpose: tell the client."""
+        """Notify the client that the consumer was cancelled."""
         self._channel.consumers.pop(self.tag, None)
         if "consumer_cancel_notify" in self._channel.session.capabilities:
             self._channel.send(commands.Basic.Cancel(consumer_tag=self.tag, nowait=True))
@@ -160,7 +160,7 @@ class Channel:
         self.outbox.write(start + content)
 
     def queue(self, name: str) -> Queue:
-        """The queue of this name; "" is the one declared last on this channel.
+        """Return the queue of this name; "" is the one declared last on this channel.
 
         Raises:
             SoftError: 404, there is none; 405, it is exclusive to another connection.
@@ -168,7 +168,7 @@ class Channel:
         return self.topology.queue(self.queue_name(name), self.owner)
 
     def queue_name(self, name: str) -> str:
-        """What "" stands for.
+        """Return the name that "" stands for.
 
         Raises:
             SoftError: 404, no queue was declared on this channel.
@@ -195,11 +195,11 @@ class Channel:
         return tag
 
     def is_full(self) -> bool:
-        """Whether the consumers together hold what they may."""
+        """Return whether the consumers together hold what they may."""
         return self._held_by_consumers >= self.prefetch_in_all
 
     def release(self, tag: int, *, multiple: bool) -> list[Entry]:
-        """Give up a delivery, or with ``multiple`` all up to it; tag 0 is then all there are.
+        """Release a delivery, or with ``multiple`` all up to it; tag 0 is then all.
 
         Raises:
             SoftError: 406, there is no such delivery.
@@ -224,7 +224,7 @@ class Channel:
         self.pump(queues)
 
     def requeue(self, entries: Iterable[Entry]) -> None:
-        """Give released deliveries back to their queues."""
+        """Requeue released deliveries."""
         by_queue: dict[Queue, list[Entry]] = {}
         for entry in entries:
             by_queue.setdefault(entry.queue, []).append(entry)
@@ -245,7 +245,7 @@ class Channel:
             consumer.queue.pump()
 
     def close(self) -> None:
-        """Let everything go: consumers first, so that nothing comes back to them."""
+        """Release everything: consumers first, so that nothing is delivered to them again."""
         consumers = list(self.consumers.values())
         self.consumers.clear()
         for consumer in consumers:

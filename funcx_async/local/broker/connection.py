@@ -144,7 +144,7 @@ class Channels:
             channel.pump_all()
 
     def abandon(self) -> None:
-        """Let everything go, without a word to the client; the connection is at its end."""
+        """Release every channel without notifying the client; the connection has ended."""
         channels = list(self.open.values())
         self.open.clear()
         for channel in channels:
@@ -213,7 +213,7 @@ class Connection(asyncio.Protocol):
     # what the transport calls
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Take the transport."""
+        """Register the connection."""
         self._transport = cast(asyncio.Transport, transport)
         self._outbox = Outbox(self._context.loop, self._transport, self._on_room)
         self._context.connections.add(self)
@@ -228,11 +228,11 @@ class Connection(asyncio.Protocol):
             self._read()
 
     def pause_writing(self) -> None:
-        """The client does not read as fast as it is sent to."""
+        """Stop writing: the client reads too slowly."""
         self._outbox.pause()
 
     def resume_writing(self) -> None:
-        """The client has caught up."""
+        """Write again: the client has caught up."""
         self._outbox.resume()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -280,7 +280,7 @@ class Connection(asyncio.Protocol):
         self._listen()
 
     def unblock(self) -> None:
-        """Let a publisher go on that was held up."""
+        """Read from a publisher again that was blocked."""
         if self._blocked:
             self._blocked = False
             self._announce(commands.Connection.Unblocked())
@@ -289,7 +289,7 @@ class Connection(asyncio.Protocol):
     # reading
 
     def _deaf(self) -> bool:
-        """Whether the client is not listened to for now."""
+        """Return whether reading is paused."""
         if self._closing or self._stalled:
             return self._stalled
         return self._blocked or not self._outbox.admits_replies()
@@ -435,7 +435,7 @@ class Connection(asyncio.Protocol):
         self._deadline = self._context.loop.call_later(self._context.close_timeout, self.abort)
 
     def _abandon(self) -> None:
-        """Give everything back that the client had."""
+        """Release all that the client held."""
         if self._heartbeat is not None:
             self._heartbeat.cancel()
         if self.channels is not None:

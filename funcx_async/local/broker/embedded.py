@@ -224,15 +224,15 @@ class EmbeddedBroker:
         return self._port
 
     def add_user(self, user: str, password: str) -> None:
-        """Let a user in, or give one another password. Open connections are not touched."""
+        """Add a user, or change a password. Open connections stay."""
         self._users.add(user, password)
 
     def remove_user(self, user: str) -> None:
-        """Let a user in no more. Open connections live on."""
+        """Remove a user. Open connections stay."""
         self._users.remove(user)
 
     def url(self, user: str, password: str) -> str:
-        """The URL with which this user connects; it holds the password, so never log it."""
+        """Return the URL with which this user connects; it holds the password, so never log it."""
         host = f"[{self._host}]" if ":" in self._host else self._host
         login = f"{quote(user, safe='')}:{quote(password, safe='')}"
         return f"amqp://{login}@{host}:{self._port}/%2F"
@@ -288,11 +288,11 @@ class EmbeddedBroker:
         return self._context.topology.delete_queue(name)
 
     def has_queue(self, name: str) -> bool:
-        """Whether there is such a queue."""
+        """Return whether there is such a queue."""
         return name in self._context.topology.queues
 
     def queue_length(self, name: str) -> int:
-        """How many messages wait in a queue, those that are out with clients not counted.
+        """Return how many messages wait in a queue, without the unacknowledged ones.
 
         Raises:
             LookupError: there is no such queue.
@@ -317,7 +317,7 @@ class EmbeddedBroker:
         headers: Mapping[str, Any] | None = None,
         content_type: str | None = None,
     ) -> bool:
-        """Put a message into a queue, at once and without a socket.
+        """Publish a message to a queue, at once and without a socket.
 
         Args:
             queue: the queue's name.
@@ -340,7 +340,7 @@ class EmbeddedBroker:
         return True
 
     def consume(self, queue: str, receive: Callable[[bytes], None]) -> None:
-        """Give each message of a queue to ``receive``, and acknowledge it afterwards.
+        """Pass each message of a queue to ``receive``, and acknowledge it afterwards.
 
         A message for which ``receive`` raises is given to it again a second later.
 

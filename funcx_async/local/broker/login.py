@@ -36,11 +36,11 @@ class Users:
         self._refusals = 0
 
     def add(self, user: str, password: str) -> None:
-        """Let a user in, from now on with this password."""
+        """Add a user, or change a password."""
         self._passwords[user] = password.encode()
 
     def remove(self, user: str) -> None:
-        """Let a user in no more."""
+        """Remove a user."""
         self._passwords.pop(user, None)
 
     def refuse(self, times: int) -> None:
@@ -53,7 +53,7 @@ class Users:
         return self._refusals
 
     def admits(self, user: str, password: str) -> bool:
-        """Whether this login is good."""
+        """Return whether a login is valid."""
         if self._refusals > 0:
             self._refusals -= 1
             return False
@@ -87,14 +87,14 @@ class Login:
         self._capabilities: frozenset[str] = frozenset()
 
     def greeting(self) -> commands.Connection.Start:
-        """The broker's first words."""
+        """Return the broker's first method."""
         properties: FieldTable = {"product": "funcx_async", "capabilities": CAPABILITIES}
         return commands.Connection.Start(
             server_properties=properties, mechanisms="PLAIN AMQPLAIN", locales="en_US"
         )
 
     def receive(self, method: base.Frame) -> base.Frame | None:
-        """Take the client's next step and give the answer to it, if it has one.
+        """Process the client's next method, and return the answer if there is one.
 
         Raises:
             HardError: it is the wrong one, the login is refused, or there is no agreement.

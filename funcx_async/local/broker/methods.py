@@ -56,7 +56,7 @@ def publish(channel: Channel, method: commands.Basic.Publish) -> None:
 
 
 def content_header(channel: Channel, payload: bytes, max_body: int) -> None:
-    """Take a content header.
+    """Process a content header.
 
     Raises:
         HardError: 502, it is malformed; 505, it does not belong here.
@@ -86,7 +86,7 @@ def content_header(channel: Channel, payload: bytes, max_body: int) -> None:
 
 
 def content_body(channel: Channel, payload: bytes) -> None:
-    """Take a piece of a body; with the last one the message is published.
+    """Process a body frame; the last one publishes the message.
 
     Raises:
         HardError: 505, it does not belong here, or there is more than was announced.
@@ -185,7 +185,7 @@ def cancel(channel: Channel, method: commands.Basic.Cancel) -> None:
 
 
 def cancelled(channel: Channel, method: commands.Basic.CancelOk) -> None:
-    """Take note that the client heard of a consumer's end; some answer, RabbitMQ asks no one to."""
+    """Ignore the answer to a cancellation; some clients send one."""
 
 
 def get(channel: Channel, method: commands.Basic.Get) -> None:
@@ -221,7 +221,7 @@ def ack(channel: Channel, method: commands.Basic.Ack) -> None:
 
 
 def nack(channel: Channel, method: commands.Basic.Nack) -> None:
-    """Give deliveries back, or have them thrown away.
+    """Requeue or drop deliveries.
 
     Raises:
         SoftError: 406, there is no such delivery.
@@ -234,7 +234,7 @@ def nack(channel: Channel, method: commands.Basic.Nack) -> None:
 
 
 def reject(channel: Channel, method: commands.Basic.Reject) -> None:
-    """Give one delivery back, or have it thrown away.
+    """Requeue or drop one delivery.
 
     Raises:
         SoftError: 406, there is no such delivery.
@@ -247,7 +247,7 @@ def reject(channel: Channel, method: commands.Basic.Reject) -> None:
 
 
 def recover(channel: Channel, method: commands.Basic.Recover | commands.Basic.RecoverAsync) -> None:
-    """Give all deliveries of the channel back.
+    """Requeue all deliveries of the channel.
 
     Raises:
         HardError: 540, they are to go to the same consumers again.
@@ -299,7 +299,7 @@ def queue_bind(channel: Channel, method: commands.Queue.Bind) -> None:
 
 
 def queue_unbind(channel: Channel, method: commands.Queue.Unbind) -> None:
-    """Undo a binding.
+    """Remove a binding.
 
     Raises:
         SoftError: 403, 405 as :class:`Topology` says.

@@ -54,14 +54,14 @@ class Outbox:
             self._loop.call_soon(self.flush)
 
     def admits(self) -> bool:
-        """Whether a delivery may be written now; if not, ``on_room`` will be called."""
+        """Return whether a delivery may be written; if not, ``on_room`` is called later."""
         if self._paused or self._waiting >= ENOUGH:
             self._refused = True
             return False
         return True
 
     def admits_replies(self) -> bool:
-        """Whether the client may be listened to; if not, ``on_room`` will be called."""
+        """Return whether to read from the client; if not, ``on_room`` is called later."""
         if self._waiting > ENOUGH and self.unsent > TOO_MUCH:
             self._refused = True
             return False
@@ -90,11 +90,11 @@ class Outbox:
         self._transport.close()
 
     def pause(self) -> None:
-        """Take note that the transport has enough."""
+        """Stop writing: the transport's buffer is full."""
         self._paused = True
 
     def resume(self) -> None:
-        """Take note that the transport wants more."""
+        """Write again: the transport's buffer has room."""
         self._paused = False
         self.flush()
 

@@ -173,7 +173,7 @@ class FrameReader:
         self._buffer += data
 
     def take_protocol_header(self) -> bytes | None:
-        """Take the eight bytes that open a connection, or None while they are not all there."""
+        """Return the eight bytes that open a connection, or None until they are complete."""
         if len(self._buffer) < len(PROTOCOL_HEADER):
             return None
         opening = bytes(self._buffer[: len(PROTOCOL_HEADER)])
@@ -181,7 +181,7 @@ class FrameReader:
         return opening
 
     def take(self) -> Frame | None:
-        """Take the next whole frame, or None while it is not all there.
+        """Return the next frame, or None until it is complete.
 
         Raises:
             HardError: 501, these bytes are not a frame, or it is larger than agreed.

@@ -59,7 +59,7 @@ class Watch:
             self._waiting.remove(entry)
 
     def changed(self) -> None:
-        """Say that something changed."""
+        """Check the conditions again: something changed."""
         if self._waiting and not self._scheduled:
             self._scheduled = True
             asyncio.get_running_loop().call_soon(self._ask)
@@ -196,15 +196,15 @@ class Receiver(Protocol):
     unacked: int
 
     def has_room(self) -> bool:
-        """Whether it takes a message now; if not, it asks for the queue's pump later."""
+        """Return whether it takes a message now; if not, it pumps the queue later."""
         ...
 
     def deliver(self, entry: Entry) -> None:
-        """Take the message."""
+        """Deliver a message."""
         ...
 
     def cancelled(self) -> None:
-        """Learn that the queue no longer serves it."""
+        """Stop: the queue no longer serves it."""
         ...
 
 
@@ -274,7 +274,7 @@ class Queue:
     # messages
 
     def push(self, message: Message) -> bool:
-        """Take a message in; False if the queue is full and refuses newcomers."""
+        """Add a message; return False if the queue is full and rejects it."""
         options = self.options
         if options.rejects and len(self.ready) >= (options.max_length or 0):
             return False
@@ -294,7 +294,7 @@ class Queue:
         return True
 
     def take(self) -> Entry | None:
-        """Take the oldest message out, or None if none waits."""
+        """Remove and return the oldest message, or None if none waits."""
         self._drop_expired()
         self._volume.watch.changed()
         if not self.ready:
@@ -317,7 +317,7 @@ class Queue:
         self._volume.remove(entry.message.size)
 
     def requeue(self, entries: list[Entry]) -> None:
-        """Take back messages that were out, each into its old place."""
+        """Put messages back in their old places."""
         if self._deleted:
             for entry in entries:
                 self.settle(entry)
@@ -359,7 +359,7 @@ class Queue:
             self._on_unused(self)
 
     def touch(self) -> None:
-        """Note that the queue is in use: the time to its expiry starts anew."""
+        """Restart the time to the queue's expiry."""
         self._volume.watch.changed()
         if self._unused_timer is not None:
             self._unused_timer.cancel()

@@ -36,7 +36,7 @@ class Exchange:
         self.bindings.setdefault(key, {})[queue.name] = queue
 
     def unbind(self, queue: str, key: str) -> bool:
-        """Undo a binding; whether there was one."""
+        """Remove a binding; return whether there was one."""
         bound = self.bindings.get(key, {})
         if bound.pop(queue, None) is None:
             return False
@@ -45,14 +45,14 @@ class Exchange:
         return True
 
     def forget(self, queue: str) -> bool:
-        """Undo all bindings of a queue; whether there were any."""
+        """Remove all bindings of a queue; return whether there were any."""
         bound = [key for key, queues in self.bindings.items() if queue in queues]
         for key in bound:
             self.unbind(queue, key)
         return bool(bound)
 
     def route(self, key: str) -> Iterable[Queue]:
-        """The queues that get a message with this routing key, each once."""
+        """Return the queues that get a message with this routing key, each once."""
         if self.kind == DIRECT:
             return self.bindings.get(key, {}).values()
         matching: dict[str, Queue] = {}
@@ -64,7 +64,7 @@ class Exchange:
 
 
 def topic_matches(pattern: Sequence[str], words: Sequence[str]) -> bool:
-    """Whether a topic pattern matches: ``*`` is one word, ``#`` any number of words.
+    """Return whether a topic pattern matches: ``*`` is one word, ``#`` any number of words.
 
     All ways to match are followed side by side, so no pattern takes more than the product of
     both lengths.
@@ -108,7 +108,7 @@ class Topology:
     # queues
 
     def queue(self, name: str, owner: object | None = None) -> Queue:
-        """The queue of this name.
+        """Return the queue of this name.
 
         Raises:
             SoftError: 404, there is none; 405, it is exclusive to another connection.
@@ -203,7 +203,7 @@ class Topology:
     # exchanges
 
     def exchange(self, name: str) -> Exchange:
-        """The exchange of this name.
+        """Return the exchange of this name.
 
         Raises:
             SoftError: 404, there is none.
@@ -260,7 +260,7 @@ class Topology:
         self.exchange(exchange).bind(self.queue(queue, owner), key)
 
     def unbind(self, queue: str, exchange: str, key: str, owner: object | None = None) -> None:
-        """Undo a binding, if it is there.
+        """Remove a binding, if there is one.
 
         Raises:
             SoftError: 403, from the default exchange; 405, it is another connection's queue.
@@ -272,7 +272,7 @@ class Topology:
                 self._remove_if_abandoned(self.exchanges[exchange])
 
     def route(self, exchange: str, key: str) -> Iterable[Queue]:
-        """The queues that get what a client publishes.
+        """Return the queues that get what a client publishes.
 
         Raises:
             SoftError: 404, there is no such exchange; 403, clients may not publish to it.

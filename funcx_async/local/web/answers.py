@@ -67,7 +67,7 @@ class Refusal(Exception):
         self.headers = dict(headers or {})
 
     def document(self) -> dict[str, Any]:
-        """The body of the answer."""
+        """Return the body of the answer."""
         return {
             "status": "Failed",
             "code": self.code,
@@ -85,24 +85,24 @@ class Invalid(Refusal):
         self.where = list(where)
 
     def document(self) -> dict[str, Any]:
-        """The body of the answer."""
+        """Return the body of the answer."""
         return {"detail": [{"type": "value_error", "loc": self.where, "msg": self.reason}]}
 
 
 def unknown(kind: str, wanted: str) -> Refusal:
-    """The refusal of what has an id that the service does not know."""
+    """Return the refusal of an unknown id."""
     words = kind.lower().replace("_", " ")
     return Refusal(f"{kind}_NOT_FOUND", f"no {words} has the id {wanted}", error_args=[wanted])
 
 
 def not_permitted(function_id: str, endpoint_id: str) -> Refusal:
-    """The refusal of a function that is not on the endpoint's whitelist."""
+    """Return the refusal of a function that is not on the endpoint's whitelist."""
     msg = f"the endpoint {endpoint_id} has a whitelist, and function {function_id} is not on it"
     return Refusal("FUNCTION_NOT_PERMITTED", msg, error_args=[function_id, endpoint_id])
 
 
 def no_agents() -> Refusal:
-    """The refusal of a service that was not started for agents."""
+    """Return the refusal of a service that was not started for agents."""
     msg = (
         "this local service takes no endpoint agents; start it with agents=True, or on the "
         "command line with --agents"
@@ -133,7 +133,7 @@ class Document(Response):
         super().init_headers({"Date": formatdate(usegmt=True), **(headers or {})})
 
     def render(self, content: Any) -> bytes:
-        """The bytes of the body."""
+        """Return the bytes of the body."""
         return msgspec.json.encode(content)
 
 
@@ -152,7 +152,7 @@ class Cut(Response):
 
 
 def uuid_of(given: str) -> str:
-    """The id as it is usually written.
+    """Return an id in canonical form.
 
     Raises:
         Refusal: it is none.
@@ -160,16 +160,16 @@ def uuid_of(given: str) -> str:
     try:
         return str(uuid.UUID(given))
     except ValueError:
-        raise Refusal("INVALID_UUID", f"{given!r} is no uuid", error_args=[given]) from None
+        raise Refusal("INVALID_UUID", f"{given!r} is not a UUID", error_args=[given]) from None
 
 
 def path_uuid(request: Request, name: str) -> str:
-    """The id in the request's path."""
+    """Return the id in the request's path."""
     return uuid_of(request.path_params[name])
 
 
 def v3_path_uuid(request: Request, name: str) -> str:
-    """The id in the path of a v3 route."""
+    """Return the id in the path of a v3 route."""
     try:
         return path_uuid(request, name)
     except Refusal as refusal:

@@ -44,7 +44,7 @@ Answer = Callable[[Request], Awaitable[Any]]
 
 
 class Web:
-    """The routes and what they answer.
+    """The application: routes, the check of tokens, and faults of requests.
 
     Args:
         components: what answers them.
@@ -87,7 +87,7 @@ class Web:
     def _route(
         self, path: str, methods: list[str], name: str, answer: Answer, *, public: bool = False
     ) -> Route:
-        """A route that checks the token, obeys the switches, and answers with documents."""
+        """Return a route that checks the token, obeys the switches, and answers with documents."""
 
         async def endpoint(request: Request) -> Response:
             """Answer with the document, or with what the switches make of it."""

@@ -31,7 +31,7 @@ class Registration(msgspec.Struct):
     description: str | None = None
 
     def framed_code(self) -> str:
-        """The code as it is put before a payload; source text is wrapped for the worker."""
+        """Return the code as it is put before a payload; source text is wrapped for the worker."""
         if self.serialized:
             return self.function_code
         source = f"st\n{self.function_name}:{self.function_code}"
@@ -74,7 +74,7 @@ class Submission(msgspec.Struct):
                 check_payload(function_id, payload)
         for path in self.result_serializers or ():
             if not is_strategy(path):
-                msg = f"{path!r} is no serialization strategy"
+                msg = f"{path!r} is not a serialization strategy"
                 raise Invalid(msg, where=["body", "result_serializers"])
 
 
@@ -101,7 +101,7 @@ class ClassicSubmission(msgspec.Struct):
     payload: str | None = None
 
     def triples(self) -> list[tuple[str, str, str]]:
-        """The tasks.
+        """Return the tasks.
 
         Raises:
             Refusal: there is none.
@@ -168,7 +168,7 @@ def check_payload(function_id: str, payload: str) -> None:
 
 
 def is_strategy(path: str) -> bool:
-    """Whether the path, such as ``globus_compute_sdk.serialize.JSONData``, names a strategy."""
+    """Return whether a path, such as ``globus_compute_sdk.serialize.JSONData``, is a strategy's."""
     strategy = getattr(serialize, path.rpartition(".")[2], None)
     return isinstance(strategy, type) and hasattr(strategy, "for_code")
 

@@ -37,7 +37,7 @@ from funcx_async.local.web.bodies import (
 
 
 class ClassicWeb:
-    """The routes and what they answer.
+    """The routes of classic clients.
 
     Args:
         store: what the service remembers.
@@ -49,7 +49,7 @@ class ClassicWeb:
         self._dispatch = dispatch
 
     def routes(self) -> list[PlainRoute]:
-        """Every route."""
+        """Return every route."""
         get, post, whitelist = ["GET"], ["POST"], "/v2/endpoints/{endpoint}/whitelist"
         build = "/v2/containers/build"
         return [
@@ -110,7 +110,7 @@ class ClassicWeb:
         return Document(document, status)
 
     def _checked(self, function: str, endpoint: str, payload: str) -> tuple[str, str]:
-        """The ids of function and endpoint.
+        """Return the ids of function and endpoint.
 
         Raises:
             Refusal: why this task cannot run.

@@ -58,7 +58,7 @@ class AgentRegistration(msgspec.Struct, omit_defaults=True):
 
 
 class EndpointWeb:
-    """The routes and what they answer.
+    """The routes about endpoints.
 
     Args:
         store: what the service remembers.
@@ -74,7 +74,7 @@ class EndpointWeb:
         self._switches = switches
 
     def routes(self) -> list[PlainRoute]:
-        """Every route."""
+        """Return every route."""
         get, one = ["GET"], "/v2/endpoints/{endpoint}"
         new, post = "/v3/endpoints/{endpoint}", ["POST"]
         allowed = f"{new}/allowed_functions"
@@ -101,7 +101,7 @@ class EndpointWeb:
     async def _endpoints(self, request: Request) -> Any:
         role = request.query_params.get("role", "owner")
         if role not in ("any", "owner"):  # whoever has the token owns everything here
-            raise Refusal("REQUEST_MALFORMED", f"there is no role {role!r}, but any and owner")
+            raise Refusal("REQUEST_MALFORMED", f"role must be any or owner, not {role!r}")
         return [
             {"uuid": each.id, "name": each.name, "display_name": each.name, "owner": "local"}
             for each in self._store.endpoints()
@@ -226,7 +226,7 @@ def _local_user() -> str | None:
 
 
 def described(endpoint: Endpoint) -> dict[str, Any]:
-    """What an agent told of itself, as the service tells it to others."""
+    """Return what an agent told of itself, as the service tells it to others."""
     registration = endpoint.registration or {}
     told = registration.get("metadata") or {}
     return {

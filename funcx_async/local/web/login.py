@@ -30,7 +30,7 @@ OFFICIAL_PORT: Final = 5000
 
 
 def variables_for_agents(url: str, token: str) -> dict[str, str]:
-    """What to have in the environment of an agent that is to attach to this service."""
+    """Return the environment variables of an agent that attaches to this service."""
     variables = {
         "GLOBUS_SDK_ENVIRONMENT": "local",
         "GLOBUS_SDK_SERVICE_URL_AUTH": url,
@@ -43,7 +43,7 @@ def variables_for_agents(url: str, token: str) -> dict[str, str]:
 
 
 class LoginWeb:
-    """The routes and what they answer.
+    """The routes of the login.
 
     Args:
         token: the bearer token of the service.
@@ -55,7 +55,7 @@ class LoginWeb:
         self._taken = taken
 
     def routes(self) -> list[PlainRoute]:
-        """Every route."""
+        """Return every route."""
         get, post = ["GET"], ["POST"]
         return [
             PlainRoute("/v2/oauth2/token", post, "login", self._log_in, public=True),

@@ -30,7 +30,7 @@ from funcx_async.local.web.answers import Document, Refusal
 
 
 class StatusWeb:
-    """The routes and what they answer.
+    """The routes of the status page.
 
     Args:
         components: what is shown.
@@ -43,7 +43,7 @@ class StatusWeb:
         self._check_token = check_token
 
     def routes(self) -> list[Route]:
-        """Both; no fault of requests concerns them."""
+        """Return both routes; no fault of requests concerns them."""
         return [
             Route("/", self._page, methods=["GET"]),
             Route("/status.json", self._status, methods=["GET"]),
@@ -70,7 +70,7 @@ class StatusWeb:
         return Document(self.status(), headers={"Cache-Control": "no-store"})
 
     def status(self) -> dict[str, Any]:
-        """All that the page shows."""
+        """Return all that the page shows."""
         history, running = self._components.dispatch.history, len(self._components.pool.running)
         return {
             "version": version("funcx-async"),
@@ -157,7 +157,7 @@ class StatusWeb:
 
 @cache
 def _page() -> tuple[str, str]:
-    """The page, and what its content may do: its own script and style, and asking its own host."""
+    """Return the page and its content security policy."""
     text = files("funcx_async.local.web").joinpath("status_page.html").read_text(encoding="utf-8")
     (script,) = re.findall(r"<script>(.*?)</script>", text, re.DOTALL)
     (style,) = re.findall(r"<style>(.*?)</style>", text, re.DOTALL)

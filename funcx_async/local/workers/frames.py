@@ -33,12 +33,12 @@ ENCODING_ERRORS: Final = "surrogatepass"
 
 
 def frame(kind: int, body: bytes = b"") -> bytes:
-    """One frame as it goes on the wire."""
+    """Return one frame as it goes on the wire."""
     return HEAD.pack(len(body), kind) + body
 
 
 def cut(received: bytearray) -> tuple[list[tuple[int, bytes]], bool]:
-    """Take the complete frames off the front of ``received``.
+    """Remove the complete frames from the front of ``received``.
 
     Returns:
         The frames as ``(kind, body)``, and whether what is behind them may be a frame too.

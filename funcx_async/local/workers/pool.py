@@ -61,16 +61,16 @@ class FairQueue:
         self._queues.setdefault(job.group_id, deque()).append(job)
 
     def put_back(self, jobs: Iterable[Job]) -> None:
-        """Give jobs that came from here their places at the front of their queues again."""
+        """Put jobs that came from here back at the front of their queues."""
         for job in reversed(list(jobs)):
             self._queues.setdefault(job.group_id, deque()).appendleft(job)
 
     def peek(self) -> Job | None:
-        """What :meth:`take` would give."""
+        """Return the job that :meth:`take` would return, or None."""
         return next(iter(self._queues.values()))[0] if self._queues else None
 
     def take(self) -> Job:
-        """The next job; its group goes to the end of the line."""
+        """Remove and return the next job; its group goes to the end of the line."""
         group_id, queue = self._queues.popitem(last=False)
         job = queue.popleft()
         if queue:
@@ -143,7 +143,7 @@ class Pool:
         return [worker.jobs[0].task_id for worker in self._workers if worker.jobs]
 
     def station(self, task_id: str) -> str:
-        """How far a task is that is not settled: ``running``, or waiting for a worker."""
+        """Return the status of an open task: ``running``, or waiting for a worker."""
         return "running" if task_id in self.running else "waiting-for-nodes"
 
     async def start(self) -> None:
@@ -220,7 +220,7 @@ class Pool:
         self._workers.add(worker)
 
     def _received(self, worker: WorkerProcess, received: Sequence[tuple[int, bytes]]) -> None:
-        """Take frames from a worker."""
+        """Process frames from a worker."""
         for kind, body in received:
             if kind == frames.DONE and worker.jobs and is_outcome(body, worker.jobs[0]):
                 seconds, failed = frames.OUTCOME.unpack_from(body)
@@ -312,7 +312,7 @@ class Pool:
             self._start_another()
 
     def _feed_all(self) -> None:
-        """Give out what waits: first one task to each idle worker, then more."""
+        """Distribute what waits: first one task to each idle worker, then more."""
         for limit in (1, AHEAD):
             for worker in self._workers:
                 self._feed(worker, limit)
@@ -358,7 +358,7 @@ class Pool:
             self._recall_timer = loop.call_later(RECALL_AFTER_S, self._recall_from_slow)
 
     def _recall_from_slow(self) -> None:
-        """Ask for the tasks behind a slow one, and look again while any are behind another."""
+        """Recall the tasks behind a slow one, and check again while any are behind another."""
         self._recall_timer = None
         behind = [worker for worker in self._workers if len(worker.jobs) > 1]
         for worker in behind:
@@ -386,11 +386,11 @@ def is_outcome(body: bytes, job: Job) -> bool:
 
 
 def worker_lost(task_id: str, ending: str, seconds: float) -> bytes:
-    """The result message of a task whose worker process ended under it."""
+    """Return the result message of a task whose worker process ended under it."""
     text = (
         f"WorkerLost: the worker process that ran task {task_id} {ending} before the task was "
         "done. The task may have crashed the interpreter, ended it with os._exit(), or been "
-        "killed, for example for want of memory. Other tasks are not affected.\n"
+        "killed, for example by the OOM killer. Other tasks are not affected.\n"
     )
     now = time.time_ns()
     return result_message(task_id, Failure(text), started=now - int(seconds * 1e9), ended=now)

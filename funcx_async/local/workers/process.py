@@ -73,13 +73,13 @@ class WorkerProcess(asyncio.SubprocessProtocol):
         return time.monotonic() - self._head_since
 
     def head_changed(self) -> None:
-        """Note that the first job was answered."""
+        """Start timing the next job: the first one was answered."""
         self._head_since = time.monotonic()
         if not self.jobs:
             self.recalled = False
 
     def give(self, job: Job, body: bytes) -> None:
-        """Have a job for the process, to be sent by :meth:`flush`."""
+        """Queue a job for the process; :meth:`flush` sends it."""
         if not self.jobs:
             self._head_since = time.monotonic()
         self.jobs.append(job)
@@ -94,13 +94,13 @@ class WorkerProcess(asyncio.SubprocessProtocol):
             self._unsent_bytes = 0
 
     def recall(self) -> None:
-        """Ask once for the jobs back that have not begun."""
+        """Recall, once, the jobs that have not begun."""
         if not self.recalled:
             self.recalled = True
             self._pipe.write(frames.frame(frames.RECALL))
 
     def take_back(self, body: bytes) -> list[Job]:
-        """Take the jobs that the process gave back in this frame off the list, in order."""
+        """Remove and return, in order, the jobs that the process gave back in this frame."""
         task_ids = frames.ids(body)
         returned = [job for job in self.jobs if job.task_id in task_ids]
         self.jobs = deque(job for job in self.jobs if job.task_id not in task_ids)
@@ -123,13 +123,13 @@ class WorkerProcess(asyncio.SubprocessProtocol):
                 self._transport.kill()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """The process was started."""
+        """Keep the transport of the process that was started."""
         self._transport = cast("asyncio.SubprocessTransport", transport)
         self._pipe = cast("asyncio.WriteTransport", self._transport.get_pipe_transport(0))
         self.pid = self._transport.get_pid()
 
     def pipe_data_received(self, fd: int, data: bytes) -> None:
-        """Frames, or parts of frames, have come."""
+        """Process frames, or parts of frames."""
         if self._rejected:
             return
         self._buffer += data
@@ -142,13 +142,13 @@ class WorkerProcess(asyncio.SubprocessProtocol):
             self.reject()
 
     def process_exited(self) -> None:
-        """The process has ended; what it wrote before may still be in the pipe."""
+        """Wait for the pipe of a process that has ended: it may still hold frames."""
         self.kill()  # whatever is left of its group
         loop = asyncio.get_running_loop()
         self._close_timer = loop.call_later(PIPE_DRAIN_S, self._transport.close)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """The process has ended and every pipe is closed."""
+        """Report that the process has ended and every pipe is closed."""
         if self._close_timer is not None:
             self._close_timer.cancel()
         self._transport.close()
@@ -162,7 +162,7 @@ class WorkerProcess(asyncio.SubprocessProtocol):
 
 
 def ending(returncode: int | None) -> str:
-    """How a process ended, as the rest of a sentence about it."""
+    """Describe how a process ended, as the rest of a sentence."""
     if returncode is None or returncode >= 0:
         return f"ended with exit code {returncode}"
     try:

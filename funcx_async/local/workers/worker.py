@@ -66,7 +66,7 @@ class Pipes:
         os.close(self._commands.fileno())
 
     def receive(self) -> tuple[int, bytes] | None:
-        """The next frame as ``(kind, body)``, or None if the service is gone."""
+        """Return the next frame as ``(kind, body)``, or None if the service is gone."""
         head = self._commands.read(frames.HEAD.size)
         if len(head) < frames.HEAD.size:
             return None
@@ -159,7 +159,7 @@ class Runner:
         raise ExceptionGroup(msg, failures) if failures else TypeError(msg)
 
     def _writer(self, name: str) -> tuple[bool, FuncXSerializer]:
-        """Whether the strategy of this import path is for code, and a serializer that uses it."""
+        """Return whether the strategy of this import path is for code, and a serializer for it."""
         if name not in self._writers:
             from funcx_async import serialize
 
@@ -171,7 +171,7 @@ class Runner:
 
 
 def users_traceback(error: BaseException) -> str:
-    """The traceback as text, without this module's own frames."""
+    """Return the traceback as text, without this module's own frames."""
     trace = error.__traceback__
     while trace is not None and trace.tb_frame.f_code.co_filename == __file__:
         trace = trace.tb_next
