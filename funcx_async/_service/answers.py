@@ -59,7 +59,7 @@ class TaskDocument(msgspec.Struct):
         return TaskStatus(task_id, self.status.lower(), outcome, self.reason, read)
 
 
-class _UnreadableTask(TaskDocument):
+class UnreadableTask(TaskDocument):
     """A task whose outcome cannot be read: the text of its document."""
 
     text: str = ""
@@ -127,9 +127,9 @@ def read(body: bytes, shape: type[A], what: str) -> A:
         ResponseNotUnderstood: if it is not JSON, or of another shape.
     """
     try:
-        return decode_leniently(body, shape)
-    except _UNDECODABLE as error:
-        with suppress(*_UNDECODABLE):
+        try:
+            return decode_leniently(body, shape)
+        except _UNDECODABLE:
             if shape is BatchStatus:
                 entries = decode_leniently(body, _RawBatchStatus).results
                 each = {task_id: _task_of(entry) for task_id, entry in entries.items()}
@@ -137,6 +137,8 @@ def read(body: bytes, shape: type[A], what: str) -> A:
             if shape is TaskDocument:
                 decode_leniently(body, dict[str, msgspec.Raw])  # else it is another document
                 return cast("A", _task_of(body))
+            raise
+    except _UNDECODABLE as error:
         kind = (
             ResponseIncomplete if "missing required field" in str(error) else ResponseNotUnderstood
         )
@@ -184,7 +186,7 @@ def _task_of(entry: bytes | msgspec.Raw) -> TaskDocument:
                 with suppress(msgspec.ValidationError, KeyError):
                     readable[field.name] = msgspec.convert(fields[field.name], field.type)
             return TaskDocument(**readable)
-    return _UnreadableTask(text=bytes(entry).decode("utf-8", "backslashreplace"))
+    return UnreadableTask(text=bytes(entry).decode("utf-8", "backslashreplace"))
 
 
 def read_field(body: bytes, name: str, shape: type[A], what: str) -> A:

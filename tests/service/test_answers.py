@@ -219,6 +219,37 @@ async def test_many_results_that_are_too_long_together_are_asked_for_in_smaller_
     assert asked == [4, 2, 2]
 
 
+NESTED = b"[" * 9_999 + b"]" * 9_999
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        pytest.param(
+            gzip.compress(b'{"results": {"bad": %b5%b}}' % (b"[" * 9_999, b"]" * 9_999)),
+            id="nested",
+        ),
+        pytest.param(b"".join(bomb(MAX_BODY_BYTES)), id="too long"),
+    ],
+)
+async def test_a_task_whose_state_cannot_be_read_at_all_fails_alone(bad: bytes):
+    def handle(request: httpx.Request) -> httpx.Response:
+        ids = json.loads(request.content)["task_ids"]
+        if "bad" in ids:
+            pieces = [bad[at : at + 65_536] for at in range(0, len(bad), 65_536)]
+            return httpx.Response(
+                200, headers={"Content-Encoding": "gzip"}, stream=Sending(*pieces)
+            )
+        return httpx.Response(200, json={"results": {each: {"status": "running"} for each in ids}})
+
+    transport = httpx.MockTransport(handle)
+    client = FuncXClient("https://service.test", auth="x", transport=transport)
+    statuses = await client.get_batch_status(["a", "b", "bad", "c"])
+    assert [task_id for task_id in statuses if statuses[task_id].pending] == ["a", "b", "c"]
+    with pytest.raises(DeserializationError, match="the task bad cannot be read"):
+        statuses["bad"]["result"]
+
+
 async def test_credentials_that_read_the_answer_are_given_it_decompressed():
     class Reading(httpx.Auth):
         requires_response_body = True

@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from funcx_async._net.http import ResponseTooLong
-from funcx_async._service.answers import BatchStatus, TaskDocument, TaskGroup
+from funcx_async._service.answers import BatchStatus, TaskDocument, TaskGroup, UnreadableTask
 from funcx_async._service.dialects import SubmitRequest, runtime_here
 from funcx_async._service.operations.base import Operations, in_path, several
 from funcx_async._service.outcomes import value_of
@@ -123,8 +123,9 @@ class TaskOperations(Operations):
         """Return the states of any number of tasks, by id.
 
         One request is made for each 1,024 of them, and for each 256 of a classic service. Unknown
-        ones are ``failed`` with a reason. A classic service returns a result once. What it
-        returned before a later request failed is kept for the next call.
+        ones are ``failed`` with a reason, and so is one whose state cannot be read. A classic
+        service returns a result once. What it returned before a later request failed is kept for
+        the next call.
 
         Raises:
             FuncXError: as every request.
@@ -153,9 +154,12 @@ class TaskOperations(Operations):
         try:
             answer = await self._rest.read("POST", "/v2/batch_status", BatchStatus, what, body)
         except ResponseNotUnderstood as error:
-            half = len(task_ids) // 2
-            if not isinstance(error.__cause__, ResponseTooLong) or not half:
+            if not isinstance(error.__cause__, ResponseTooLong | RecursionError):
                 raise
+            half = len(task_ids) // 2
+            if not half:  # the one task that keeps the others from being read
+                unreadable = UnreadableTask(text=str(error))
+                return {each: unreadable.to_status(each, self._value_of) for each in task_ids}
             return await self._statuses(task_ids[:half]) | await self._statuses(task_ids[half:])
         return {
             task_id: document.to_status(task_id, self._value_of)
