@@ -49,7 +49,7 @@ toc_object_entries_show_parents = "hide"
 # The type variables and what the package keeps to itself have no pages.
 WITHOUT_PAGE = (
     r"T\d?|Classic|Compute|Dialect|LoopBinding|NotGiven|Observer|Origin|Queueing|Rest|"
-    "TokenFile|Watcher"
+    "Results|TargetedExecutor|TokenFile|Watcher"
 )
 nitpicky = True
 nitpick_ignore_regex = [

@@ -9,7 +9,6 @@ from typing import Any, Final, Literal
 
 import msgspec
 from fastapi.responses import JSONResponse
-from pydantic import BaseModel
 from starlette.requests import Request
 
 from funcx_async.errors import (
@@ -123,12 +122,17 @@ def message_of(error: FuncXError) -> str:
     return str(error)
 
 
-class TaskError(BaseModel):
+@dataclass(frozen=True, slots=True)
+class TaskError:
     """Why a task has no result.
 
     Attributes:
         error: the name of the error class.
         detail: the message.
+
+    Example:
+        >>> TaskView.failed("a-task", ValueError("no data")).error
+        TaskError(error='ValueError', detail='no data')
     """
 
     error: str
