@@ -4,8 +4,7 @@ The format calls itself "messagepack protocol v1"; it is not MessagePack. Fields
 known are passed over, so that a newer service does not stop an older client.
 
 Example:
-    >>> from funcx_async._service.answers import decode_leniently
-from funcx_async.models import Result
+    >>> from funcx_async.models import Result
     >>> task_id = "2018a859-359a-4eb7-a7de-75cdd635f4db"
     >>> decode_result(encode_result(Result(task_id, "00\ngARLKi4=\n"))).data
     '00\ngARLKi4=\n'
