@@ -29,7 +29,6 @@ from funcx_async.local import LocalService
 from funcx_async.models import ResultQueueAddress
 from funcx_async.serialize import FuncXSerializer
 from funcx_async.telemetry import Telemetry
-from funcx_async.testing.fixtures import FixtureExecutor
 
 SECRET = "tr0ub4dor-and-3-horses-on-a-staple"
 ENDPOINT = str(uuid4())
@@ -58,7 +57,6 @@ MADE: dict[str, Callable[[], Any]] = {
     "a client": client,
     "a blocking client": lambda: blocking.FuncXClient("https://service.test", auth=SECRET),
     "an executor": lambda: FuncXExecutor(ENDPOINT, funcx_client=client()),
-    "an executor of a fixture": lambda: FixtureExecutor(ENDPOINT, funcx_client=client()),
     "a view of an executor": lambda: FuncXExecutor(ENDPOINT).options(timeout=3),
     "a blocking executor": lambda: blocking.FuncXExecutor(ENDPOINT),
     "the executor inside of a blocking one": lambda: blocking.FuncXExecutor(ENDPOINT).asynchronous,

@@ -14,7 +14,7 @@ from funcx_async._settings.options import TaskOptions
 from funcx_async.blocking.portal import portal
 from funcx_async.errors import TooManyOpenTasks
 from funcx_async.executor.base import ExecutorBase, check_amap, total_of
-from funcx_async.executor.view import TargetedExecutor as AsyncTargetedExecutor
+from funcx_async.executor.base import TargetedExecutor as AsyncTargetedExecutor
 
 T = TypeVar("T")
 

@@ -1,4 +1,4 @@
-"""The verbs that submit: ``submit``, ``map``, ``amap``; of executors and of their views."""
+"""The verbs that submit, and the view of an executor, whose tasks have options of their own."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable, Mapping, Sequence
 from contextlib import aclosing
-from typing import Any, NoReturn, ParamSpec, TypeVar, overload
+from typing import Any, NoReturn, ParamSpec, TypeVar, Unpack, overload
 from uuid import UUID
 
 from funcx_async._futures.future import FuncXFuture
@@ -14,7 +14,7 @@ from funcx_async._futures.gather import Finished
 from funcx_async._futures.progress import progress_bar
 from funcx_async._process import CONNECTIONS, confined
 from funcx_async._session.functions import Function
-from funcx_async._settings.options import TaskSettings
+from funcx_async._settings.options import TaskOptions, TaskSettings
 from funcx_async.errors import TooManyOpenTasks
 from funcx_async.executor.loop_binding import LoopBinding
 
@@ -199,6 +199,58 @@ class ExecutorBase(ABC):
                 return self._queue(fn, args, {})
             except TooManyOpenTasks:
                 await self._binding.wait_for_capacity()
+
+
+class TargetedExecutor(ExecutorBase):
+    """A view of an executor, whose tasks have options of their own; ``options`` makes it.
+
+    Args:
+        binding: that of the executor.
+        tasks: the options of its tasks.
+    """
+
+    def __init__(self, binding: LoopBinding, tasks: TaskSettings) -> None:
+        self._binding = binding
+        self._own = tasks
+
+    def __repr__(self) -> str:
+        return f"<{self._own} of {self._binding!r}>"
+
+    @property
+    def _tasks(self) -> TaskSettings:
+        return self._own
+
+    def options(self, **changes: Unpack[TaskOptions]) -> TargetedExecutor:
+        """Return a view of the same executor, with these changes on top of the options of this one.
+
+        Args:
+            **changes: as :meth:`funcx_async.FuncXExecutor.options` takes them; what is not among
+                them stays as it is here.
+
+        Raises:
+            TypeError, ValueError: as there.
+
+        Example::
+
+            careful = fxe.options(timeout=600, retries=2)
+            print(await careful.options(timeout=60).submit(simulate, seed=7))
+        """
+        return TargetedExecutor(self._binding, self._changed(changes))
+
+    def _changed(self, changes: TaskOptions) -> TaskSettings:
+        tasks = self._own.changed(**changes)
+        journaled = self._binding.options.settings.journal is not None
+        if tasks.key is not None and not journaled:
+            raise ValueError(
+                f"There is no journal to keep the task {tasks.key!r} in: "
+                "FuncXExecutor(journal=...)."
+            )
+        if tasks.policy is not None and tasks.policy.retries and journaled:
+            raise ValueError(
+                "An executor with a journal does not retry: `resume()` gives back what failed, to "
+                "be submitted again. Retries are for executors without one."
+            )
+        return tasks
 
 
 def check_amap(limit: int, iterables: Sequence[Iterable[Any]]) -> None:

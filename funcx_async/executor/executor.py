@@ -25,9 +25,13 @@ from funcx_async._settings.options import (
 )
 from funcx_async.client import FuncXClient
 from funcx_async.events import EventReader
-from funcx_async.executor.base import ExecutorBase, checked_function_id, one_client
+from funcx_async.executor.base import (
+    ExecutorBase,
+    TargetedExecutor,
+    checked_function_id,
+    one_client,
+)
 from funcx_async.executor.loop_binding import LoopBinding
-from funcx_async.executor.view import TargetedExecutor
 from funcx_async.models import Stats
 from funcx_async.serialize import FuncXSerializer
 from funcx_async.serialize.serializer import Strategylike
@@ -527,3 +531,11 @@ class FuncXExecutor(ExecutorBase):
                 self.task_group_id,
                 extra={"task_group_id": self.task_group_id},
             )
+
+
+def let_go(executor: FuncXExecutor) -> None:
+    """Shut an executor down where its event loop does not run, or is closed already.
+
+    It takes no more tasks, and what is not sent is cancelled.
+    """
+    executor._binding.let_go()  # noqa: SLF001 - of this module

@@ -5,6 +5,8 @@ from __future__ import annotations
 import sys
 import weakref
 from collections.abc import Callable, Mapping
+from contextlib import suppress
+from functools import partial
 from typing import Any
 
 from funcx_async._futures.future import FuncXFuture, running_loop
@@ -172,6 +174,18 @@ class LoopBinding:
             return None
         session.close(cancel_futures=cancel_futures)
         return session
+
+    def let_go(self) -> None:
+        """Take no more tasks, and wait for none, from wherever; what is not sent is cancelled."""
+        self.closed = True
+        session = self.session
+        if session is None:
+            return
+        if session.ended:
+            session.clear_away()
+            return
+        with suppress(RuntimeError):  # the loop was closed by another thread, just now
+            session.loop.call_soon_threadsafe(partial(session.close, cancel_futures=True))
 
     def _bind(self) -> Session:
         options, client, closes = self.options, self.client, self._closes_client

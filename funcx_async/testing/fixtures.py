@@ -2,34 +2,15 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
-from functools import partial
 from typing import TYPE_CHECKING
 
 import httpx
 
 from funcx_async._net.environment import ENDPOINT_VARIABLE, SERVICE_URL_VARIABLE, TOKEN_VARIABLE
 from funcx_async.client import FuncXClient
-from funcx_async.executor.executor import FuncXExecutor
 
 if TYPE_CHECKING:
     from funcx_async.blocking import LocalService
-
-
-class FixtureExecutor(FuncXExecutor):
-    """An executor that ends where its event loop does not run, or is closed already."""
-
-    def let_go(self) -> None:
-        """Take no more tasks, and wait for none; what is not sent is cancelled."""
-        self._binding.closed = True
-        session = self._binding.session
-        if session is None:
-            return
-        if session.ended:
-            session.clear_away()
-            return
-        with suppress(RuntimeError):  # the loop was closed by another thread meanwhile
-            session.loop.call_soon_threadsafe(partial(session.close, cancel_futures=True))
 
 
 def unconnected_client(service: LocalService) -> FuncXClient:

@@ -100,11 +100,11 @@ def funcx_executor(funcx_environment: Mapping[str, str]) -> Iterator[FuncXExecut
     It needs no ``async with``. With the test's end it takes no more tasks, and cancels those that
     are not sent; it waits for none, so that a failed test does not hang.
     """
-    from funcx_async.testing.fixtures import FixtureExecutor
+    from funcx_async.executor.executor import FuncXExecutor, let_go
 
-    executor = FixtureExecutor()
+    executor = FuncXExecutor()
     yield executor
-    executor.let_go()
+    let_go(executor)
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import pytest
 
 from funcx_async import FuncXClient, FuncXExecutor, SubmitUncertain, gather
 from funcx_async._session import uncertain
-from funcx_async.executor.view import TargetedExecutor
+from funcx_async.executor.base import TargetedExecutor
 from funcx_async.local import LocalService
 from tests.executor.tasks import add
 
