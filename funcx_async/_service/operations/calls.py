@@ -1,4 +1,4 @@
-"""Calling functions without an executor, and asking for what they returned."""
+"""Operations that call functions without an executor, and return their results."""
 
 from __future__ import annotations
 
@@ -152,15 +152,15 @@ def _is_uuid(value: object) -> bool:
 
 
 class TaskBlock(TypedDict):
-    """What became of one task of many.
+    """The state of one task of many, as a dictionary.
 
     Attributes:
-        pending: whether it may still bring a result.
+        pending: whether the task may still have a result later.
         status: ``success``, ``failed``, or a pending state such as ``waiting-for-ep``.
-        result: its value; only there if it has one.
-        exception: why it has none; only there if it failed or cannot be read.
-        completion_t: when it ended, in Unix seconds as a string, where that is known.
-        details: the worker's environment, as far as it told.
+        result: the value; only for a task that succeeded.
+        exception: the error; only for a task that failed, or whose value cannot be read here.
+        completion_t: when it finished, in Unix seconds as a string, if known.
+        details: the worker's environment, if reported.
     """
 
     pending: bool
@@ -172,10 +172,10 @@ class TaskBlock(TypedDict):
 
 
 class CallOperations(FunctionOperations, TaskOperations):
-    """The calls of the official clients that are more than one request or its answer.
+    """Operations of the official clients that are more than one request.
 
-    For more than a few tasks an executor is better: it sends them together, and need not ask for
-    results, as they are brought.
+    For more than a few tasks use an executor: it sends tasks in batches, and receives results
+    without polling.
     """
 
     def create_batch(
@@ -188,16 +188,20 @@ class CallOperations(FunctionOperations, TaskOperations):
         *,
         user_runtime: Mapping[str, Any] | None = None,
     ) -> Batch:
-        """Make a batch to add tasks to, for :meth:`batch_run`; no request is made.
+        """Return an empty batch, for :meth:`batch_run`; no request is made.
 
         Args:
-            task_group_id: a group that the service knows; by default as :meth:`submit` has it.
+            task_group_id: a task group that the service knows; by default as in :meth:`submit`.
             resource_specification: what the tasks need, as the endpoint defines it.
-            user_endpoint_config: the configuration of the user's endpoint.
-            create_websocket_queue: have the results sent to the group's queue as well.
+            user_endpoint_config: values for the template of a multi-user endpoint.
+            create_websocket_queue: send the results to the group's queue as well. Defaults to
+                False.
             result_serializers: import paths of the strategies for results, tried in order; by
-                default what the client's serializer reads.
-            user_runtime: as :meth:`submit` takes it.
+                default those that the client's serializer reads.
+            user_runtime: as in :meth:`submit`.
+
+        Returns:
+            The batch; add tasks with its ``add``.
 
         Example::
 
@@ -221,12 +225,16 @@ class CallOperations(FunctionOperations, TaskOperations):
     async def batch_run(self, endpoint_id: str | UUID, batch: Batch) -> Receipt:
         """Submit the tasks of a batch; submitted again, they run again.
 
+        Args:
+            endpoint_id: where the tasks are to run.
+            batch: the tasks, from :meth:`create_batch`.
+
         Returns:
             The receipt: ``receipt.tasks[function_id]`` are the task ids, in the order of adding.
 
         Raises:
             ValueError: if the batch is empty, or a task in it names another endpoint.
-            SubmitUncertain: if the receipt does not say which task is which, or as :meth:`submit`.
+            SubmitUncertain: if the receipt does not identify each task, or as in :meth:`submit`.
             FuncXError: as :meth:`submit`.
 
         Example::
@@ -258,7 +266,7 @@ class CallOperations(FunctionOperations, TaskOperations):
         told = {function: len(ids) for function, ids in receipt.tasks.items()}
         if told != {function: len(payloads) for function, payloads in batch.tasks.items()}:
             raise SubmitUncertain(
-                "The service's receipt does not say which task is which; they may all run. The "
+                "The service's receipt does not identify each task; all of them may run. The "
                 "task ids are in `candidate_task_ids`.",
                 task_group_id=receipt.task_group_id,
                 candidate_task_ids=[each for ids in receipt.tasks.values() for each in ids],
@@ -274,18 +282,21 @@ class CallOperations(FunctionOperations, TaskOperations):
         function_id: str | UUID,
         **kwargs: Any,
     ) -> str:
-        """Call a registered function on an endpoint, and give the task id.
+        """Submit one call of a registered function, and return the task id.
 
         Args:
             *args: the function's positional arguments.
-            endpoint_id: where it shall run.
+            endpoint_id: where the function is to run.
             function_id: the function.
-            **kwargs: the function's keyword arguments; for those called ``endpoint_id`` or
-                ``function_id`` take a batch.
+            **kwargs: the function's keyword arguments. If one is called ``endpoint_id`` or
+                ``function_id``, use a batch.
+
+        Returns:
+            The task id.
 
         Raises:
-            ValueError: for what are not ids.
-            SerializationError: if an argument cannot travel.
+            ValueError: for a malformed id.
+            SerializationError: if an argument cannot be sent.
             FuncXError: as :meth:`submit`.
 
         Example::
@@ -301,15 +312,18 @@ class CallOperations(FunctionOperations, TaskOperations):
         return task_id
 
     async def get_result(self, task_id: str | UUID) -> Any:
-        """Give what a task returned, if it has ended; this asks once and does not wait.
+        """Return the value of a finished task; this polls once and does not wait.
 
-        The classic service hands a result out once, today's until a while later.
+        The classic service returns a result once; today's service keeps it for a while.
+
+        Args:
+            task_id: the task.
 
         Raises:
-            TaskPending: if it has not ended; ask again later.
+            TaskPending: if it has not finished; try again later.
             TaskExecutionFailed: if it failed.
             DeserializationError: if its value cannot be read here.
-            ResultExpired: if the service has thrown the result away.
+            ResultExpired: if the service has discarded the result.
             NotFound: if the service does not know the task.
             FuncXError: as every request.
 
@@ -321,21 +335,23 @@ class CallOperations(FunctionOperations, TaskOperations):
         outcome = outcome_of(status)
         if outcome is None:
             raise TaskPending(
-                f"The task {status.task_id} has not ended yet, it is {status.status!r}: ask again "
-                "later, or have an executor await it.",
+                f"The task {status.task_id} has not finished yet, it is {status.status!r}: try "
+                "again later, or use an executor, which waits for results.",
                 status=status.status,
                 task_id=status.task_id,
             )
         return value_of(outcome, self.serializer.deserialize)
 
     async def get_batch_result(self, task_ids: Iterable[str | UUID]) -> dict[str, TaskBlock]:
-        """Give what became of many tasks, by id.
+        """Return the states and results of many tasks, by id.
 
-        Unlike that of the official clients, it leaves out none of those that the service tells
-        of: the ``exception`` of a failed task is in its entry.
+        Failed tasks are included with their ``exception``; the official clients leave them out.
+
+        Args:
+            task_ids: any number of tasks.
 
         Raises:
-            FuncXError: as every request; never what a task failed with.
+            FuncXError: as every request; never for a task that failed.
 
         Example::
 
@@ -346,7 +362,13 @@ class CallOperations(FunctionOperations, TaskOperations):
         return {task_id: self._block(status) for task_id, status in statuses.items()}
 
     async def get_worker_hardware_details(self, endpoint_id: str | UUID) -> str:
-        """Have a worker of an endpoint tell of its machine, and give the id of that task.
+        """Submit a task that describes the machine of a worker, and return its id.
+
+        Args:
+            endpoint_id: the endpoint; one of its workers runs the task.
+
+        Returns:
+            The task id; the result is a text for people.
 
         Raises:
             FuncXError: as :meth:`register_function` and :meth:`submit`.

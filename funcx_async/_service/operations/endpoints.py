@@ -1,4 +1,4 @@
-"""Endpoints: which there are, what they are, and telling the service of one."""
+"""Operations on endpoints: list, describe, register, stop and delete them."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from funcx_async.models import EndpointStatus
 
 
 class EndpointOperations(Operations):
-    """What can be asked about endpoints."""
+    """Operations on endpoints."""
 
     async def get_endpoints(
         self, role: Literal["any", "owner"] | None = None
     ) -> list[EndpointSummary]:
-        """List endpoints.
+        """Return the endpoints of the user.
 
         Args:
-            role: ``owner``: those that are yours; ``any``: all that you may use; by default what
-                the service takes for it, which is ``owner``.
+            role: ``"owner"`` for your own endpoints, ``"any"`` for all that you may use; None
+                leaves it to the service, whose default is ``owner``.
 
         Raises:
             ValueError: for another role.
@@ -47,7 +47,10 @@ class EndpointOperations(Operations):
         return [record_of(EndpointSummary, raw, what) for raw in listed]
 
     async def get_endpoint_metadata(self, endpoint_id: str | UUID) -> EndpointMetadata:
-        """Ask what an endpoint is: its name, versions and configuration.
+        """Return the description of an endpoint: its name, versions and configuration.
+
+        Args:
+            endpoint_id: the endpoint.
 
         Raises:
             NotFound: if the service does not know it.
@@ -59,12 +62,15 @@ class EndpointOperations(Operations):
             print(metadata.hostname, metadata.endpoint_version, metadata.raw)
         """
         endpoint = in_path(endpoint_id, "endpoint")
-        what = f"asking what the endpoint {endpoint} is"
+        what = f"reading the description of the endpoint {endpoint}"
         raw = await self._rest.read("GET", f"/v2/endpoints/{endpoint}", dict[str, Any], what)
         return record_of(EndpointMetadata, raw, what, endpoint_id=endpoint)
 
     async def get_endpoint_status(self, endpoint_id: str | UUID) -> EndpointStatus:
-        """Ask whether an endpoint is online.
+        """Return whether an endpoint is online, and what it last reported.
+
+        Args:
+            endpoint_id: the endpoint.
 
         Raises:
             NotFound: if the service does not know it.
@@ -76,7 +82,7 @@ class EndpointOperations(Operations):
                 ...
         """
         endpoint = in_path(endpoint_id, "endpoint")
-        what = f"asking for the endpoint {endpoint}"
+        what = f"reading the status of the endpoint {endpoint}"
         answer = await self._rest.ask("GET", f"/v2/endpoints/{endpoint}/status", what)
         known = read(answer, EndpointDocument, what)
         raw = read(answer, dict[str, Any], what)
@@ -88,23 +94,23 @@ class EndpointOperations(Operations):
         endpoint_id: str | UUID | None = None,
         **options: Unpack[EndpointOptions],
     ) -> EndpointRegistration:
-        """Register an endpoint, or register it anew with other options.
+        """Register an endpoint, or update one that is registered.
 
-        This is for software that runs tasks itself: the answer says where its commands are.
-        For people there is ``globus-compute-endpoint``.
+        This is for software that runs tasks itself: the answer has the address of its commands.
+        People use ``globus-compute-endpoint``.
 
         Args:
-            name: its name.
-            endpoint_id: its id, to register it anew; by default the service makes one. The
-                classic dialect always needs one.
-            **options: further fields of it, those of ``EndpointOptions``; what is None or
-                empty is not sent.
+            name: the endpoint's name.
+            endpoint_id: the id of the endpoint to update; None lets the service create one. The
+                classic dialect always needs an id.
+            **options: optional fields, those of ``EndpointOptions``; None and empty values are
+                not sent.
 
         Raises:
             ValueError: for an option that the dialect lacks.
             TypeError: for an unknown option.
             RequestRefused: with the code ``RESOURCE_LOCKED`` while it is locked, with
-                ``ENDPOINT_ALREADY_REGISTERED`` if it is another's, or else.
+                ``ENDPOINT_ALREADY_REGISTERED`` if it belongs to somebody else, and others.
             FuncXError: as every request.
 
         Example::
@@ -122,7 +128,13 @@ class EndpointOperations(Operations):
         return record_of(EndpointRegistration, raw, what)
 
     async def stop_endpoint(self, endpoint_id: str | UUID) -> EndpointLock:
-        """Cut an endpoint off, and lock it: for a while it cannot connect again.
+        """Disconnect an endpoint, and lock it: for a while it cannot connect again.
+
+        Args:
+            endpoint_id: the endpoint.
+
+        Returns:
+            The lock, with the time when it expires.
 
         Raises:
             NotFound: if the service does not know it.
@@ -141,7 +153,10 @@ class EndpointOperations(Operations):
         return record_of(EndpointLock, raw, what, endpoint_id=endpoint)
 
     async def delete_endpoint(self, endpoint_id: str | UUID) -> None:
-        """Have the service forget an endpoint.
+        """Delete an endpoint from the service.
+
+        Args:
+            endpoint_id: the endpoint.
 
         Raises:
             NotFound: if the service does not know it.

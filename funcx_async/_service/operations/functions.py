@@ -1,4 +1,4 @@
-"""Functions: telling the service of them, asking for them, and having them forgotten."""
+"""Operations on functions: register, read and delete them."""
 
 from __future__ import annotations
 
@@ -17,21 +17,25 @@ _log = logging.getLogger("funcx_async.service")
 
 
 class FunctionOperations(Operations):
-    """What can be asked about functions."""
+    """Operations on functions."""
 
     async def register_function(self, fn: Callable[..., Any], **options: Any) -> str:
-        """Register ``fn`` and give its function id.
+        """Register a function and return its id; nothing runs yet.
 
         Args:
-            fn: what to register.
+            fn: the function, or any other callable.
             **options: ``function_name``, ``description``, ``public``, ``group``,
-                ``ha_endpoint_id``, ``container_uuid``, as
-                :func:`funcx_async._service.registration.registration_of` has them.
+                ``ha_endpoint_id`` and ``container_uuid``, as for
+                :func:`funcx_async._service.registration.registration_of`.
+
+        Returns:
+            The function id.
 
         Raises:
-            SerializationError: if it cannot travel.
-            RequestRefused: if the service does not take it.
-            ServiceUnavailable: if it cannot be asked now.
+            TypeError: for what is not callable.
+            SerializationError: if the function cannot be sent.
+            RequestRefused: if the service refuses it.
+            ServiceUnavailable: if the service is unreachable or busy.
 
         Example::
 
@@ -49,27 +53,31 @@ class FunctionOperations(Operations):
         group: str | UUID | None = None,
         ha_endpoint_id: str | UUID | None = None,
     ) -> str:
-        r"""Register a function by its source, which may be that of a whole module.
+        r"""Register a function by its source text, and return its id.
 
-        The workers execute the source and call what is named ``function_name`` then, so it may be
-        for another Python than the one here.
+        The workers execute the text and call ``function_name``. It may be the text of a whole
+        module, and be written for another Python than the one here.
 
         Args:
-            source: the source.
+            source: the text.
             function_name: the function in it to call.
-            description: for people.
-            metadata: ``python_version`` and ``sdk_version``, where they are not those here.
-            public: let everybody run it.
-            group: let this Globus group run it.
-            ha_endpoint_id: register it for this high-assurance endpoint alone.
+            description: a description for people.
+            metadata: ``python_version`` and ``sdk_version``, if they differ from those here.
+            public: whether everybody may run it. Defaults to False.
+            group: the Globus group that may run it.
+            ha_endpoint_id: the high-assurance endpoint that it is for; excludes ``public`` and
+                ``group``.
+
+        Returns:
+            The function id.
 
         Raises:
-            ValueError: if options exclude each other, the name can be none of a function, or the
-                dialect is the classic one, whose service cannot be told source.
-            TypeError: if the source is no text.
-            SerializationError: if the source is larger than the service takes.
-            RequestRefused: if the service does not take it.
-            ServiceUnavailable: if it cannot be asked now.
+            ValueError: if options exclude each other, the name is not an identifier, or the
+                dialect is the classic one, whose service does not accept source.
+            TypeError: if the source is not a string.
+            SerializationError: if the source has more than 10,000,000 characters.
+            RequestRefused: if the service refuses it.
+            ServiceUnavailable: if the service is unreachable or busy.
 
         Example::
 
@@ -88,10 +96,13 @@ class FunctionOperations(Operations):
         return await self.register(registration)
 
     async def register(self, registration: Registration) -> str:
-        """Register a function that is serialized already; as :meth:`register_function`.
+        """Register a function that is serialized already, and return its id.
 
-        What the service says about a function of a high-assurance endpoint goes to the log, as a
-        warning.
+        A warning of the service about a high-assurance endpoint is logged. Raises as
+        :meth:`register_function`.
+
+        Args:
+            registration: the serialized function and how to register it.
 
         Example::
 
@@ -106,11 +117,14 @@ class FunctionOperations(Operations):
         return answer.function_uuid
 
     async def get_function(self, function_id: str | UUID) -> FunctionDocument:
-        """Ask what is known of a function: its name, its code, what it was made with.
+        """Return a registered function: its name, its code, the versions it was made with.
+
+        Args:
+            function_id: the function.
 
         Raises:
             NotFound: if the service does not know it.
-            Forbidden: if it is not yours to see.
+            Forbidden: if you may not read it.
             FuncXError: as every request.
 
         Example::
@@ -119,12 +133,15 @@ class FunctionOperations(Operations):
             print(document.function_name, document.metadata)
         """
         function = in_path(function_id, "function")
-        what = f"asking for the function {function}"
+        what = f"reading the function {function}"
         raw = await self._rest.read("GET", f"/v2/functions/{function}", dict[str, Any], what)
         return record_of(FunctionDocument, raw, what)
 
     async def delete_function(self, function_id: str | UUID) -> None:
-        """Have the service forget a function; tasks that it took already may still run.
+        """Delete a function from the service; tasks that were submitted may still run.
+
+        Args:
+            function_id: the function.
 
         Raises:
             NotFound: if the service does not know it.
@@ -139,7 +156,10 @@ class FunctionOperations(Operations):
         await self._rest.ask("DELETE", f"/v2/functions/{function}", f"deleting {function}")
 
     async def get_allowed_functions(self, endpoint_id: str | UUID) -> AllowedFunctions:
-        """Ask which functions an endpoint runs; of today's service.
+        """Return which functions an endpoint runs; today's service only.
+
+        Args:
+            endpoint_id: the endpoint.
 
         Raises:
             NotFound: if the service does not know the endpoint.
@@ -153,6 +173,6 @@ class FunctionOperations(Operations):
         """
         endpoint = in_path(endpoint_id, "endpoint")
         path = f"/v3/endpoints/{endpoint}/allowed_functions"
-        what = f"asking what the endpoint {endpoint} may run"
+        what = f"reading the allowed functions of the endpoint {endpoint}"
         raw = await self._rest.read("GET", path, dict[str, Any], what)
         return record_of(AllowedFunctions, raw, what, endpoint_id=endpoint)

@@ -1,4 +1,4 @@
-"""Tasks: submitting them, and asking what became of them."""
+"""Operations on tasks: submit them, and read their states and results."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _log = logging.getLogger("funcx_async.service")
 
 
 class TaskOperations(Operations):
-    """What can be asked about tasks."""
+    """Operations on tasks and task groups."""
 
     async def submit(
         self,
@@ -39,27 +39,30 @@ class TaskOperations(Operations):
         result_serializers: Sequence[str] | None = None,
         user_runtime: Mapping[str, Any] | None = None,
     ) -> Receipt:
-        """Submit tasks; there is no way to take them back.
+        """Submit serialized tasks in one request; they cannot be recalled.
 
         Args:
-            endpoint_id: where they shall run.
+            endpoint_id: where the tasks are to run.
             tasks: for each function id the payloads, one for each task.
-            task_group_id: a group that the service knows; by default it makes one, or in the
-                classic dialect the client did.
-            create_queue: have the results sent to the group's queue as well.
+            task_group_id: a task group that the service knows. None lets today's service create
+                one; for the classic service it is the client's.
+            create_queue: send the results to the group's queue as well. Defaults to True.
             resource_specification: what the tasks need, as the endpoint defines it.
-            user_endpoint_config: the configuration of the user's endpoint.
-            result_serializers: import paths of the strategies for results, tried in submission.
-            user_runtime: what to tell multi-user endpoints, whose templates may choose the workers'
-                Python by it; by default what the client was made with, else versions of Python and
-                SDK, and platform and name of the machine, as the official client does. An empty
-                one tells nothing.
+            user_endpoint_config: values for the template of a multi-user endpoint.
+            result_serializers: import paths of the strategies for results, tried in order.
+            user_runtime: what to report to multi-user endpoints, whose templates may select the
+                workers' Python by it. By default the client's; without one the versions of Python
+                and SDK and the machine's platform and name, as the official client reports. An
+                empty mapping reports nothing.
+
+        Returns:
+            The receipt: ``receipt.tasks[function_id]`` are the task ids, in the order of payloads.
 
         Raises:
-            ValueError: for an option that the dialect lacks.
-            RequestRefused: if the service does not take them.
-            ServiceUnavailable: if it certainly took nothing and may be asked again.
-            SubmitUncertain: if nobody can know whether it took them.
+            ValueError: for an option that the dialect does not have.
+            RequestRefused: if the service refuses the tasks.
+            ServiceUnavailable: if the service certainly accepted nothing; it is safe to retry.
+            SubmitUncertain: if it is unknown whether the service accepted the tasks.
 
         Example::
 
@@ -85,8 +88,8 @@ class TaskOperations(Operations):
             receipt = self.dialect.receipt(answer, submission, what)
         except (ResponseLost, ResponseNotUnderstood) as error:
             raise SubmitUncertain(
-                f"Nobody can know whether the tasks run. {error} Look at the task group before "
-                "you submit them again.",
+                f"It is unknown whether the tasks run. {error} Check the task group before you "
+                "submit them again.",
                 task_group_id=submission.task_group_id,
                 request_id=error.request_id,
             ) from error
@@ -100,7 +103,10 @@ class TaskOperations(Operations):
         return receipt
 
     async def get_task(self, task_id: str | UUID) -> TaskStatus:
-        """Ask for one task; the classic service hands a result out once, today's at any time.
+        """Return the state of a task; a classic service returns a result only once.
+
+        Args:
+            task_id: the task.
 
         Raises:
             NotFound: if the service does not know it.
@@ -115,7 +121,7 @@ class TaskOperations(Operations):
         if task in self._unclaimed:
             return self._unclaimed.pop(task)
         document = await self._rest.read(
-            "GET", f"/v2/tasks/{task}", TaskDocument, f"looking at the task {task}"
+            "GET", f"/v2/tasks/{task}", TaskDocument, f"reading the state of the task {task}"
         )
         return document.to_status(task, self._value_of)
 
@@ -126,6 +132,12 @@ class TaskOperations(Operations):
         ones are ``failed`` with a reason, and so is one whose state cannot be read. A classic
         service returns a result once. What it returned before a later request failed is kept for
         the next call.
+
+        Args:
+            task_ids: the tasks.
+
+        Args:
+            task_ids: the tasks.
 
         Raises:
             FuncXError: as every request.
@@ -149,7 +161,7 @@ class TaskOperations(Operations):
         return statuses
 
     async def _statuses(self, task_ids: Sequence[str]) -> dict[str, TaskStatus]:
-        what = f"looking at {len(task_ids)} task(s)"
+        what = f"reading the states of {len(task_ids)} task(s)"
         body = {"task_ids": task_ids}
         try:
             answer = await self._rest.read("POST", "/v2/batch_status", BatchStatus, what, body)
@@ -175,7 +187,10 @@ class TaskOperations(Operations):
         return runtime_here() if self._user_runtime is None else self._user_runtime
 
     async def get_task_group(self, task_group_id: str | UUID) -> list[str]:
-        """Give the ids of all tasks of a group; raises as :meth:`list_task_group`.
+        """Return the ids of all tasks of a group; raises as :meth:`list_task_group`.
+
+        Args:
+            task_group_id: the group.
 
         Example::
 
@@ -184,7 +199,10 @@ class TaskOperations(Operations):
         return [task.task_id for task in await self.list_task_group(task_group_id)]
 
     async def list_task_group(self, task_group_id: str | UUID) -> list[ListedTask]:
-        """Give all tasks of a group, and when the service took them.
+        """Return all tasks of a group, and when the service accepted them.
+
+        Args:
+            task_group_id: the group.
 
         Raises:
             ValueError: if the service answers for another group.
@@ -210,7 +228,7 @@ class TaskOperations(Operations):
         ]
 
     async def get_result_queue_address(self) -> ResultQueueAddress:
-        """Give where results can be consumed, with fresh credentials: ask before each connect.
+        """Return where results can be consumed, with new credentials for each connection.
 
         Raises:
             FuncXError: as every request.
@@ -220,5 +238,5 @@ class TaskOperations(Operations):
             address = await client.get_result_queue_address()
             print(address.queue_prefix)
         """
-        path, what = "/v2/get_amqp_result_connection_url", "asking where the results are"
+        path, what = "/v2/get_amqp_result_connection_url", "reading the address of the result queue"
         return await self._rest.read("GET", path, ResultQueueAddress, what)
