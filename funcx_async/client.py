@@ -31,38 +31,39 @@ class FuncXClient(CallOperations, EndpointOperations, ClassicOperations):
     """An async client of the funcX web service.
 
     Construct it anywhere, without network or credentials; it binds to the event loop that first
-    uses it. Each call is one request: what may be tried again, the errors say. It goes through the
-    proxy that the environment names, as ``HTTPS_PROXY`` for most; ``docs/firewalls.md`` has more.
+    uses it. Each call is one request; its error says whether it is safe to retry. Requests go
+    through the proxy of the environment, such as ``HTTPS_PROXY``.
 
     Args:
         base_url: the service's root, without ``/v2``; by default that of the environment variable
             ``FUNCX_ASYNC_SERVICE_URL``, else the hosted service's.
-        auth: a bearer token, a plain or async callable that gives one, an ``httpx.Auth`` such as
-            :class:`funcx_async.auth.ClientCredentials`, or a ``globus_sdk.GlobusApp``. By default
-            ``FUNCX_ASYNC_TOKEN`` for the service of ``FUNCX_ASYNC_SERVICE_URL`` only; and for
-            services of Globus only the client credentials of the environment, else the login
-            shared with the official tools. It never prompts.
+        auth: a bearer token, a plain or async callable that returns one, an ``httpx.Auth`` such
+            as :class:`funcx_async.auth.ClientCredentials`, or an app or authorizer of
+            ``globus_sdk``. By default ``FUNCX_ASYNC_TOKEN``, for the service of
+            ``FUNCX_ASYNC_SERVICE_URL`` only. For services of Globus the default is the client
+            credentials of the environment, else the login shared with the official tools. The
+            client never prompts.
         environment: a Globus environment instead of ``base_url``, such as ``preview``.
         api: the dialect; ``"v3"`` is today's service, ``"v2"`` the classic one of ``funcx`` 1.x.
-        timeout: seconds that one request may take; -1: any time. By default the environment
+        timeout: seconds that one request may take; -1 for no limit. By default the environment
             variable ``GLOBUS_SDK_HTTP_TIMEOUT``, else 60.
-        transport: stands in for the network, in tests.
+        transport: replaces the network, in tests.
         serializer: writes functions and arguments and reads results, for calls without an
-            executor; by default as the dialect wants it.
-        user_runtime: what submits tell of the Python and the machine here, instead of what is so;
-            an empty one: nothing. See :meth:`submit`.
+            executor; by default that of the dialect.
+        user_runtime: what submits report about this Python and machine; an empty mapping reports
+            nothing. By default the facts, as in :meth:`submit`.
 
     Attributes:
         api: the dialect's name.
-        dialect: phrases requests and reads answers.
+        dialect: phrases requests and parses answers.
         serializer: writes functions and arguments, reads results. A client that an executor makes
-            for itself has that of the executor.
-        task_group_id: the group of what it submits, which its executors share; of the classic
-            dialect, else None, as today's service makes its groups itself.
+            has the executor's.
+        task_group_id: the task group of its submits, shared by its executors; None with today's
+            service, which creates groups itself.
 
     Raises:
-        ValueError: for an unknown environment, dialect, timeout, proxy or way to check
-            certificates, or for what is not a web service's root.
+        ValueError: for an unknown environment or dialect, an invalid timeout, proxy or certificate
+            setting, or a ``base_url`` that is not the root of a web service.
         TypeError: for credentials of another kind.
 
     Example:
@@ -141,7 +142,7 @@ class FuncXClient(CallOperations, EndpointOperations, ClassicOperations):
         await self._rest.within_budget(share)
 
     async def get_version(self) -> dict[str, Any]:
-        """Ask for the versions of the service, and the oldest of SDK and endpoint that it takes.
+        """Return the versions of the service, and the oldest SDK and endpoint that it accepts.
 
         Raises:
             FuncXError: as every request.
@@ -155,18 +156,17 @@ class FuncXClient(CallOperations, EndpointOperations, ClassicOperations):
         )
 
     async def version_check(self, endpoint_version: str | None = None) -> None:
-        """Ask whether the service still takes requests as this client makes them.
+        """Check that the service still accepts the requests of this client.
 
-        They equal those of one version of the official client, which the service knows and this
-        client names in each of them. If it is too old, refusals that follow say so, too, as their
-        ``version_mismatch``. Executors check it by themselves, beside their first tasks, and only
-        warn.
+        They equal those of one version of the official client, which each request names. If that
+        version is too old, later refusals have it as their ``version_mismatch``. Executors check
+        it with their first tasks, and log a warning.
 
         Args:
-            endpoint_version: the version of an endpoint's software, to check it, too.
+            endpoint_version: the version of an endpoint's software, to check it as well.
 
         Raises:
-            VersionMismatch: if one of them is older than what the service takes.
+            VersionMismatch: if a version is older than the service accepts.
             FuncXError: as every request.
 
         Example::
@@ -179,10 +179,10 @@ class FuncXClient(CallOperations, EndpointOperations, ClassicOperations):
             self._check("the endpoint", endpoint_version, told.get("min_ep_version"))
 
     async def warn_if_outdated(self, share: float) -> None:
-        """Check the version once in the client's life; only the log learns of it.
+        """Check the version once for each client, and log what is wrong.
 
         Args:
-            share: the part of the budget that this request may use up.
+            share: the share of the request budget that this may use.
         """
         if self._version_checked:
             return

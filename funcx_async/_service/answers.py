@@ -19,7 +19,7 @@ from funcx_async.models import Result, TaskStatus
 A = TypeVar("A")
 
 UNREADABLE = "ResultUnreadable"
-"""Our own word for a task whose outcome the service gave in a form that cannot be read."""
+"""The error code of this package for an outcome that cannot be read."""
 
 _UNDECODABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
@@ -31,7 +31,7 @@ _ESCAPE = re.compile(
 
 
 class TaskDocument(msgspec.Struct):
-    """A task as REST tells of it; a value or an exception only once there is one."""
+    """The document of a task; it has a value or an exception once there is one."""
 
     task_id: str = ""
     status: str = ""

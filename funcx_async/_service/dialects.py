@@ -232,7 +232,7 @@ CLASSIC_VERSION = "1.0.13"
 
 
 class _Submitted(msgspec.Struct):
-    """The answer of the classic service: one document for each task, in submission."""
+    """The answer of the classic service: one document for each task, in order."""
 
     results: list[dict[str, Any]]
     task_group_id: str | None = None

@@ -1,4 +1,4 @@
-"""What the service tells of functions, endpoints and locks, as frozen records.
+"""The service's documents of functions, endpoints and locks, as frozen records.
 
 A field that the service leaves out, or fills with something else than its documentation says, is
 None; only the ids are always there. ``raw`` is the document as it came, with whatever else is in
@@ -41,8 +41,8 @@ class FunctionDocument(Document):
         function_id: its id.
         function_name: its name.
         function_code: the serialized function, framed once.
-        description: what it does, for people.
-        metadata: ``python_version`` and ``sdk_version`` of where it was serialized.
+        description: a description for people.
+        metadata: ``python_version`` and ``sdk_version`` that it was serialized with.
     """
 
     function_id: str
@@ -54,11 +54,11 @@ class FunctionDocument(Document):
 
 @dataclass(frozen=True, slots=True)
 class EndpointSummary(Document):
-    """An endpoint, as it is listed.
+    """An endpoint in a list.
 
     Attributes:
         endpoint_id: its id.
-        name: its name, as its owner's configuration has it.
+        name: its name in its owner's configuration.
         display_name: its name for people.
         owner: the id of the identity that it belongs to.
     """
@@ -71,17 +71,17 @@ class EndpointSummary(Document):
 
 @dataclass(frozen=True, slots=True)
 class EndpointMetadata(EndpointSummary):
-    """What an endpoint is.
+    """The description of an endpoint.
 
     Attributes:
-        multi_user: whether it starts endpoints of their own for the users that submit to it.
+        multi_user: whether it starts an endpoint for each user that submits to it.
         public: whether everybody can find it.
         endpoint_config: its configuration, as it was registered.
-        user_config_template: what ``user_endpoint_config`` is filled into.
-        user_config_schema: what ``user_endpoint_config`` may hold.
-        description: what it is, for people.
-        hostname: where it runs.
-        local_user: as whom it runs there.
+        user_config_template: the template that ``user_endpoint_config`` fills.
+        user_config_schema: the JSON schema of ``user_endpoint_config``.
+        description: a description for people.
+        hostname: the machine that it runs on.
+        local_user: the account that it runs under.
         ip_address: the address that it registered from.
         endpoint_version: the version of its software.
         sdk_version: the version of the SDK in it.
@@ -104,11 +104,11 @@ class EndpointMetadata(EndpointSummary):
 
 @dataclass(frozen=True, slots=True)
 class AllowedFunctions(Document):
-    """Which functions an endpoint runs.
+    """The functions that an endpoint runs.
 
     Attributes:
         endpoint_id: the endpoint.
-        restricted: whether it runs ``functions`` only, or any.
+        restricted: whether it runs only ``functions``; else it runs any.
         functions: the ids of the functions.
     """
 
@@ -119,14 +119,14 @@ class AllowedFunctions(Document):
 
 @dataclass(frozen=True, slots=True)
 class EndpointRegistration(Document):
-    """What an endpoint's own software needs to go to work; the addresses hold passwords.
+    """What an endpoint's software needs to start; the addresses hold passwords.
 
     Attributes:
         endpoint_id: the endpoint.
         command_queue_info: where its commands come from; not in the ``repr``, like the others.
         heartbeat_queue_info: where its heartbeats go.
         task_queue_info: where its tasks come from, for an endpoint of the older kind.
-        result_queue_info: where its results go, likewise.
+        result_queue_info: where its results go, for an endpoint of the older kind.
     """
 
     endpoint_id: str
@@ -138,11 +138,11 @@ class EndpointRegistration(Document):
 
 @dataclass(frozen=True, slots=True)
 class EndpointLock(Document):
-    """Until when an endpoint cannot connect.
+    """The lock of an endpoint that was stopped.
 
     Attributes:
         endpoint_id: the endpoint.
-        lock_expiration_timestamp: until when, as the service writes it.
+        lock_expiration_timestamp: when it expires, as the service writes it.
     """
 
     endpoint_id: str
@@ -154,7 +154,7 @@ _ELSEWHERE = {
     "function_id": ("function_uuid", "function_id"),
     "subscription_id": ("subscription_uuid", "subscription_id"),
 }
-"""What is called differently in the service's documents."""
+"""The names of fields in the service's documents, where they differ."""
 
 _SHAPES: dict[type, dict[str, Any]] = {
     kind: {name: shape for name, shape in get_type_hints(kind).items() if name != "raw"}
@@ -171,12 +171,12 @@ _SHAPES: dict[type, dict[str, Any]] = {
 
 
 def record_of(kind: type[R], raw: Mapping[str, Any], what: str, **known: Any) -> R:
-    """Make the record of a document.
+    """Return the record of a document.
 
     Args:
         kind: which record.
         raw: the document.
-        what: the request in words, for the error.
+        what: the request, for the error.
         **known: fields that are known even where the document lacks them.
 
     Raises:

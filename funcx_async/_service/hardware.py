@@ -1,4 +1,4 @@
-"""What a task can tell of the machine that it runs on."""
+"""A task that describes the machine that it runs on."""
 
 from __future__ import annotations
 

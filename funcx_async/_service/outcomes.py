@@ -1,4 +1,4 @@
-"""What became of a task, from what the service says of it: a value, or an error to raise."""
+"""The outcome of a task, from its state or result: a value, or an error to raise."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ EXPIRED = "ResultExpired"
 
 
 def outcome_of(status: TaskStatus) -> Result | None:
-    """Give what the service says became of a task, or None while it is open."""
+    """Return the outcome of a task, or None while it is open."""
     if status.result is not None or status.pending:
         return status.result
     return Result(status.task_id, status.reason or "the service gives no reason", EXPIRED)
 
 
 def failure_of(result: Result) -> FuncXError | None:
-    """Give the error that a result is, or None if it is a value."""
+    """Return the error of a failed result, or None for a value."""
     if result.error_code is None:
         return None
     if result.error_code == EXPIRED:
@@ -50,7 +50,7 @@ def failure_of(result: Result) -> FuncXError | None:
 
 
 def value_of(result: Result, read: Callable[[str], Any]) -> Any:
-    """Give the value that a result is.
+    """Return the value of a result.
 
     Args:
         result: the result.
@@ -76,7 +76,7 @@ def value_of(result: Result, read: Callable[[str], Any]) -> Any:
 
 
 def unreadable(result: Result, error: BaseException) -> DeserializationError:
-    """Give the error for a value that raised ``error`` when it was read."""
+    """Return the error for a value that raised ``error`` when it was read."""
     failure = DeserializationError(
         f"Reading the result raised {type(error).__name__}: {error}",
         payload=result.data or "",

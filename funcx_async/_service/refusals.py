@@ -1,4 +1,4 @@
-"""What it means that the service says no: its error documents into errors.
+"""Error documents of the service into errors.
 
 Pure: no HTTP library in here, so that every refusal can be tried by a plain call.
 """
@@ -46,7 +46,7 @@ _DEMANDS = {
     "session_required_policies": "under the policy {}",
     "session_required_mfa": "with a second factor",
     "required_scopes": "with consent to {}",
-    "prompt": "made anew",
+    "prompt": "with the password entered again",
 }
 """What a further login can have to bring, in words."""
 
@@ -54,7 +54,7 @@ _DEMANDS = {
 def refusal(
     what: str, status: int, headers: Mapping[str, str], body: bytes, now: datetime
 ) -> FuncXError:
-    """Make the error that an answer of ``status`` 300 or more stands for.
+    """Return the error for an answer of ``status`` 300 or more.
 
     Args:
         what: the request in words, such as ``registering a function``.
@@ -81,7 +81,7 @@ def refusal(
         )
     if status in (429, 503):
         return ServiceUnavailable(
-            f"The service has no time for {what} ({told}).",
+            f"The service is too busy for {what} ({told}).",
             retry_after=retry_after(headers.get("retry-after"), now),
             request_id=request_id,
         )
@@ -97,7 +97,7 @@ def refusal(
             request_id=request_id,
         )
     if status >= 500 or status < 400:
-        return ResponseLost(f"The service failed at {what} ({told}).", request_id=request_id)
+        return ResponseLost(f"The service failed while {what} ({told}).", request_id=request_id)
     error = _kind(status, code)
     return error(
         f"The service refused {what} ({told}). {_REMEDIES.get(error, '')}".strip(),
@@ -109,7 +109,7 @@ def refusal(
 
 
 def task_refusal(document: Mapping[str, Any], what: str) -> RequestRefused | None:
-    """Give why one task of a classic submit was refused, or None if it was taken.
+    """Return why one task of a classic submit was refused, or None if it was accepted.
 
     Args:
         document: what the answer has for this task.

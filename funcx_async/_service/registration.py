@@ -1,4 +1,4 @@
-"""What is told to the service about a function, once per content."""
+"""The registration of a function: its serialized form, and who may run it."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ DIALECT_VERSION = "4.19.0"
 
 @dataclass(frozen=True, slots=True)
 class Registration:
-    """A function as the service is told of it.
+    """A function to register.
 
     Attributes:
-        function_name: its name, for people.
+        function_name: its name.
         function_code: the serialized function, framed once.
         serde_identifier: the two characters of the code strategy; empty for plain source, which
-            the service itself makes ready for workers.
-        description: for people; by default the docstring.
-        public: whether everybody may run it.
+            the service prepares for workers.
+        description: a description for people.
+        public: whether everybody may run it. Defaults to False.
         group: the Globus group that may run it.
         ha_endpoint_id: the high-assurance endpoint that it is for; excludes public and group.
-        container_uuid: the container that it runs in; of the classic service.
+        container_uuid: the container that it runs in; classic service only.
         metadata: the versions of Python and SDK that it was made with; by default those here.
     """
 
@@ -52,7 +52,7 @@ class Registration:
 
     @property
     def digest(self) -> str:
-        """Equal for equal functions registered in the same way."""
+        """A hash of the content: equal for equal functions registered in the same way."""
         told = (
             self.function_name,
             self.function_code,
@@ -65,7 +65,7 @@ class Registration:
         return sha256(repr(told).encode("utf-8", "surrogatepass")).hexdigest()
 
     def body(self) -> dict[str, Any]:
-        """The request's body; what is not set is not sent."""
+        """Return the body of the request; fields that are not set are left out."""
         here = {"python_version": platform.python_version(), "sdk_version": DIALECT_VERSION}
         strategy = {} if self.is_source else {"serde_identifier": self.serde_identifier}
         body: dict[str, Any] = {
@@ -94,22 +94,23 @@ def registration_of(
     ha_endpoint_id: str | None = None,
     container_uuid: str | None = None,
 ) -> Registration:
-    """Serialize ``fn`` and say how it is to be registered.
+    """Serialize a function, and return its registration.
 
     Args:
-        fn: what to register.
+        fn: the function, or any other callable.
         serializer: writes it.
-        function_name: another name than its own.
-        description: another text than its docstring.
-        public: let everybody run it.
-        group: let this Globus group run it.
-        ha_endpoint_id: register it for this high-assurance endpoint alone.
-        container_uuid: have it run in this container; for the classic service.
+        function_name: its name; by default its own.
+        description: a description for people; by default its docstring.
+        public: whether everybody may run it. Defaults to False.
+        group: the Globus group that may run it.
+        ha_endpoint_id: the high-assurance endpoint that it is for; excludes ``public`` and
+            ``group``.
+        container_uuid: the container that it runs in; classic service only.
 
     Raises:
         TypeError: if ``fn`` is not callable.
         ValueError: if options exclude each other.
-        SerializationError: if it cannot travel.
+        SerializationError: if it cannot be sent, or makes more than 10,000,000 bytes.
     """
     if not callable(fn):
         raise TypeError(f"A function to run is needed, not a {type(fn).__name__}: {fn!r:.80}")
@@ -152,23 +153,24 @@ def registration_of_source(
     group: str | None = None,
     ha_endpoint_id: str | None = None,
 ) -> Registration:
-    """Say how a function is to be registered by its source.
+    """Return the registration of a function by its source.
 
-    The source is not tried here: it may be for a newer Python.
+    The source is not compiled here: it may be for a newer Python.
 
     Args:
-        source: defines the function, and whatever it needs.
+        source: defines the function, and everything that it needs.
         function_name: the function in it to call.
-        description: for people.
-        metadata: the versions of Python and SDK, where they are not those here.
-        public: let everybody run it.
-        group: let this Globus group run it.
-        ha_endpoint_id: register it for this high-assurance endpoint alone.
+        description: a description for people.
+        metadata: the versions of Python and SDK, if they differ from those here.
+        public: whether everybody may run it. Defaults to False.
+        group: the Globus group that may run it.
+        ha_endpoint_id: the high-assurance endpoint that it is for; excludes ``public`` and
+            ``group``.
 
     Raises:
-        TypeError: if the source is no text.
-        ValueError: if options exclude each other, or the name can be none of a function.
-        SerializationError: if the source is too large.
+        TypeError: if the source is not a string.
+        ValueError: if options exclude each other, or the name is not an identifier.
+        SerializationError: if the source has more than 10,000,000 characters.
     """
     if not isinstance(source, str):
         raise TypeError(f"The source of a function is a text, not a {type(source).__name__}.")

@@ -191,19 +191,19 @@ class Rest:
         return read(await self.ask(method, path, what, body), shape, what)
 
     async def ask(self, method: str, path: str, what: str, body: object = None) -> bytes:
-        """Make a request and give the body of its answer.
+        """Make a request and return the body of its answer.
 
         Args:
             method: such as ``GET``.
             path: from the service's root.
-            what: the request in words, for errors, such as ``registering a function``.
+            what: the request, for errors, such as ``registering a function``.
             body: is sent as JSON, unless it is None.
 
         Raises:
             SerializationError: if JSON cannot carry the body.
-            RequestRefused: if the service, or a proxy on the way, says no.
-            ServiceUnavailable: if it certainly did nothing.
-            ResponseLost: if it is unknown what it did.
+            RequestRefused: if the service, or a proxy on the way, refuses it.
+            ServiceUnavailable: if the service certainly did nothing.
+            ResponseLost: if it is unknown what the service did.
             ResponseNotUnderstood: if the answer is longer than any that is expected.
             RuntimeError: on a second event loop while the first is open.
         """
@@ -323,7 +323,7 @@ class Rest:
         )
 
     def _bound(self) -> httpx.AsyncBaseTransport:
-        """Give what carries the requests of the running loop."""
+        """Return the transport of the running loop."""
         loop = asyncio.get_running_loop()
         if self._carrier is None or self._loop is None or self._loop.is_closed():
             self._loop = loop

@@ -20,7 +20,7 @@ class Operations:
         rest: makes the requests.
         dialect: phrases requests and parses answers.
         serializer: writes functions and arguments, reads results.
-        user_runtime: what submits tell of the Python and the machine; None: this process.
+        user_runtime: what submits report about Python and the machine; None for this process.
     """
 
     def __init__(
