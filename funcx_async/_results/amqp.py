@@ -1,8 +1,8 @@
-"""Deliveries over AMQP 0-9-1, by aio-pika, through the proxy that the environment names, if any.
+"""Deliveries over AMQP 0-9-1, by aio-pika, directly or through a proxy.
 
-A plain connection, not aio-pika's robust one: that would come back with the old credentials and
-declare queues, while this service hands out new credentials for each connection and owns its
-queues. Whoever reads from here opens anew after a loss.
+A plain connection, not aio-pika's robust one: that would reconnect with the old credentials and
+declare queues, while this service issues new credentials for each connection and owns its queues.
+The consumer opens the source again after a loss.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ from funcx_async.models import Delivery, ResultQueueAddress
 
 _log = logging.getLogger("funcx_async.results")
 
-# A lost connection is logged here, once and in a sentence. Where nobody has configured logging,
-# Python would print aiormq's records beside it, tracebacks included; whoever has gets them still.
+# A lost connection is logged by this package, once and in a sentence. Without a handler, Python
+# would print aiormq's records beside it, tracebacks included, where logging is not configured.
 logging.getLogger("aiormq").addHandler(logging.NullHandler())
 
 PREFETCH = 2_000
-"""So many deliveries are on the way or unacknowledged at most."""
+"""Deliveries that are on the way or unacknowledged at most."""
 
 MAX_UNSETTLED_BYTES = 128 * 1024 * 1024
 """Bytes of results that were read and are not acknowledged yet; over this the connection is not
@@ -40,21 +40,21 @@ read until some are. The broker bounds their number alone. It is more than the r
 for the receipt of their submit (64 MiB), which no reading brings."""
 
 COUNTED_BYTES = 16 * 1024
-"""Smaller results do not count: the prefetch bounds them well enough, and most are small."""
+"""Bytes from which on a result counts: the prefetch bounds smaller ones, and most are small."""
 
 CONNECT_TIMEOUT = 30.0
 """Seconds to connect, log in and begin to consume."""
 
 HEARTBEAT = 10
-"""Seconds between two signs of life from each side, where the service's address says nothing else.
-After about three without one the connection is lost; with aiormq's own choice that is three
+"""Seconds between two heartbeats from each side, where the service's address says nothing else.
+After about three missed ones the connection is lost. With aiormq's own interval that takes three
 minutes, for which a half-open connection brings nothing."""
 
 _STANDARD_PORT = 5671
 _OTHER_PORTS = {443: 5671, 5671: 443}
 
 CLOSE_TIMEOUT = 5.0
-"""Seconds to say good-bye to the broker."""
+"""Seconds to close a connection."""
 
 
 class AmqpSource:
@@ -85,7 +85,7 @@ class AmqpSource:
 
     @asynccontextmanager
     async def open(self, task_group_id: str) -> AsyncIterator[AmqpDeliveries]:
-        """Connect and consume; see :class:`funcx_async._results.source.ResultSource`."""
+        """Connect and consume, as :class:`funcx_async._results.source.ResultSource`."""
         address = await self._address()
         try:
             ways = _ways(broker_url(address.connection_url, self._service_url), self._port())
@@ -99,7 +99,7 @@ class AmqpSource:
         if self._gives_transport:
             connection.kwargs["transport_factory"] = transport
         try:
-            with _losses_in_words(url):
+            with _raising_source_lost(url):
                 async with asyncio.timeout(CONNECT_TIMEOUT):
                     await connection.connect()
                     queue = address.queue_prefix + task_group_id
@@ -141,7 +141,7 @@ def _ways(url: URL, port: int | None) -> Sequence[URL]:
 
 
 class AmqpDeliveries:
-    """The deliveries of one channel, collected between two looks.
+    """The deliveries of one channel.
 
     Attributes:
         in_bulk: how many of them were taken out of the stream of bytes.
@@ -179,7 +179,7 @@ class AmqpDeliveries:
         await underlay.basic_consume(queue, self._delivered)
 
     async def next_burst(self) -> Sequence[Delivery]:
-        """Wait for deliveries; see :class:`funcx_async._results.source.Deliveries`."""
+        """Wait for deliveries, as :class:`funcx_async._results.source.Deliveries`."""
         while not self._burst:
             if self._lost is not None:
                 raise SourceLost(self._lost)
@@ -189,10 +189,10 @@ class AmqpDeliveries:
         return burst
 
     async def acknowledge(self, acks: Sequence[Ack]) -> None:
-        """Send acknowledgements; see :class:`funcx_async._results.source.Deliveries`."""
+        """Send acknowledgements, as :class:`funcx_async._results.source.Deliveries`."""
         if self._channel is None or self._lost is not None:
             raise SourceLost(self._lost or "not connected")
-        with _losses_in_words():
+        with _raising_source_lost():
             for ack in acks:
                 await self._channel.basic_ack(ack.tag, multiple=ack.multiple)
         self._unsettled.acknowledged(acks)
@@ -200,7 +200,7 @@ class AmqpDeliveries:
             self._reader.resume_reading()
 
     def found(self, deliveries: Sequence[Delivery]) -> None:
-        """Take deliveries that were found in the stream of bytes."""
+        """Keep deliveries that were parsed out of the stream of bytes."""
         self.in_bulk += len(deliveries)
         self._keep(deliveries)
 
@@ -227,7 +227,7 @@ class AmqpDeliveries:
             self._reader.pause_reading()
 
     def _closed(self, _: object, error: BaseException | None) -> None:
-        self._lose(_in_words(error) if error is not None else "the connection was closed")
+        self._lose(_description(error) if error is not None else "the connection was closed")
 
     def _cancelled(self, *_: object) -> None:
         self._lose("the broker cancelled the consumer; is the queue gone?")
@@ -257,7 +257,7 @@ class UnsettledBytes:
             self.total += len(delivery.body)
 
     def acknowledged(self, acks: Sequence[Ack]) -> None:
-        """Count them no more."""
+        """Stop counting deliveries that are acknowledged."""
         for ack in acks if self._sizes else ():
             tags = [tag for tag in self._sizes if tag <= ack.tag] if ack.multiple else [ack.tag]
             for tag in tags:
@@ -265,9 +265,9 @@ class UnsettledBytes:
 
 
 async def _close(connection: aio_pika.abc.AbstractConnection) -> None:
-    """Close, whatever state the connection is in; it is not needed any more."""
+    """Close a connection, whatever state it is in."""
     try:
-        with _losses_in_words():
+        with _raising_source_lost():
             async with asyncio.timeout(CLOSE_TIMEOUT):
                 await connection.close()
     except SourceLost as error:  # a broken connection may fail to close in many ways
@@ -275,21 +275,21 @@ async def _close(connection: aio_pika.abc.AbstractConnection) -> None:
 
 
 @contextmanager
-def _losses_in_words(url: URL | None = None) -> Iterator[None]:
-    """Make whatever goes wrong below one thing to those above, and let our own end be an end."""
+def _raising_source_lost(url: URL | None = None) -> Iterator[None]:
+    """Turn whatever fails underneath into SourceLost, and let a cancellation of ours through."""
     before = cancel_requests()
     try:
         yield
     except (asyncio.CancelledError, Exception) as error:  # aio-pika lets out many
         if not is_cancelled(before):
             host = "" if url is None else f"{url.host}: "
-            raise SourceLost(host + _in_words(error, url)) from None
+            raise SourceLost(host + _description(error, url)) from None
     if is_cancelled(before):
         raise asyncio.CancelledError
 
 
-def _in_words(error: BaseException, url: URL | None = None) -> str:
-    """Say what happened, without the password."""
+def _description(error: BaseException, url: URL | None = None) -> str:
+    """Return what happened in words, without the password."""
     if isinstance(error, BrokerUnreachable):
         return str(error)
     text = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__

@@ -36,7 +36,7 @@ RECEIPT_TURNS = 4
 FAILURES_BEFORE_POLLING = 3
 """So often in a row connecting to the queue fails before results are polled instead."""
 
-CONNECT_PATIENCE = 3.0
+POLLING_DELAY = 3.0
 """Seconds without the queue until results are polled instead, though no attempt has failed yet:
 where packets are dropped on the way, an attempt takes as long as its timeout."""
 
@@ -52,7 +52,7 @@ class Consumer:
         matcher: tells whether results are awaited.
         settler: takes the deliveries.
         acks: acknowledges them.
-        patience: seconds without the queue that count as several failures to reach it.
+        polling_delay: seconds without the queue until results are polled.
 
     Attributes:
         connected: whether deliveries come from the queue.
@@ -67,7 +67,7 @@ class Consumer:
         settler: Settler,
         acks: Acknowledger,
         *,
-        patience: float = CONNECT_PATIENCE,
+        polling_delay: float = POLLING_DELAY,
     ) -> None:
         self._task_group_id = task_group_id
         self._ids = {"task_group_id": task_group_id}
@@ -75,8 +75,8 @@ class Consumer:
         self._matcher = matcher
         self._settler = settler
         self._acks = acks
-        self._patience = patience
-        self._patience_timer: asyncio.TimerHandle | None = None
+        self._polling_delay = polling_delay
+        self._polling_timer: asyncio.TimerHandle | None = None
         self._backoff = Backoff()
         self._failures = 0
         self._given_up = False
@@ -108,12 +108,12 @@ class Consumer:
         try:
             while True:
                 await self._until_wanted()
-                self._start_patience()
+                self._start_polling_timer()
                 reason = await self._consume_once(self._subscribers.next_source())
                 self._lost(reason)
                 await asyncio.sleep(self._backoff.next_delay(random.random()))  # noqa: S311 - no secret
         finally:
-            self._end_patience()
+            self._stop_polling_timer()
 
     async def _until_wanted(self) -> None:
         while not len(self._matcher):
@@ -172,7 +172,7 @@ class Consumer:
     def _found(self, deliveries: Deliveries) -> None:
         self._acks.connected(deliveries)
         self._backoff.succeeded()
-        self._end_patience()
+        self._stop_polling_timer()
         self.connected.set()
         self._subscribers.note(EventKind.CONNECTED)
         if self._failures or self._given_up:
@@ -201,21 +201,21 @@ class Consumer:
         if self._failures >= FAILURES_BEFORE_POLLING:
             self._give_up(reason)
 
-    def _start_patience(self) -> None:
+    def _start_polling_timer(self) -> None:
         """Give up on the queue after some seconds, however long one attempt takes."""
-        if self._patience_timer is None and not self._given_up:
-            self._patience_timer = asyncio.get_running_loop().call_later(
-                self._patience, self._give_up, "it does not answer"
+        if self._polling_timer is None and not self._given_up:
+            self._polling_timer = asyncio.get_running_loop().call_later(
+                self._polling_delay, self._give_up, "it does not answer"
             )
 
-    def _end_patience(self) -> None:
-        if self._patience_timer is not None:
-            self._patience_timer.cancel()
-            self._patience_timer = None
+    def _stop_polling_timer(self) -> None:
+        if self._polling_timer is not None:
+            self._polling_timer.cancel()
+            self._polling_timer = None
 
     def _give_up(self, reason: str, level: int = logging.WARNING) -> None:
         """Poll results until the queue is found."""
-        self._end_patience()
+        self._stop_polling_timer()
         if self._given_up:
             return
         self._given_up = True

@@ -18,7 +18,7 @@ class Deliveries(Protocol):
     """One connection's deliveries."""
 
     async def next_burst(self) -> Sequence[Delivery]:
-        """Wait for deliveries and give all that are there.
+        """Wait for deliveries and return all that are there.
 
         Raises:
             SourceLost: when there will be no more.
@@ -26,16 +26,16 @@ class Deliveries(Protocol):
         ...
 
     async def acknowledge(self, acks: Sequence[Ack]) -> None:
-        """Tell the queue that deliveries are done with.
+        """Acknowledge deliveries.
 
         Raises:
-            SourceLost: when it cannot be told any more.
+            SourceLost: when the connection is gone.
         """
         ...
 
 
 class ResultSource(Protocol):
-    """Where deliveries come from; opened anew after each loss."""
+    """Where deliveries come from; opened again after each loss."""
 
     def open(self, task_group_id: str) -> AbstractAsyncContextManager[Deliveries]:
         """Connect to the queue of a task group.

@@ -356,3 +356,27 @@ async def test_watching_costs_nothing_for_what_others_have_open(
 async def last_words(board: TaskBoard, task_ids: list[str]) -> dict[str, str]:
     views = [view async for view in board.watch(task_ids) if view.done]
     return {view.task_id: json.loads(view.document)["result"] for view in views}
+
+
+async def test_task_whose_state_cannot_be_read_is_shown_as_failed_and_the_others_as_they_are():
+    entries = {
+        "bad": {"status": "success", "result": ["no text"]},
+        "not unicode": {"status": "failed", "exception": "ValueError: \udce9"},
+        "good": {"status": "success", "result": "00\ngARLKi4=\n"},
+    }
+    answer = json.dumps({"response": "batch", "results": entries})
+    transport = httpx.MockTransport(lambda request: httpx.Response(200, content=answer))
+    async with (
+        FuncXClient("http://127.0.0.1:9", auth="t", transport=transport) as client,
+        FuncXExecutor(str(uuid.uuid4()), funcx_client=client) as executor,
+        asyncio.timeout(TIMEOUT),
+    ):
+        views = {view.task_id: view async for view in TaskBoard(executor).watch(entries)}
+    assert {task_id: view.status for task_id, view in views.items()} == {
+        "bad": "failed",
+        "not unicode": "failed",
+        "good": "success",
+    }
+    errors = {task_id: view.error.detail for task_id, view in views.items() if view.error}
+    assert "cannot be read" in errors["bad"]
+    assert errors["not unicode"] == r"ValueError: \udce9"

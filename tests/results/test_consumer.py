@@ -220,7 +220,7 @@ class Silence:
 
 
 async def test_a_try_that_takes_long_counts_as_several_failures():
-    async with Taker(Silence(), patience=0.01) as taker:
+    async with Taker(Silence(), polling_delay=0.01) as taker:
         taker.want()
         await taker.until_all_open_is_looked_up()
         assert not taker.consumer.reachable

@@ -225,10 +225,7 @@ NESTED = b"[" * 9_999 + b"]" * 9_999
 @pytest.mark.parametrize(
     "bad",
     [
-        pytest.param(
-            gzip.compress(b'{"results": {"bad": %b5%b}}' % (b"[" * 9_999, b"]" * 9_999)),
-            id="nested",
-        ),
+        pytest.param(gzip.compress(b'{"results": {"bad": %b}}' % NESTED), id="nested"),
         pytest.param(b"".join(bomb(MAX_BODY_BYTES)), id="too long"),
     ],
 )
