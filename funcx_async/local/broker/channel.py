@@ -96,21 +96,11 @@ class Incoming:
 
 @dataclass(slots=True)
 class Confirms:
-    """Counts a channel's publishes once it asked for confirms, and answers in bulk."""
+    """Counts a channel's publishes once it asked for confirms; :meth:`flush` answers in bulk."""
 
     channel: Channel
     published: int = 0
     answered: int = 0
-
-    def accept(self) -> None:
-        """Count a publish that was taken; it is answered at the next :meth:`flush`."""
-        self.published += 1
-
-    def reject(self) -> None:
-        """Count and answer a publish that a full queue refused."""
-        self.flush()
-        self.published = self.answered = self.published + 1
-        self.channel.send(commands.Basic.Nack(self.published, multiple=False, requeue=True))
 
     def flush(self) -> None:
         """Answer everything that is not answered yet."""

@@ -82,9 +82,10 @@ class InProcessConsumer:
 class EmbeddedBroker:
     """An AMQP 0-9-1 broker inside this process, for development, tests and air-gapped use.
 
-    It behaves like RabbitMQ as far as it goes: default, direct, fanout and topic exchanges, queues
-    with expiry, message TTL and a length limit, prefetch, acknowledgements, redelivery in order,
-    publisher confirms, heartbeats. It keeps nothing on disk, and all queues go when it closes.
+    It behaves like RabbitMQ as far as clients and endpoint agents need it: the default exchange
+    and ``amq.direct``, queues with expiry and message TTL, prefetch, acknowledgements, redelivery
+    in order, publisher confirms, heartbeats. It keeps nothing on disk, and all queues go when it
+    closes.
 
     All methods are called on the event loop's thread, between :meth:`start` and :meth:`aclose`.
 

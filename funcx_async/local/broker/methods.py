@@ -25,8 +25,13 @@ from funcx_async.local.broker.protocol import (
 NO_ROUTE = 312
 ABSENT = frozenset(
     {
+        commands.Basic.Recover,
+        commands.Basic.RecoverAsync,
         commands.Exchange.Bind,
+        commands.Exchange.Delete,
         commands.Exchange.Unbind,
+        commands.Queue.Purge,
+        commands.Queue.Unbind,
         commands.Tx.Commit,
         commands.Tx.Rollback,
         commands.Tx.Select,
@@ -47,7 +52,7 @@ def publish(channel: Channel, method: commands.Basic.Publish) -> None:
 
     Raises:
         HardError: 540, it is to be delivered at once or not at all, which RabbitMQ has not either.
-        SoftError: 404, there is no such exchange; 403, clients may not publish to it.
+        SoftError: 404, there is no such exchange.
     """
     if method.immediate:
         raise HardError(540, "immediate=true")
@@ -116,12 +121,10 @@ def _publish(channel: Channel, incoming: Incoming, properties: bytes) -> None:
     if not queues and method.mandatory:
         start = encode_return(channel.number, NO_ROUTE, "NO_ROUTE", address)
         channel.send_content(start, message)
-    refusals = [queue for queue in queues if not queue.push(message)]
+    for queue in queues:
+        queue.push(message)
     if channel.confirms is not None:
-        if not refusals:
-            channel.confirms.accept()
-        else:
-            channel.confirms.reject()
+        channel.confirms.published += 1
 
 
 def _read_expiration(content: header.ContentHeader) -> float | None:
@@ -246,20 +249,6 @@ def reject(channel: Channel, method: commands.Basic.Reject) -> None:
         channel.acknowledge(entries)
 
 
-def recover(channel: Channel, method: commands.Basic.Recover | commands.Basic.RecoverAsync) -> None:
-    """Requeue all deliveries of the channel.
-
-    Raises:
-        HardError: 540, they are to go to the same consumers again.
-    """
-    if not method.requeue:
-        raise HardError(540, "requeue=false")
-    entries = channel.release(0, multiple=True)
-    if not isinstance(method, commands.Basic.RecoverAsync):
-        channel.send(commands.Basic.RecoverOk())  # before what comes again
-    channel.requeue(entries)
-
-
 def queue_declare(channel: Channel, method: commands.Queue.Declare) -> None:
     """Make a queue, or look whether there is one.
 
@@ -298,28 +287,6 @@ def queue_bind(channel: Channel, method: commands.Queue.Bind) -> None:
         channel.send(commands.Queue.BindOk())
 
 
-def queue_unbind(channel: Channel, method: commands.Queue.Unbind) -> None:
-    """Remove a binding.
-
-    Raises:
-        SoftError: 403, 405 as :class:`Topology` says.
-    """
-    name = channel.queue_name(method.queue)
-    channel.topology.unbind(name, method.exchange, method.routing_key, channel.owner)
-    channel.send(commands.Queue.UnbindOk())
-
-
-def queue_purge(channel: Channel, method: commands.Queue.Purge) -> None:
-    """Throw away what waits in a queue.
-
-    Raises:
-        SoftError: 404, there is no such queue; 405, it is another connection's.
-    """
-    count = channel.queue(method.queue).purge()
-    if not method.nowait:
-        channel.send(commands.Queue.PurgeOk(count))
-
-
 def queue_delete(channel: Channel, method: commands.Queue.Delete) -> None:
     """Delete a queue.
 
@@ -337,40 +304,17 @@ def queue_delete(channel: Channel, method: commands.Queue.Delete) -> None:
 
 
 def exchange_declare(channel: Channel, method: commands.Exchange.Declare) -> None:
-    """Make an exchange, or look whether there is one.
+    """Check that there is an exchange.
 
     Raises:
-        HardError: 503, there is no such kind.
-        SoftError: 403, 404, 406 as :class:`Topology` says.
+        HardError: 540, it is to be made.
+        SoftError: 403, 404 as :class:`Topology` says.
     """
-    topology = channel.topology
-    if method.arguments and "alternate-exchange" in method.arguments:
-        raise SoftError(406, "alternate-exchange: this broker does not have it")
-    if method.passive:
-        if method.exchange == "":
-            raise SoftError(403, "operation not permitted on the default exchange")
-        topology.exchange(method.exchange)
-    else:
-        topology.declare_exchange(
-            method.exchange,
-            method.exchange_type,
-            durable=method.durable,
-            auto_delete=method.auto_delete,
-            internal=method.internal,
-        )
+    if not method.passive:
+        raise HardError(540, "this broker makes no exchanges; amq.direct is there")
+    channel.topology.check_exchange(method.exchange)
     if not method.nowait:
         channel.send(commands.Exchange.DeclareOk())
-
-
-def exchange_delete(channel: Channel, method: commands.Exchange.Delete) -> None:
-    """Delete an exchange.
-
-    Raises:
-        SoftError: 403, 406 as :class:`Topology` says.
-    """
-    channel.topology.delete_exchange(method.exchange, if_unused=method.if_unused)
-    if not method.nowait:
-        channel.send(commands.Exchange.DeleteOk())
 
 
 METHODS: dict[type[base.Frame], Callable[[Channel, Any], None]] = {
@@ -382,17 +326,12 @@ METHODS: dict[type[base.Frame], Callable[[Channel, Any], None]] = {
     commands.Basic.Nack: nack,
     commands.Basic.Publish: publish,
     commands.Basic.Qos: qos,
-    commands.Basic.Recover: recover,
-    commands.Basic.RecoverAsync: recover,
     commands.Basic.Reject: reject,
     commands.Confirm.Select: confirm_select,
     commands.Exchange.Declare: exchange_declare,
-    commands.Exchange.Delete: exchange_delete,
     commands.Queue.Bind: queue_bind,
     commands.Queue.Declare: queue_declare,
     commands.Queue.Delete: queue_delete,
-    commands.Queue.Purge: queue_purge,
-    commands.Queue.Unbind: queue_unbind,
 }
 
 

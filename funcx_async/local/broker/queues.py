@@ -21,15 +21,16 @@ from typing import Any, Protocol
 
 from funcx_async.local.broker.protocol import Message, SoftError
 
-DROP_HEAD, REJECT_PUBLISH = "drop-head", "reject-publish"
-NUMBERS = {"x-expires": 1, "x-message-ttl": 0, "x-max-length": 0}  # each with its least value
-CHOICES = {"x-overflow": (DROP_HEAD, REJECT_PUBLISH), "x-queue-type": ("classic",)}
+NUMBERS = {"x-expires": 1, "x-message-ttl": 0}  # each with its least value
+CHOICES = {"x-queue-type": ("classic",)}
 # RabbitMQ would act on these. To take and ignore them would lose or reorder messages in silence.
 ABSENT = (
     "x-dead-letter-exchange",
     "x-dead-letter-routing-key",
+    "x-max-length",
     "x-max-length-bytes",
     "x-max-priority",
+    "x-overflow",
     "x-single-active-consumer",
 )
 by_position = attrgetter("position")
@@ -125,14 +126,10 @@ class QueueOptions:
     Attributes:
         expires: seconds without use after which the queue goes away, or None.
         message_ttl: seconds that a message may wait, or None.
-        max_length: how many messages may wait, or None.
-        rejects: what happens beyond that: the newcomer is refused, else the oldest is dropped.
     """
 
     expires: float | None = None
     message_ttl: float | None = None
-    max_length: int | None = None
-    rejects: bool = False
 
 
 def read_arguments(queue: str, arguments: Mapping[str, Any]) -> QueueOptions:
@@ -153,12 +150,9 @@ def read_arguments(queue: str, arguments: Mapping[str, Any]) -> QueueOptions:
     for name in ABSENT:
         if name in arguments:
             raise _invalid(queue, name, "this broker does not have it")
-    limit = arguments.get("x-max-length")
     return QueueOptions(
         expires=_seconds(arguments.get("x-expires")),
         message_ttl=_seconds(arguments.get("x-message-ttl")),
-        max_length=limit,
-        rejects=limit is not None and arguments.get("x-overflow") == REJECT_PUBLISH,
     )
 
 
@@ -273,25 +267,21 @@ class Queue:
 
     # messages
 
-    def push(self, message: Message) -> bool:
-        """Add a message; return False if the queue is full and rejects it."""
+    def push(self, message: Message) -> None:
+        """Add a message."""
         options = self.options
-        if options.rejects and len(self.ready) >= (options.max_length or 0):
-            return False
         entry = Entry(self, message, self._next_position)
         self._next_position += 1
         self._volume.add(message.size)
         if not self.ready and (consumer := self._next_consumer()) is not None:
             self.unacked += 1
             consumer.deliver(entry)
-            return True
+            return
         self.ready.append(entry)
         if message.ttl is not None or options.message_ttl is not None:
             waits = [ttl for ttl in (message.ttl, options.message_ttl) if ttl is not None]
             entry.deadline = self._loop.time() + min(waits)
             self._drop_expired()
-        self._drop_surplus()
-        return True
 
     def take(self) -> Entry | None:
         """Remove and return the oldest message, or None if none waits."""
@@ -331,15 +321,7 @@ class Queue:
             self.ready.extendleft(reversed(entries))
         else:
             self.ready = deque(heapq.merge(entries, self.ready, key=by_position))
-        self._drop_surplus()
         self.pump()
-
-    def purge(self) -> int:
-        """Throw away what waits; how many that were."""
-        count = len(self.ready)
-        while self.ready:
-            self._drop_head()
-        return count
 
     # consumers
 
@@ -374,7 +356,9 @@ class Queue:
         for timer in (self._unused_timer, self._ttl_timer):
             if timer is not None:
                 timer.cancel()
-        count = self.purge()
+        count = len(self.ready)
+        while self.ready:
+            self._drop_head()
         consumers, self.consumers = self.consumers, deque()
         for consumer in consumers:
             consumer.cancelled()
@@ -393,12 +377,6 @@ class Queue:
 
     def _drop_head(self) -> None:
         self._volume.remove(self.ready.popleft().message.size)
-
-    def _drop_surplus(self) -> None:
-        limit = self.options.max_length
-        if limit is not None and not self.options.rejects:
-            while len(self.ready) > limit:
-                self._drop_head()
 
     def _drop_expired(self) -> None:
         """Drop messages that waited too long at the head, and come again for the next one.

@@ -4,93 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-from funcx_async.local.broker.protocol import HardError, SoftError
+from funcx_async.local.broker.protocol import SoftError
 from funcx_async.local.broker.queues import Queue, Volume, check_equivalent
 
-DIRECT, FANOUT, TOPIC = "direct", "fanout", "topic"
-KINDS = (DIRECT, FANOUT, TOPIC)
+DIRECT_EXCHANGE = "amq.direct"  # the only one with a name
 RESERVED = "amq."
 
 
-@dataclass(eq=False, slots=True)
-class Exchange:
-    """A named exchange with its bindings.
-
-    Attributes:
-        bindings: for each binding key, the queues bound with it, by name.
-    """
-
-    name: str
-    kind: str
-    durable: bool = False
-    auto_delete: bool = False
-    internal: bool = False
-    bindings: dict[str, dict[str, Queue]] = field(default_factory=dict)
-
-    def bind(self, queue: Queue, key: str) -> None:
-        """Send the queue what matches ``key``; a second time is as good as once."""
-        self.bindings.setdefault(key, {})[queue.name] = queue
-
-    def unbind(self, queue: str, key: str) -> bool:
-        """Remove a binding; return whether there was one."""
-        bound = self.bindings.get(key, {})
-        if bound.pop(queue, None) is None:
-            return False
-        if not bound:
-            del self.bindings[key]
-        return True
-
-    def forget(self, queue: str) -> bool:
-        """Remove all bindings of a queue; return whether there were any."""
-        bound = [key for key, queues in self.bindings.items() if queue in queues]
-        for key in bound:
-            self.unbind(queue, key)
-        return bool(bound)
-
-    def route(self, key: str) -> Iterable[Queue]:
-        """Return the queues that get a message with this routing key, each once."""
-        if self.kind == DIRECT:
-            return self.bindings.get(key, {}).values()
-        matching: dict[str, Queue] = {}
-        words = _words(key)
-        for pattern, queues in self.bindings.items():
-            if self.kind == FANOUT or topic_matches(_words(pattern), words):
-                matching |= queues
-        return matching.values()
-
-
-def topic_matches(pattern: Sequence[str], words: Sequence[str]) -> bool:
-    """Return whether a topic pattern matches: ``*`` is one word, ``#`` any number of words.
-
-    All ways to match are followed side by side, so no pattern takes more than the product of
-    both lengths.
-
-    Example:
-        >>> topic_matches(["tasks", "#"], ["tasks", "done", "late"])
-        True
-        >>> topic_matches(["tasks", "*"], ["tasks"])
-        False
-    """
-    reached = [True] + [False] * len(words)  # reached[i]: the pattern so far takes i words
-    for part in pattern:
-        if part == "#":
-            for i in range(1, len(reached)):
-                reached[i] = reached[i] or reached[i - 1]
-        else:
-            reached = [False] + [reached[i] and part in ("*", word) for i, word in enumerate(words)]
-    return reached[-1]
-
-
-def _words(key: str) -> list[str]:
-    return key.split(".") if key else []
-
-
 class Topology:
-    """All queues and exchanges.
+    """All queues, the default exchange and ``amq.direct``.
 
     ``owner`` is the connection on whose behalf something is done; None is the process itself,
     which may touch every queue.
@@ -98,10 +23,7 @@ class Topology:
 
     def __init__(self, loop: asyncio.AbstractEventLoop, volume: Volume) -> None:
         self.queues: dict[str, Queue] = {}
-        self.exchanges = {
-            f"{RESERVED}{kind}": Exchange(f"{RESERVED}{kind}", kind, durable=True)
-            for kind in (DIRECT, FANOUT, TOPIC)
-        }
+        self._bound: dict[str, dict[str, Queue]] = {}  # to amq.direct, by key and queue
         self._loop = loop
         self.volume = volume
 
@@ -195,103 +117,45 @@ class Topology:
         # A queue whose last consumer goes while the queue is being deleted comes here twice.
         if self.queues.pop(queue.name, None) is None:
             return 0
-        for exchange in list(self.exchanges.values()):
-            if exchange.forget(queue.name):
-                self._remove_if_abandoned(exchange)
+        for key in [key for key, queues in self._bound.items() if queue.name in queues]:
+            del self._bound[key][queue.name]
+            if not self._bound[key]:
+                del self._bound[key]
         return queue.delete()
 
     # exchanges
 
-    def exchange(self, name: str) -> Exchange:
-        """Return the exchange of this name.
+    def check_exchange(self, name: str) -> None:
+        """Check that there is an exchange of this name.
 
         Raises:
-            SoftError: 404, there is none.
+            SoftError: 403, it is the default exchange; 404, there is none.
         """
-        exchange = self.exchanges.get(name)
-        if exchange is None:
+        if name == "":
+            raise SoftError(403, "operation not permitted on the default exchange")
+        if name != DIRECT_EXCHANGE:
             raise SoftError(404, f"no exchange '{name}' in vhost '/'")
-        return exchange
-
-    def declare_exchange(
-        self, name: str, kind: str, *, durable: bool, auto_delete: bool, internal: bool
-    ) -> None:
-        """Make an exchange, or check that it is already there as described.
-
-        Raises:
-            HardError: 503, there is no such kind of exchange.
-            SoftError: 403, the name is reserved; 406, it differs.
-        """
-        if kind not in KINDS:
-            raise HardError(503, f"unknown exchange type '{kind}'")
-        _check_not_default(name)
-        exchange = self.exchanges.get(name)
-        if exchange is None:
-            _check_reserved("exchange", name)
-            self.exchanges[name] = Exchange(name, kind, durable, auto_delete, internal)
-            return
-        if kind != exchange.kind:
-            raise _inequivalent("exchange", name, "type", kind, exchange.kind)
-        _check_flag("exchange", name, "durable", durable, exchange.durable)
-        _check_flag("exchange", name, "auto_delete", auto_delete, exchange.auto_delete)
-        _check_flag("exchange", name, "internal", internal, exchange.internal)
-
-    def delete_exchange(self, name: str, *, if_unused: bool = False) -> None:
-        """Delete an exchange if there is one.
-
-        Raises:
-            SoftError: 403, it is one of the broker's own; 406, it is in use.
-        """
-        _check_not_default(name)
-        if name.startswith(RESERVED):
-            sentence = f"deletion of system exchange '{name}' in vhost '/' not allowed"
-            raise SoftError(403, sentence)
-        if if_unused and name in self.exchanges and self.exchanges[name].bindings:
-            raise SoftError(406, f"exchange '{name}' in vhost '/' in use")
-        self.exchanges.pop(name, None)
 
     def bind(self, queue: str, exchange: str, key: str, owner: object | None = None) -> None:
-        """Bind a queue to an exchange.
+        """Bind a queue to an exchange; a second time is as good as once.
 
         Raises:
             SoftError: 403, to the default exchange; 404, one is missing; 405, another's queue.
         """
-        _check_not_default(exchange)
-        self.exchange(exchange).bind(self.queue(queue, owner), key)
-
-    def unbind(self, queue: str, exchange: str, key: str, owner: object | None = None) -> None:
-        """Remove a binding, if there is one.
-
-        Raises:
-            SoftError: 403, from the default exchange; 405, it is another connection's queue.
-        """
-        _check_not_default(exchange)
-        if queue in self.queues and exchange in self.exchanges:
-            self.queue(queue, owner)
-            if self.exchanges[exchange].unbind(queue, key):
-                self._remove_if_abandoned(self.exchanges[exchange])
+        self.check_exchange(exchange)
+        found = self.queue(queue, owner)
+        self._bound.setdefault(key, {})[queue] = found
 
     def route(self, exchange: str, key: str) -> Iterable[Queue]:
         """Return the queues that get what a client publishes.
 
         Raises:
-            SoftError: 404, there is no such exchange; 403, clients may not publish to it.
+            SoftError: 404, there is no such exchange.
         """
         if exchange == "":  # the default exchange binds every queue by its name
             return [self.queues[key]] if key in self.queues else []
-        found = self.exchange(exchange)
-        if found.internal:
-            raise SoftError(403, f"cannot publish to internal exchange '{exchange}' in vhost '/'")
-        return found.route(key)
-
-    def _remove_if_abandoned(self, exchange: Exchange) -> None:
-        if exchange.auto_delete and not exchange.bindings:
-            self.exchanges.pop(exchange.name, None)
-
-
-def _check_not_default(exchange: str) -> None:
-    if exchange == "":
-        raise SoftError(403, "operation not permitted on the default exchange")
+        self.check_exchange(exchange)
+        return self._bound.get(key, {}).values()
 
 
 def _check_reserved(sort: str, name: str) -> None:

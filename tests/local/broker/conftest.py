@@ -39,7 +39,7 @@ def connect(request: pytest.FixtureRequest) -> Connect:
 
 @pytest.fixture
 async def name(broker_url: str) -> AsyncIterator[Callable[[], str]]:
-    """Makes names for queues and exchanges; what bears them afterwards is deleted."""
+    """Makes names for queues; what bears them afterwards is deleted."""
     names: list[str] = []
 
     def make() -> str:
@@ -51,4 +51,3 @@ async def name(broker_url: str) -> AsyncIterator[Callable[[], str]]:
     async with connection, connection.channel() as channel:
         for each in names:
             await channel.queue_delete(each)
-            await channel.exchange_delete(each)

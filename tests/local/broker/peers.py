@@ -59,11 +59,8 @@ class Line(Protocol):
 
     async def declare(self, queue: str = "", **flags: Any) -> tuple[str, int, int]: ...
     async def delete(self, queue: str, **flags: Any) -> int: ...
-    async def purge(self, queue: str) -> int: ...
     async def bind(self, queue: str, exchange: str, routing_key: str) -> None: ...
-    async def unbind(self, queue: str, exchange: str, routing_key: str) -> None: ...
     async def declare_exchange(self, exchange: str, kind: str, **flags: Any) -> None: ...
-    async def delete_exchange(self, exchange: str, **flags: Any) -> None: ...
     async def confirm(self) -> None: ...
     async def publish(
         self,
@@ -85,7 +82,6 @@ class Line(Protocol):
     async def ack(self, tag: int, *, multiple: bool = False) -> None: ...
     async def nack(self, tag: int, *, multiple: bool = False, requeue: bool = True) -> None: ...
     async def reject(self, tag: int, *, requeue: bool = True) -> None: ...
-    async def recover(self) -> None: ...
     async def close(self) -> None: ...
     async def closed(self) -> Closed: ...
 
@@ -177,20 +173,11 @@ class AioPikaLine:
     async def delete(self, queue: str, **flags: Any) -> int:
         return int((await self._call("queue_delete", queue, **flags)).message_count)
 
-    async def purge(self, queue: str) -> int:
-        return int((await self._call("queue_purge", queue)).message_count)
-
     async def bind(self, queue: str, exchange: str, routing_key: str) -> None:
         await self._call("queue_bind", queue, exchange, routing_key)
 
-    async def unbind(self, queue: str, exchange: str, routing_key: str) -> None:
-        await self._call("queue_unbind", queue, exchange, routing_key)
-
     async def declare_exchange(self, exchange: str, kind: str, **flags: Any) -> None:
         await self._call("exchange_declare", exchange, exchange_type=kind, **flags)
-
-    async def delete_exchange(self, exchange: str, **flags: Any) -> None:
-        await self._call("exchange_delete", exchange, **flags)
 
     async def confirm(self) -> None:
         self._confirms = True
@@ -255,9 +242,6 @@ class AioPikaLine:
 
     async def reject(self, tag: int, *, requeue: bool = True) -> None:
         await self._call("basic_reject", tag, requeue=requeue)
-
-    async def recover(self) -> None:
-        await self._call("basic_recover", requeue=True)
 
     async def close(self) -> None:
         await self._now.close()
@@ -383,21 +367,11 @@ class PikaLine:
         answer = await self._thread.run(self._channel.queue_delete, queue, **flags)
         return int(answer.method.message_count)
 
-    async def purge(self, queue: str) -> int:
-        answer = await self._thread.run(self._channel.queue_purge, queue)
-        return int(answer.method.message_count)
-
     async def bind(self, queue: str, exchange: str, routing_key: str) -> None:
         await self._thread.run(self._channel.queue_bind, queue, exchange, routing_key)
 
-    async def unbind(self, queue: str, exchange: str, routing_key: str) -> None:
-        await self._thread.run(self._channel.queue_unbind, queue, exchange, routing_key)
-
     async def declare_exchange(self, exchange: str, kind: str, **flags: Any) -> None:
         await self._thread.run(self._channel.exchange_declare, exchange, kind, **flags)
-
-    async def delete_exchange(self, exchange: str, **flags: Any) -> None:
-        await self._thread.run(self._channel.exchange_delete, exchange, **flags)
 
     async def confirm(self) -> None:
         await self._thread.run(self._channel.confirm_delivery)
@@ -458,9 +432,6 @@ class PikaLine:
 
     async def reject(self, tag: int, *, requeue: bool = True) -> None:
         await self._thread.run(self._channel.basic_reject, tag, requeue)
-
-    async def recover(self) -> None:
-        await self._thread.run(self._channel.basic_recover, requeue=True)
 
     async def close(self) -> None:
         await self._thread.run(self._channel.close)

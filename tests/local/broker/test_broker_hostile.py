@@ -136,6 +136,11 @@ async def test_methods_that_are_not_served_say_so(url: str) -> None:
     for method in (
         commands.Tx.Select(),
         commands.Exchange.Bind(destination="amq.direct", source="amq.fanout"),
+        commands.Exchange.Declare(exchange="mine"),
+        commands.Exchange.Delete(exchange="amq.direct"),
+        commands.Queue.Purge(queue="q"),
+        commands.Queue.Unbind(queue="q", exchange="amq.direct"),
+        commands.Basic.Recover(requeue=True),
         raw_frame(1, 1, b"\0\x3c\0\xfa"),
     ):
         async with opened(url) as line:
@@ -146,7 +151,13 @@ async def test_methods_that_are_not_served_say_so(url: str) -> None:
 
 @pytest.mark.usefixtures("witness")
 async def test_queue_features_that_are_not_served_say_so(url: str) -> None:
-    for argument in ("x-dead-letter-exchange", "x-max-priority", "x-single-active-consumer"):
+    for argument in (
+        "x-dead-letter-exchange",
+        "x-max-length",
+        "x-max-priority",
+        "x-overflow",
+        "x-single-active-consumer",
+    ):
         async with opened(url) as line:
             declare = commands.Queue.Declare(queue="q", arguments={argument: 1})
             closing = await line.ask(declare)

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pamqp import body, commands, frame, header
 
-from funcx_async.local.broker import embedded, protocol, topology
+from funcx_async.local.broker import embedded, protocol
 from funcx_async.local.broker.protocol import (
     Frame,
     FrameReader,
@@ -126,7 +126,7 @@ def test_what_is_encoded_here_is_what_pamqp_decodes(size: int) -> None:
     assert sum(len(each) for each in bodies) == size
 
 
-@pytest.mark.parametrize("module", [topology, protocol, embedded])
+@pytest.mark.parametrize("module", [protocol, embedded])
 def test_examples_in_docstrings_are_true(module: ModuleType) -> None:
     result = doctest.testmod(module)
     assert result.attempted
