@@ -1,4 +1,4 @@
-"""Tells PyInstaller what an application that uses this package needs; an entry point names it."""
+"""PyInstaller hooks, which an entry point of this package names."""
 
 from __future__ import annotations
 

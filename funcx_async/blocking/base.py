@@ -49,10 +49,11 @@ class BlockingBase(ExecutorBase):
             FuncXError: the first failure, unless ``return_exceptions``; what is not sent yet is
                 cancelled then.
 
-        Example::
-
-            for area in executor.amap(area_of, range(10_000), limit=500):
-                print(area)
+        Example:
+            >>> from funcx_async.blocking import LocalService
+            >>> with LocalService(workers=1) as service, service.executor() as executor:
+            ...     list(executor.amap(pow, range(4), [2] * 4, limit=2))
+            [0, 1, 4, 9]
         """
         asynchronous = super().amap(
             fn,

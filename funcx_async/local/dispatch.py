@@ -8,6 +8,7 @@ import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, Protocol
 
+from funcx_async.errors import last_error
 from funcx_async.local.history import History
 from funcx_async.local.injection import Switches
 from funcx_async.local.outcomes import Notice, read_outcome, without_details
@@ -183,6 +184,9 @@ class Dispatch:
         if settled_at is None:
             return
         self.history.settled(job.batch, settled_at, failed=failed)
+        if failed:
+            error = last_error(read_outcome(message).data)
+            self.history.failure(job.task_id, job.function_id, settled_at, error)
         if job.group_id in self._queued:
             body = without_details(message) if job.classic else message
             notice = Notice(job.group_id, body, int(settled_at))

@@ -18,6 +18,8 @@ SPAN: Final = 180
 """Seconds that are remembered."""
 BATCHES: Final = 15
 """Batches that are remembered."""
+FAILURES: Final = 10
+"""Failed tasks that are remembered."""
 SHORTEST: Final = 1e-4
 """Seconds up to which latencies are not told apart."""
 STEPS: Final = 48
@@ -96,6 +98,7 @@ class History:
         self.batch_count = 0
         self._seconds: deque[Second] = deque([Second(int(self.since))], SPAN)
         self._batches: deque[Batch] = deque(maxlen=BATCHES)
+        self._failures: deque[dict[str, Any]] = deque(maxlen=FAILURES)
 
     def resumed(self, count: int) -> None:
         """Count tasks that an earlier service left open."""
@@ -136,6 +139,23 @@ class History:
             batch.done += 1
         step = step_of(at - batch.taken_at)
         second.latencies[step] = second.latencies.get(step, 0) + 1
+
+    def failure(self, task_id: str, function_id: str, at: float, error: str) -> None:
+        """Record why a task failed.
+
+        Args:
+            task_id: its id.
+            function_id: the function that it ran.
+            at: when it was settled, in Unix seconds.
+            error: the type and message of its error.
+        """
+        self._failures.append(
+            {"at": at, "task": task_id, "function_id": function_id, "error": error}
+        )
+
+    def failures(self) -> list[dict[str, Any]]:
+        """Return the latest failed tasks, the last one first."""
+        return list(reversed(self._failures))
 
     def seconds(self) -> list[dict[str, Any]]:
         """Return the last three minutes, without the seconds in which nothing happened."""

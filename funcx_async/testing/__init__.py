@@ -1,1 +1,1 @@
-"""What tests of users run on: the pytest plugin and its fixtures."""
+"""The pytest plugin and its fixtures."""

@@ -1,10 +1,10 @@
-"""Fixtures for tests of applications that use this package; pytest finds them by itself.
+"""Fixtures for tests of applications that use this package; pytest loads them by itself.
 
-They are plain fixtures: they own no event loop and no task, so they serve tests of anyio's plugin,
-of pytest-asyncio and of none alike. The local service runs in a thread of its own, one for the
-whole session (with pytest-xdist: one for each of its processes). It needs the extra ``local``.
+The fixtures own no event loop and no task, so they work with anyio's plugin, with pytest-asyncio
+and in synchronous tests. The local service runs in a thread, once for the whole session (with
+pytest-xdist, once for each process). It needs the extra ``local``.
 
-Nothing is imported or started until a test asks for a fixture.
+Nothing is imported or started until a test uses a fixture.
 
 Example::
 
@@ -29,7 +29,7 @@ _RUNNING: pytest.StashKey[LocalService] = pytest.StashKey()
 
 @pytest.fixture(scope="session")
 def funcx_service_options() -> Mapping[str, Any]:
-    """What the local service is told: override it to have another one.
+    """Options of the local service; override this fixture to change them.
 
     Returns:
         Keyword arguments of :class:`funcx_async.local.LocalService`; two workers by default.
@@ -43,13 +43,13 @@ def funcx_service(
 ) -> Iterator[LocalService]:
     """A local service that runs for the whole session.
 
-    It is a :class:`funcx_async.blocking.LocalService`: with ``url``, ``token``, ``endpoint_id``,
-    and ``faults``, which are reset after each test.
+    It is a :class:`funcx_async.blocking.LocalService` with ``url``, ``token``, ``endpoint_id`` and
+    ``faults``, which are reset after each test.
     """
     try:
         from funcx_async.blocking import LocalService
     except ImportError as error:
-        pytest.fail(f"The fixture funcx_service cannot be had: {error}", pytrace=False)
+        pytest.fail(f"Cannot start fixture funcx_service: {error}", pytrace=False)
     with LocalService(**funcx_service_options) as service:
         request.config.stash[_RUNNING] = service
         yield service
@@ -58,7 +58,7 @@ def funcx_service(
 
 @pytest.hookimpl(trylast=True)
 def pytest_runtest_teardown(item: pytest.Item) -> None:
-    """Leave no fault of one test to the next."""
+    """Reset the faults after each test."""
     service = item.config.stash.get(_RUNNING, None)
     if service is not None:
         service.faults.reset()
@@ -66,10 +66,10 @@ def pytest_runtest_teardown(item: pytest.Item) -> None:
 
 @pytest.fixture
 def funcx_faults(funcx_service: LocalService) -> Faults:
-    """What may go wrong on purpose, until the end of the test: ``funcx_service.faults``.
+    """Fault injection until the end of the test: ``funcx_service.faults``.
 
-    Counts begin with the test. What is waited for is a future: ``await funcx_faults.seen(...)`` in
-    a coroutine, ``funcx_faults.seen(...).result(timeout)`` elsewhere.
+    Counts start at zero. Methods that wait return futures: ``await funcx_faults.seen(...)`` in a
+    coroutine, ``funcx_faults.seen(...).result(timeout)`` in other code.
     """
     return funcx_service.faults
 
@@ -78,16 +78,24 @@ def funcx_faults(funcx_service: LocalService) -> Faults:
 def funcx_environment(
     funcx_service: LocalService, monkeypatch: pytest.MonkeyPatch
 ) -> Mapping[str, str]:
-    """Environment variables that lead to the local service; set until the end of the test.
+    """Environment variables that name the local service, set until the end of the test.
 
-    ``FuncXExecutor()`` and ``FuncXClient()`` of the application then need no arguments.
+    The application can then call ``FuncXExecutor()`` and ``FuncXClient()`` without arguments.
 
     Returns:
-        The variables, for instance for a process that the test starts.
+        The variables, for example for a process that the test starts.
     """
-    from funcx_async.testing.fixtures import variables_for
+    from funcx_async._net.environment import (
+        ENDPOINT_VARIABLE,
+        SERVICE_URL_VARIABLE,
+        TOKEN_VARIABLE,
+    )
 
-    variables = variables_for(funcx_service)
+    variables = {
+        SERVICE_URL_VARIABLE: funcx_service.url,
+        TOKEN_VARIABLE: funcx_service.token,
+        ENDPOINT_VARIABLE: funcx_service.endpoint_id,
+    }
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
     return variables
@@ -95,10 +103,10 @@ def funcx_environment(
 
 @pytest.fixture
 def funcx_executor(funcx_environment: Mapping[str, str]) -> Iterator[FuncXExecutor]:
-    """An executor on the local service, which binds to the event loop that first uses it.
+    """An executor on the local service, which binds to the event loop of its first use.
 
-    It needs no ``async with``. With the test's end it takes no more tasks, and cancels those that
-    are not sent; it waits for none, so that a failed test does not hang.
+    It needs no ``async with``. At the end of the test it accepts no more tasks and cancels those
+    that have not been sent. It waits for none, so that a failed test does not hang.
     """
     from funcx_async.executor.executor import FuncXExecutor, let_go
 
@@ -109,17 +117,21 @@ def funcx_executor(funcx_environment: Mapping[str, str]) -> Iterator[FuncXExecut
 
 @pytest.fixture
 def funcx_client(funcx_service: LocalService) -> FuncXClient:
-    """A client of the local service; it keeps no connection open, so nothing has to close it."""
-    from funcx_async.testing.fixtures import unconnected_client
+    """A client of the local service. It keeps no connection open and need not be closed."""
+    import httpx
 
-    return unconnected_client(funcx_service)
+    from funcx_async.client import FuncXClient
+
+    limits = httpx.Limits(max_keepalive_connections=0)
+    transport = httpx.AsyncHTTPTransport(limits=limits)
+    return FuncXClient(funcx_service.url, auth=funcx_service.token, transport=transport)
 
 
 @pytest.fixture
 def funcx_blocking_executor(
     funcx_environment: Mapping[str, str],
 ) -> Iterator[blocking.FuncXExecutor]:
-    """A :class:`funcx_async.blocking.FuncXExecutor`; it ends as ``funcx_executor`` does."""
+    """A :class:`funcx_async.blocking.FuncXExecutor`, shut down as ``funcx_executor`` is."""
     from funcx_async.blocking import FuncXExecutor
 
     executor = FuncXExecutor()

@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from funcx_async.local import LocalService
-from funcx_async.local.history import BATCHES, SPAN, STEPS, History, step_of
+from funcx_async.local.history import BATCHES, FAILURES, SPAN, STEPS, History, step_of
 from tests.brokers import require, with_rabbitmq
 from tests.local.dialogue import Rest, payload, rest_of
 
@@ -142,6 +142,22 @@ async def test_it_shows_tasks_batches_latencies_and_the_endpoint(service: LocalS
     }
     assert shown["broker"] == "embedded broker"
     assert not shown["faults"]
+
+
+async def test_failed_tasks_are_shown_with_function_and_error(rest: Rest):
+    bad = await rest.register(fail)
+    _, first = await rest.submit(bad, payload())
+    await rest.executed(1)
+    _, others = await rest.submit(bad, *[payload()] * FAILURES)
+    await rest.executed(1 + FAILURES)
+    failures = (await status_of(rest))["failures"]
+    assert len(failures) == FAILURES, "only the latest are kept"
+    assert {each["task"] for each in failures} == set(others)
+    assert first[0] not in others
+    assert {(each["function"], each["error"]) for each in failures} == {
+        ("fail", "ValueError: on purpose")
+    }
+    assert all(isinstance(each["at"], float) for each in failures)
 
 
 async def test_it_shows_what_waits_for_an_endpoint_that_is_offline(rest: Rest):

@@ -58,6 +58,9 @@ async def test_the_page_follows_what_the_service_does(
     settled = page.locator("#batches .meter")
     await expect(settled).to_have_attribute("aria-label", "40 done, 3 failed, of 43")
     await expect(page.locator("#batches td.bar")).to_have_text("3 failed")
+    await expect(page.locator("#failures tbody tr")).to_have_count(3)
+    await expect(page.locator("#failures tbody tr").first).to_contain_text("fail")
+    await expect(page.locator("#failures tbody tr").first).to_contain_text("ValueError: on purpose")
     await expect(page.locator("#latency")).to_have_attribute("aria-label", re.compile("median"))
     await expect(page.locator("#endpoints")).to_contain_text("local workers")
     with rest.service.faults.endpoint_offline():

@@ -88,6 +88,7 @@ class StatusWeb:
             "seconds": history.seconds(),
             "batch_count": history.batch_count,
             "batches": [self._batch(batch) for batch in history.batches()],
+            "failures": [self._failure(**each) for each in history.failures()],
             "endpoints": [self._endpoint(*entry) for entry in self._endpoints()],
             "faults": self._faults(),
         }
@@ -103,6 +104,11 @@ class StatusWeb:
             "done": batch.done,
             "failed": batch.failed,
         }
+
+    def _failure(self, task: str, function_id: str, at: float, error: str) -> dict[str, Any]:
+        function = self._components.store.function(function_id)
+        name = "" if function is None else function.name
+        return {"at": at, "task": task, "function": name, "error": error}
 
     def _endpoints(self) -> list[tuple[str, str, bool]]:
         """Id, name, and whether its tasks run here."""
