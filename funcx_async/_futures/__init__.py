@@ -1,1 +1,1 @@
-"""Futures: settled by whoever settles them, awaited by threads and by any event loop."""
+"""Futures that threads wait for and any event loop can await."""

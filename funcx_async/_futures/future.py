@@ -67,15 +67,15 @@ if hasattr(os, "register_at_fork"):  # else a child could inherit it held, by no
 
 running_loop: Callable[[], asyncio.AbstractEventLoop | None] = _get_running_loop
 """Return the loop that runs in this thread, or None. On Python 3.11 that is a system call, so
-whoever settles many futures asks once."""
+code that settles many futures asks once."""
 
 
 class Watcher(Protocol):
-    """Is told of futures that are done; one may watch many."""
+    """Is notified of futures that are done; one may watch many."""
 
     @property
     def loop(self) -> asyncio.AbstractEventLoop:
-        """The loop on which it is told."""
+        """The loop on which it is notified."""
         ...
 
     def finished(self, future: Any) -> None:
@@ -117,7 +117,7 @@ class Origin(Protocol):
 
 
 class Listeners:
-    """All who are told of one future, where that is more than one watcher.
+    """All that are notified of one future, where that is more than one watcher.
 
     Attributes:
         watchers: who watches it, as a loop does.
@@ -135,7 +135,7 @@ class Listeners:
         self.observers: list[Any] = []
 
     def taken(self) -> Listeners:
-        """Wake the threads that sleep, and return the others, who are told only once."""
+        """Wake the threads that sleep, and return the others, which are notified only once."""
         if self.condition is not None:
             self.condition.notify_all()
         told = Listeners()
@@ -397,7 +397,7 @@ class FuncXFuture(_Original[T]):
             self.accepted_at = now
             listener = self._listener
         if task_id is not None and isinstance(listener, (_ReceiptWatcher, Listeners)):
-            self._tell_of_receipt(listener)
+            self._notify_of_receipt(listener)
 
     def succeed(self, payload: str, here: asyncio.AbstractEventLoop | None = None) -> bool:
         """Settle with the value that ``payload`` holds; False if it is settled already.
@@ -498,7 +498,7 @@ class FuncXFuture(_Original[T]):
         exception: BaseException | None,
         here: asyncio.AbstractEventLoop | None = None,
     ) -> bool:
-        """Settle, and tell who listens; False if it is settled already."""
+        """Settle, and notify who listens; False if it is settled already."""
         with lock:
             if self._state not in _UNFINISHED:
                 return False
@@ -516,7 +516,7 @@ class FuncXFuture(_Original[T]):
                 listener = listener.taken()
             else:
                 self._listener = None
-        self._tell(listener, here)
+        self._notify_listeners(listener, here)
         return True
 
     def _after_cancelling(self) -> None:
@@ -528,7 +528,7 @@ class FuncXFuture(_Original[T]):
     # Listeners ----------------------------------------------------------------------------------
 
     def watch(self, watcher: Awaiter) -> None:
-        """Tell ``watcher`` on its loop once the future is done, or now if it is."""
+        """Notify ``watcher`` on its loop once the future is done, or now if it is."""
         with lock:
             finished = self._state not in _UNFINISHED
             if not finished:
@@ -537,10 +537,10 @@ class FuncXFuture(_Original[T]):
                 else:
                     self._listeners().watchers[watcher] = None
         if finished:
-            _tell_watcher(watcher, self, running_loop())
+            _notify(watcher, self, running_loop())
 
     def unwatch(self, watcher: Awaiter) -> None:
-        """Tell ``watcher`` no more; harmless if it does not watch."""
+        """Stop notifying ``watcher``; harmless if it does not watch."""
         with lock:
             if self._listener is watcher:
                 self._listener = None
@@ -552,8 +552,8 @@ class FuncXFuture(_Original[T]):
     ) -> None:
         """Call ``fn(future)`` once it is done, or now if it is.
 
-        Added where an event loop runs, ``fn`` is called on that loop, whoever settles the
-        future; elsewhere it is called in the thread that settles it.
+        Added where an event loop runs, ``fn`` is called on that loop, in whatever thread
+        the future is settled; elsewhere it is called in the thread that settles it.
         """
         loop = running_loop()
         callback = fn if loop is None else _OnLoop(loop, fn)
@@ -578,30 +578,32 @@ class FuncXFuture(_Original[T]):
             self._listener = Listeners(self._listener)
         return self._listener
 
-    def _tell(self, listener: Any, here: asyncio.AbstractEventLoop | None = None) -> None:
-        """Tell who listened, each once; ``here`` is the loop of this thread."""
+    def _notify_listeners(
+        self, listener: Any, here: asyncio.AbstractEventLoop | None = None
+    ) -> None:
+        """Notify who listened, each once; ``here`` is the loop of this thread."""
         if here is None:
             here = running_loop()
         self._note_done(here)
         if isinstance(listener, Listeners):
             for watcher in listener.watchers:
-                _tell_watcher(watcher, self, here)
+                _notify(watcher, self, here)
             for callback in listener.callbacks:
                 self._call(callback)
         elif listener is not None:
-            _tell_watcher(listener, self, here)
+            _notify(listener, self, here)
 
     def _note_done(self, here: asyncio.AbstractEventLoop | None) -> None:
-        """Follow up before all others are told; ``here`` is the loop of this thread."""
+        """Follow up before all others are notified; ``here`` is the loop of this thread."""
         if self._origin is not None:
             self._origin.done(self, here)
 
-    def _tell_of_receipt(self, listener: _ReceiptWatcher | Listeners) -> None:
+    def _notify_of_receipt(self, listener: _ReceiptWatcher | Listeners) -> None:
         with lock:
             watchers = list(listener.watchers) if isinstance(listener, Listeners) else [listener]
         for watcher in watchers:
             if isinstance(watcher, _ReceiptWatcher):
-                _tell_watcher(watcher, self, running_loop())
+                _notify(watcher, self, running_loop())
 
     def _call(self, callback: Callable[[Any], object]) -> None:
         try:
@@ -628,14 +630,14 @@ class FuncXFuture(_Original[T]):
                 return self._listeners().observers
 
     def _invoke_callbacks(self) -> None:
-        """Tell who listens that the future is done."""
+        """Notify who listens that the future is done."""
         with lock:
             listener = self._listener
             if isinstance(listener, Listeners):
                 listener = listener.taken()
             else:
                 self._listener = None
-        self._tell(listener)
+        self._notify_listeners(listener)
 
 
 def outcome_of(future: FuncXFuture[T]) -> T:
@@ -701,7 +703,7 @@ class _ReceiptWatcher:
 
 
 class _OnLoop:
-    """A callback that belongs to a loop, whoever calls it."""
+    """A callback that belongs to a loop, in whatever thread it is called."""
 
     __slots__ = ("callback", "loop")
 
@@ -715,7 +717,7 @@ class _OnLoop:
             try:
                 self.callback(future)
             except asyncio.CancelledError as error:
-                # It would end whoever settles the future, who is not meant.
+                # It would end the task that settles the future, which is not meant.
                 raise RuntimeError("a done callback was cancelled") from error
         elif not self.loop.is_closed():
             self.loop.call_soon_threadsafe(self.callback, future)
@@ -726,9 +728,9 @@ class _OnLoop:
     __hash__ = None  # type: ignore[assignment]
 
 
-def _tell_watcher(awaiter: Awaiter, future: object, here: asyncio.AbstractEventLoop | None) -> None:
-    """Tell an awaiter on its loop that the future is done; ``here`` is the loop of this thread."""
-    # The class tells nothing: nest_asyncio and uvloop put others in the place of asyncio.Future.
+def _notify(awaiter: Awaiter, future: object, here: asyncio.AbstractEventLoop | None) -> None:
+    """Notify an awaiter on its loop that the future is done; ``here`` is this thread's loop."""
+    # The class does not say: nest_asyncio and uvloop put others in the place of asyncio.Future.
     finished = getattr(awaiter, "finished", None)
     loop = awaiter.get_loop() if finished is None else awaiter.loop  # type: ignore[union-attr]
     if here is not loop:

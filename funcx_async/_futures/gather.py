@@ -20,7 +20,7 @@ T5 = TypeVar("T5")
 T6 = TypeVar("T6")
 
 STEP = 2_000
-"""So many futures are looked at before other coroutines get their turn: about a millisecond."""
+"""Futures that are handled before other coroutines get their turn: about a millisecond."""
 
 
 @overload
@@ -203,7 +203,7 @@ async def as_completed(
 
 
 async def _checked(futures: Iterable[FuncXFuture[T]]) -> dict[FuncXFuture[T], None]:
-    """Each future once."""
+    """Return each future once; TypeError for anything else."""
     awaited: dict[FuncXFuture[T], None] = {}
     for some in _in_steps(futures):
         for future in some:
@@ -218,7 +218,7 @@ async def _checked(futures: Iterable[FuncXFuture[T]]) -> dict[FuncXFuture[T], No
 
 
 async def _watch(futures: Iterable[FuncXFuture[Any]], watcher: Watcher) -> None:
-    """Have ``watcher`` told of each future that is done."""
+    """Notify ``watcher`` of each future that is done."""
     for some in _in_steps(futures):
         for future in some:
             future.watch(watcher)
@@ -226,7 +226,7 @@ async def _watch(futures: Iterable[FuncXFuture[Any]], watcher: Watcher) -> None:
 
 
 def _unwatch(futures: Iterable[FuncXFuture[Any]], watcher: Watcher) -> None:
-    """Have ``watcher`` told no more: of the first futures now, of the others soon."""
+    """Stop notifying ``watcher``: of the first futures now, of the others soon."""
     _unwatch_some(_in_steps(futures), watcher)
 
 
@@ -239,14 +239,14 @@ def _unwatch_some(steps: Iterator[list[FuncXFuture[Any]]], watcher: Watcher) -> 
 
 
 def _in_steps(futures: Iterable[FuncXFuture[T]]) -> Iterator[list[FuncXFuture[T]]]:
-    """Give futures some at a time: with very many the loop would be held too long."""
+    """Yield futures some at a time: with very many the loop would be held too long."""
     rest = iter(futures)
     while some := list(islice(rest, STEP)):
         yield some
 
 
 async def _pause_after(some: Sized) -> None:
-    """Let other coroutines have their turn, if there may be another step."""
+    """Yield to other coroutines, if there may be another step."""
     if len(some) == STEP:
         await asyncio.sleep(0)
 
@@ -316,7 +316,7 @@ class Finished:
         self._waiter: asyncio.Future[None] | None = None
 
     def finished(self, future: FuncXFuture[Any]) -> None:
-        """Take a future that is done."""
+        """Keep a future that is done."""
         self._futures.append(future)
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
@@ -336,7 +336,7 @@ class Finished:
 
 
 def _outcome_or_exception(future: FuncXFuture[Any]) -> Any:
-    """What the future holds, or what it raises."""
+    """Return what the future holds, or what it raises."""
     if not future.failed:
         return future.outcome()
     return asyncio.CancelledError() if future.cancelled() else future.exception(0)

@@ -16,10 +16,10 @@ Answered: TypeAlias = Callable[[Receipt], None]
 
 @runtime_checkable
 class Observer(Protocol):
-    """Is told of an executor's work as it happens; it must neither raise nor wait."""
+    """Observes an executor at work; its methods must neither raise nor wait."""
 
     def began(self, stats: Callable[[], Stats]) -> None:
-        """Take note of an executor's beginning on an event loop.
+        """Observe an executor that begins on an event loop.
 
         Args:
             stats: returns what it has done and is doing, in any thread; a bound method, which is
@@ -27,7 +27,7 @@ class Observer(Protocol):
         """
 
     def submitted(self, future: FuncXFuture[Any], route: Route, function: str | None) -> None:
-        """Take note of a task, in the thread and the context of who submits it.
+        """Observe a task, in the thread and the context of its ``submit``.
 
         Args:
             future: awaits it; it may be settled already.
@@ -36,15 +36,15 @@ class Observer(Protocol):
         """
 
     def settled(self, future: FuncXFuture[Any]) -> None:
-        """Take note that a future is settled, in whatever thread; it may never have been told of.
+        """Observe a future that is settled, in whatever thread.
 
-        It may come before ``submitted``, where another thread submits.
+        It may come before ``submitted``, where another thread submits, or without it.
         """
 
     def posting(
         self, batch: Batch[FuncXFuture[Any], Any], function_ids: Mapping[Any, str], url: str
     ) -> AbstractContextManager[Answered]:
-        """Watch a batch on the wire.
+        """Observe a batch on the wire.
 
         Args:
             batch: what is sent.
@@ -54,4 +54,4 @@ class Observer(Protocol):
         ...
 
     def counted(self, what: str) -> None:
-        """Take note of something that the executor's statistics count."""
+        """Observe something that the executor's statistics count."""

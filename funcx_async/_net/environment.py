@@ -172,7 +172,7 @@ def auth_url(environment: str, variables: Mapping[str, str]) -> str:
 
 
 def checked_auth_url(url: str, source: str) -> str:
-    """Give ``url`` as a root to which a client's secret may be sent.
+    """Return ``url`` as a root to which a client's secret may be sent.
 
     Raises:
         ValueError: unless it is https, or http on this very machine; it says ``source``.

@@ -67,7 +67,7 @@ class Written:
         self.begun = False
 
     async def __call__(self, event: str, about: Mapping[str, Any]) -> None:
-        """Take note of what the transport does."""
+        """Record what the transport does."""
         if event.endswith("send_request_headers.started"):
             self.begun |= about["request"].method != b"CONNECT"
 

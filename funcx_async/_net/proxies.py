@@ -143,7 +143,7 @@ class Refusal:
 
 
 def refusal_of_status(proxy: Proxy, target: str, told: str) -> Refusal:
-    """Tell what it means that a proxy answers something else than yes.
+    """Return what it means that a proxy refuses a connection.
 
     Args:
         proxy: which one.
@@ -166,13 +166,13 @@ without.
 
 
 def refusal(proxy: Proxy, target: str, kind: RefusalKind, told: str = "") -> Refusal:
-    """Say that a proxy does not connect, and what to do about it.
+    """Return why a proxy does not connect, and what to do about it.
 
     Args:
         proxy: which one.
         target: host and port that it was to connect to.
         kind: why, see :class:`Refusal`.
-        told: the words of whoever knows: the proxy, or the system; may be empty.
+        told: the words of the proxy or the system; may be empty.
     """
     source, scheme = proxy.source, proxy.scheme
     place = f"{_bracketed(proxy.host)}:{proxy.port}"
@@ -207,8 +207,8 @@ def refusal(proxy: Proxy, target: str, kind: RefusalKind, told: str = "") -> Ref
 
 
 def _variable(name: str, variables: Mapping[str, str]) -> tuple[str, str]:
-    """Give the spelling of a variable that is set, and what it says."""
-    # A web server's CGI puts the header `Proxy` of whoever asks into HTTP_PROXY.
+    """Return the spelling of a variable that is set, and its value."""
+    # A web server's CGI puts the header `Proxy` of any request into HTTP_PROXY.
     forgeable = name == "http_proxy" and "REQUEST_METHOD" in variables
     for spelling in (name,) if forgeable else (name, name.upper()):
         if spelling in variables:

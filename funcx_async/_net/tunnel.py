@@ -89,7 +89,7 @@ async def connect(
     """Connect ``protocol`` to a broker.
 
     Args:
-        protocol: is told of the connection and of all that comes.
+        protocol: receives the connection and all that comes.
         host: the broker's name or address, which its certificate is for.
         port: its port.
         context: what its certificate is checked by; None: without TLS.
@@ -148,7 +148,7 @@ async def _through(
 
 
 async def _tunnel(proxy: Proxy, target: str) -> asyncio.Transport:
-    """Have a proxy connect to ``target``; whatever is written from then on goes there."""
+    """Ask a proxy for a connection to ``target``, and return it."""
     if not proxy.tunnels:
         raise BrokerUnreachable(_no_tunnel(proxy))
     loop = asyncio.get_running_loop()

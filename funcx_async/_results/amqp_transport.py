@@ -73,7 +73,7 @@ class DeliveryReader(asyncio.StreamReader):
         deliveries, others = self._parser.feed(bytes(data))
         if deliveries:
             self._take(deliveries)
-            # Whoever watches for signs of life sees none of these.
+            # aiormq, which waits for heartbeats, sees none of these.
             if not others and self._clock() - self._last_heartbeat > HEARTBEAT_INTERVAL:
                 self._last_heartbeat = self._clock()
                 others = _HEARTBEAT

@@ -202,7 +202,7 @@ class Consumer:
             self._give_up(reason)
 
     def _start_polling_timer(self) -> None:
-        """Give up on the queue after some seconds, however long one attempt takes."""
+        """Stop waiting for the queue after some seconds, however long one attempt takes."""
         if self._polling_timer is None and not self._given_up:
             self._polling_timer = asyncio.get_running_loop().call_later(
                 self._polling_delay, self._give_up, "it does not answer"

@@ -58,7 +58,7 @@ def spelled(outcome: Result | MalformedMessage) -> Result | MalformedMessage:
 def settle(
     future: FuncXFuture[Any], result: Result, here: asyncio.AbstractEventLoop | None = None
 ) -> bool:
-    """Give ``future`` its only outcome; False if it has one already.
+    """Settle ``future`` with a result; False if it is settled already.
 
     Args:
         future: awaits the result.
@@ -100,7 +100,7 @@ async def in_thread(work: Callable[[], T]) -> T:
     def call() -> None:
         try:
             outcome.set_result(work())
-        except BaseException as error:  # for whoever awaits it
+        except BaseException as error:  # for the caller
             outcome.set_exception(error)
         with suppress(RuntimeError):  # the loop is closed: nobody waits
             loop.call_soon_threadsafe(ended.set)
@@ -133,7 +133,7 @@ class OffLoopReader:
         self._due.set()
 
     async def read_forever(self) -> NoReturn:
-        """Do what there is to do; a piece that was interrupted is begun anew."""
+        """Do what there is to do; a piece that was interrupted is begun again."""
         while True:
             while self._pieces:
                 await self._do_next()

@@ -42,7 +42,7 @@ LARGE_ANSWER = 4_000_000
 """Characters of results in one answer: below the one chunks double, above the other they halve."""
 
 BUDGET_SHARE = 0.25
-"""The part of the request budget that look-ups may use up; submits come first."""
+"""The part of the request budget that polling may use up; submits come first."""
 
 ABSENCES_BEFORE_LOST = 5
 """An answer may leave a task out for a moment; so often in a row the service does not know it."""
@@ -66,7 +66,7 @@ class Lookup:
     async def all_finished(
         self, client: FuncXClient, task_ids: Sequence[str], *, unknown_is_lost: bool
     ) -> list[Result]:
-        """Look up ``task_ids``, and return the results that are there, all or none.
+        """Query ``task_ids``, and return the results that are there, all or none.
 
         What was read before the service failed is kept for the next attempt: a classic service
         would not give it again.
@@ -89,7 +89,7 @@ class Lookup:
     async def finished(
         self, client: FuncXClient, task_ids: Sequence[str], *, unknown_is_lost: bool = True
     ) -> AsyncIterator[list[Result]]:
-        """Look up ``task_ids`` in order, and yield the results of each chunk that are there.
+        """Query ``task_ids`` in order, and yield the results of each chunk that are there.
 
         Args:
             client: asks the service.
@@ -167,7 +167,7 @@ class Poller:
         return self._lookup.keeps_some
 
     def opened(self) -> None:
-        """Look up open tasks soon if results are polled, for there are new ones."""
+        """Poll open tasks soon if results are polled, for there are new ones."""
         if self._consumer.reachable:
             return
         self._pace.succeeded()
@@ -176,7 +176,7 @@ class Poller:
             self._rest.reschedule(min(soon, self._rest.when() or soon))
 
     async def ask(self, client: FuncXClient, task_ids: Sequence[str]) -> list[Result]:
-        """Look up these tasks now, and return the results that are there.
+        """Query these tasks now, and return the results that are there.
 
         Raises:
             FuncXError: what keeps the service from answering.
@@ -188,7 +188,7 @@ class Poller:
         return results
 
     async def poll_forever(self) -> NoReturn:
-        """Look up what is due, whenever something is."""
+        """Query what is due, whenever something is."""
         while True:
             await self._until_due()
             all_open = self._lookups.all_open
@@ -210,10 +210,10 @@ class Poller:
             await asyncio.sleep(self._pace.next_delay(0.5))
 
     async def _settle(self, task_ids: Sequence[str]) -> int:
-        """Look up tasks, settle those that are done, and return how many that were."""
+        """Query tasks, settle those that are done, and return how many that were."""
         done = 0
         client = self._subscribers.client
-        # A result that was read already is with whoever did, or, if that answer was lost, only in
+        # A result that was read already is with its reader, or, if that answer was lost, only in
         # the queue. When it is asked for over REST all that the queue had has come.
         to_come = self._settler.reads_some or not self._consumer.nothing_to_come
         lost = not (client.dialect.reading_consumes and to_come)

@@ -38,7 +38,7 @@ SUSPICIOUS_ORPHANS = 100
 _log = logging.getLogger("funcx_async.results")
 
 
-class Lookups:
+class PendingLookups:
     """What is to be looked up over REST.
 
     Attributes:
@@ -53,12 +53,12 @@ class Lookups:
         self.due = asyncio.Event()
 
     def look_up_open(self) -> None:
-        """Look up all open tasks soon."""
+        """Query all open tasks soon."""
         self.all_open = True
         self.due.set()
 
     def fetch(self, task_id: str, tag: Tag | None) -> Tag | None:
-        """Look up a task soon; its delivery, if any, waits for that.
+        """Query a task soon; its delivery, if any, waits for that.
 
         Returns:
             An earlier delivery, which need not wait any more.
@@ -101,7 +101,7 @@ class Settler:
         self._acks = acks
         self._being_read: dict[str, list[Tag | None]] = {}
         self._complaints: set[str] = set()
-        self.lookups = Lookups()
+        self.lookups = PendingLookups()
         self.reader = OffLoopReader()
         self.orphans = 0
 

@@ -153,11 +153,11 @@ class ResultStream:
         self._settler.receive(results)
 
     def look_up_open(self) -> None:
-        """Look up all that is open soon, and again until the service answers."""
+        """Query all that is open soon, and again until the service answers."""
         self._settler.lookups.look_up_open()
 
     async def ask(self, client: FuncXClient, task_ids: Sequence[str]) -> list[Result]:
-        """Look up these tasks now, and return the results that are there.
+        """Query these tasks now, and return the results that are there.
 
         Raises:
             FuncXError: what keeps the service from answering.
@@ -186,7 +186,7 @@ class ResultStream:
         host = self._host
         if self._subscribers or host is None:
             return
-        # From here on whoever wants the group makes a stream of its own. What this one has not
+        # From here on a session that joins the group makes another stream. What this one has not
         # acknowledged the broker delivers there.
         self._host = None
         if _shared[self._loop].get(self._key) is self:

@@ -23,7 +23,7 @@ class Subscriber:
         owner: the session that its futures are bound to.
         client: asks the service.
         source: connects to result queues; None: results are polled alone.
-        events: are emitted for whoever reads the executor's events.
+        events: receives what the application may read of the executor's connections.
         count: counts a noteworthy thing in the executor's statistics.
         journal: where its results are written; None for an executor without a journal.
         reconcile_interval: seconds after which one of its open tasks is looked up.

@@ -60,7 +60,7 @@ class Place:
         self.peers: list[Peer] = []
 
     async def connect(self) -> tuple[Peer, Peer]:
-        """Give a client's end and the server's."""
+        """Return a client's end and the server's."""
         loop = asyncio.get_running_loop()
         _, client = await loop.create_connection(Peer, "127.0.0.1", self.proxy.port)
         server = await asyncio.wait_for(self._accepted.get(), TIMEOUT)
