@@ -1,7 +1,7 @@
-"""What a notebook shows of an object: a small card of HTML.
+"""Cards of HTML that notebooks show for executors, futures and other objects.
 
-All text is escaped. A card takes the colours of the notebook around it, light or dark, brings
-nothing from elsewhere, and is a plain table where its styles are taken away.
+All text is escaped. A card uses the colors of the notebook, light or dark, loads nothing, and is a
+plain table where its styles are removed.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
     from funcx_async.models import Stats
 
 LONGEST = 240
-"""So many characters of a value are shown."""
+"""Characters of a value that are shown at most."""
 
 
 class Tone(StrEnum):
-    """The colour of a state, to be told from light and dark paper."""
+    """The color of a state, which stands out from light and dark backgrounds."""
 
     RESTING = "#8a8f98"
     WORKING = "#3b82f6"
@@ -40,12 +40,12 @@ _VALUE = f"{_CELL};padding:0;white-space:pre-wrap;overflow-wrap:anywhere"
 
 
 def card(name: str, state: str, tone: Tone, rows: Mapping[str, object], bar: str = "") -> str:
-    """Give a card: a name, a state behind a dot, a bar if there is one, and rows.
+    """Return a card: a name, a dot with a state, a bar if there is one, and rows.
 
     Args:
         name: what it is.
         state: how it is.
-        tone: the colour of the dot.
+        tone: the color of the dot.
         rows: labels and values; without those that are None or empty.
         bar: see :func:`bar_of`.
 
@@ -67,7 +67,7 @@ def card(name: str, state: str, tone: Tone, rows: Mapping[str, object], bar: str
 
 
 def bar_of(shares: Iterable[tuple[int, Tone]]) -> str:
-    """Give a bar of parts, each as long as its number; nothing if there is nothing."""
+    """Return a bar of parts, each as long as its number; empty without parts."""
     parts = [(number, tone) for number, tone in shares if number]
     if not parts:
         return ""
@@ -81,12 +81,12 @@ def bar_of(shares: Iterable[tuple[int, Tone]]) -> str:
 
 
 def shortened(text: str) -> str:
-    """Leave out the end of what is too long."""
+    """Cut a text that is too long."""
     return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
 
 
 def executor_card(stats: Stats, *, closed: bool, rows: Mapping[str, object]) -> str:
-    """Show an executor: how its tasks get on, and ``rows``."""
+    """Return the card of an executor: the progress of its tasks, and ``rows``."""
     if stats.open:
         state, tone = f"{stats.open:,} open", Tone.WORKING
     elif closed:
@@ -109,7 +109,7 @@ def executor_card(stats: Stats, *, closed: bool, rows: Mapping[str, object]) -> 
 
 
 def future_card(future: Future[Any], *, sent: bool, rows: Mapping[str, object]) -> str:
-    """Show a future: its state, what kind of result it has or why it has none, and ``rows``."""
+    """Return the card of a future: its state, the type of its result or its error, and ``rows``."""
     told: dict[str, object] = {}
     if not sent:
         state, tone = "queued", Tone.RESTING

@@ -10,7 +10,7 @@ __version__: Final = version("funcx-async")
 
 
 def numbers(text: str | None) -> tuple[int, ...]:
-    """Give the numbers that a version begins with; none for what is not a version.
+    """Return the numbers that a version begins with; empty for what is not a version.
 
     Example:
         >>> numbers("4.19.0rc1"), numbers("unknown")
@@ -21,7 +21,7 @@ def numbers(text: str | None) -> tuple[int, ...]:
 
 
 def is_older(version: str, minimum: str) -> bool:
-    """Whether ``version`` is below ``minimum``; candidates count as what they are candidates for.
+    """Return whether ``version`` is below ``minimum``; a candidate counts as its release.
 
     Example:
         >>> is_older("4.9", "4.19.0"), is_older("4.19", "4.19.0"), is_older("4.19.0", "4.19.0rc1")

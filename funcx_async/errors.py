@@ -69,9 +69,10 @@ _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\
 
 
 def printable(text: str) -> str:
-    r"""Return a text of somebody else's with its control characters escaped.
+    r"""Return a text with its control characters escaped.
 
-    Ends of lines and tabs stay. Messages of errors and log records go through this.
+    Ends of lines and tabs stay. Texts of services and tasks go through this before they reach a
+    terminal or a log.
 
     Example:
         >>> print(printable("an endpoint\x1b[2J\r"))
@@ -85,9 +86,9 @@ class FuncXError(Exception):
     """The base of every error of this package.
 
     Attributes:
-        task_id: the task concerned, if it is one.
-        function_id: the registered function concerned, if it is one.
-        request_id: the service's own number for the request, to quote to its operators.
+        task_id: the id of the task concerned, or None.
+        function_id: the id of the registered function concerned, or None.
+        request_id: the service's id of the request, to quote to its operators, or None.
 
     Example:
         >>> try:
@@ -117,14 +118,14 @@ _LOST = re.compile(r"^(?:\w+\.)*(?:Worker|Manager)Lost: ", re.MULTILINE)
 
 
 class TaskExecutionFailed(FuncXError):
-    """The task ended in an error on its endpoint.
+    """The task failed on its endpoint.
 
-    The exception object itself never travels; ``remote_data`` is its traceback as text.
+    The exception object itself is not sent; ``remote_data`` is its traceback as text.
 
     Attributes:
         remote_data: the remote traceback.
-        completion_t: when the service learnt of it, in Unix seconds as a string, or None.
-        code: the endpoint's word for the kind of failure, such as ``RemoteExecutionError``.
+        completion_t: when the service received it, in Unix seconds as a string, or None.
+        code: the endpoint's code of the failure, such as ``RemoteExecutionError``, or None.
 
     Example:
         >>> from funcx_async.blocking import LocalService
@@ -152,10 +153,10 @@ class TaskExecutionFailed(FuncXError):
 
     @property
     def exception_type(self) -> str | None:
-        """The name of the exception that the function raised, such as ``ValueError``.
+        """The type of the exception that the function raised, such as ``ValueError``.
 
-        With its module unless it is built in: ``mylab.SimError``. None if ``remote_data`` names no
-        exception.
+        It includes the module unless it is built in: ``mylab.SimError``. None if ``remote_data``
+        names no exception.
         """
         told = last_exception(self.remote_data)
         return None if told is None else told[0]
@@ -164,16 +165,16 @@ class TaskExecutionFailed(FuncXError):
     def exception_message(self) -> str | None:
         """The message of the exception that the function raised, with its notes.
 
-        Empty if it has none. None if ``remote_data`` names no exception.
+        Empty if the exception has no message. None if ``remote_data`` names no exception.
         """
         told = last_exception(self.remote_data)
         return None if told is None else told[1]
 
     @property
     def worker_lost(self) -> bool:
-        """Whether the endpoint lost the worker, or its whole node, while it had the task.
+        """Whether the endpoint lost the worker, or its node, while it ran the task.
 
-        The function itself may have raised nothing then, and may have done its work.
+        The function itself may have raised nothing, and may have finished.
         """
         return _LOST.search(self.remote_data) is not None
 
@@ -189,10 +190,10 @@ FuncxTaskExecutionFailed = TaskExecutionFailed
 
 
 class TaskPending(FuncXError):
-    """The task has not ended, so there is no result yet.
+    """The task has not finished, so there is no result yet.
 
     Attributes:
-        status: where it is, such as ``waiting-for-ep``.
+        status: its state, such as ``waiting-for-ep``.
 
     Example:
         >>> TaskPending("no result yet", status="waiting-for-ep").status
@@ -205,13 +206,13 @@ class TaskPending(FuncXError):
 
 
 class TaskTimedOut(FuncXError, TimeoutError):
-    """The task had no result when the time was over that ``options(timeout=...)`` gave it.
+    """The task had no result within its ``options(timeout=...)``.
 
-    What was not sent by then is not sent any more. What was may still run: the service cannot
-    recall a task. Its result, should it come, is counted as a duplicate.
+    A task that was not sent by then is not sent. A task that was sent may still run, as the
+    service cannot recall it; a late result counts as a duplicate.
 
     Attributes:
-        timeout: that time, in seconds.
+        timeout: the time limit, in seconds.
 
     Example:
         >>> try:
@@ -227,7 +228,7 @@ class TaskTimedOut(FuncXError, TimeoutError):
 
 
 class ResultExpired(FuncXError):
-    """The service no longer knows the task, or has thrown its result away.
+    """The service no longer knows the task, or has discarded its result.
 
     Example:
         >>> print("run again what made", ResultExpired("gone", task_id="4b116d3c").task_id)
@@ -235,7 +236,7 @@ class ResultExpired(FuncXError):
     """
 
 
-# The service said no
+# The service refused
 
 
 class RequestRefused(FuncXError):
@@ -243,9 +244,10 @@ class RequestRefused(FuncXError):
 
     Attributes:
         status: the HTTP status.
-        code: the service's name for the reason, such as ``ENDPOINT_NOT_FOUND``, or None.
-        reason: the service's sentence for people.
-        version_mismatch: what is too old for the service, where that is known: it may be why.
+        code: the service's code of the reason, such as ``ENDPOINT_NOT_FOUND``, or None.
+        reason: the service's explanation for people.
+        version_mismatch: what is too old for the service, if known; it may be the cause. Else
+            None.
 
     Example:
         >>> error = RequestRefused("refused", status=422, code="INVALID", reason="args is no text")
@@ -276,8 +278,8 @@ class AuthenticationFailed(RequestRefused):
     """There are no credentials, or the service does not accept them.
 
     Attributes:
-        authorization_parameters: what a further login has to bring, in the words of the service
-            (such as ``session_required_mfa``); empty if none was asked for.
+        authorization_parameters: the demands on a new login under the service's names, such as
+            ``session_required_mfa``; empty if there are none.
 
     Example:
         >>> parameters = {"session_required_mfa": True}
@@ -311,7 +313,7 @@ class AuthenticationFailed(RequestRefused):
 
 
 class Forbidden(RequestRefused):
-    """The credentials are good, but not for this.
+    """The credentials are valid, but do not permit this request.
 
     Example:
         >>> Forbidden("not yours", status=403, code="FUNCTION_NOT_PERMITTED").code
@@ -338,11 +340,11 @@ class TooLarge(RequestRefused):
 
 
 class VersionMismatch(FuncXError):
-    """The service no longer takes what this version says.
+    """The service no longer accepts requests of this version.
 
     Attributes:
         version: the version that is too old.
-        minimum: the oldest that the service takes.
+        minimum: the oldest version that the service accepts.
 
     Example:
         >>> error = VersionMismatch("too old", version="0.1.0", minimum="0.2.0")
@@ -360,10 +362,10 @@ class VersionMismatch(FuncXError):
 
 
 class ServiceUnavailable(FuncXError):
-    """The service could not be reached, or was busy. It did nothing, unless ResponseLost says so.
+    """The service was unreachable or busy. It did nothing, except with the subclass ResponseLost.
 
     Attributes:
-        retry_after: how many seconds the service asked to be left alone, or None.
+        retry_after: the seconds that the service asked to wait, or None.
 
     Example:
         >>> ServiceUnavailable("busy", retry_after=30).retry_after
@@ -384,7 +386,7 @@ class ServiceUnavailable(FuncXError):
 
 
 class ResponseLost(ServiceUnavailable):
-    """The request was written, but no answer came that tells what became of it.
+    """The request was sent, but no answer arrived, so it is unknown what the service did.
 
     Example:
         >>> isinstance(ResponseLost("the connection was cut"), ServiceUnavailable)
@@ -393,7 +395,7 @@ class ResponseLost(ServiceUnavailable):
 
 
 class ResponseNotUnderstood(FuncXError, ValueError):
-    """The service answered something else than the protocol says.
+    """The service's answer does not follow the protocol.
 
     Example:
         >>> isinstance(ResponseNotUnderstood("the answer is a web page"), ValueError)
@@ -402,7 +404,7 @@ class ResponseNotUnderstood(FuncXError, ValueError):
 
 
 class ResponseIncomplete(ResponseNotUnderstood, KeyError):
-    """The service's answer lacks something that the protocol says is there.
+    """The service's answer lacks a required field.
 
     Example:
         >>> isinstance(ResponseIncomplete("tasks is missing in the answer"), KeyError)
@@ -414,13 +416,14 @@ class ResponseIncomplete(ResponseNotUnderstood, KeyError):
 
 
 class SubmitUncertain(FuncXError):
-    """The answer to a submit was lost, so nobody can know whether its tasks exist.
+    """The answer to a submit was lost, so it is unknown whether its tasks exist.
 
-    There is no idempotency key: sending again might run a task twice.
+    The service has no idempotency key: submitting again might run a task twice.
 
     Attributes:
-        task_group_id: where the tasks would be, or None if the group was not made yet.
-        candidate_task_ids: tasks of that group which nobody here awaits and which may be these.
+        task_group_id: the task group of the submit, or None if it was not created yet.
+        candidate_task_ids: tasks of that group that this process does not await, and that may be
+            the submitted ones.
 
     Example:
         >>> error = SubmitUncertain("lost", task_group_id="9d86", candidate_task_ids=["4b11"])
@@ -446,7 +449,7 @@ class SubmitUncertain(FuncXError):
 
 
 class SerializationError(FuncXError):
-    """An object cannot be written for the wire; the message names which one and why.
+    """An object cannot be serialized; the message names the object and the reason.
 
     Example:
         >>> from funcx_async import FuncXSerializer
@@ -459,7 +462,7 @@ class SerializationError(FuncXError):
 
 
 class DeserializationError(FuncXError):
-    """What arrived cannot be read here.
+    """A result, or another payload, cannot be deserialized here.
 
     Attributes:
         payload: the serialized text as it came.
@@ -480,7 +483,7 @@ class DeserializationError(FuncXError):
 
 
 class JournalError(FuncXError):
-    """The journal cannot be opened, read or written; nothing that it should keep is sent.
+    """The journal cannot be opened, read or written; tasks that it should record are not sent.
 
     Example:
         >>> isinstance(JournalError("squares.journal is on a full disk"), FuncXError)
@@ -489,7 +492,7 @@ class JournalError(FuncXError):
 
 
 class TooManyOpenTasks(FuncXError, RuntimeError):
-    """The executor's ``max_in_flight`` tasks are open already.
+    """The executor has ``max_in_flight`` open tasks already.
 
     Example:
         >>> from funcx_async.blocking import LocalService
@@ -504,7 +507,7 @@ class TooManyOpenTasks(FuncXError, RuntimeError):
 
 
 class ExecutorClosed(FuncXError, RuntimeError):
-    """The executor was shut down, or its event loop is gone.
+    """The executor was shut down, or its event loop has ended.
 
     Example:
         >>> from funcx_async.blocking import FuncXExecutor

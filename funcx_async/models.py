@@ -19,15 +19,15 @@ _END_OF_TIME = 253_402_300_800.0
 
 
 class Result(msgspec.Struct, frozen=True, gc=False):
-    """What became of one task.
+    """The outcome of one task.
 
     Attributes:
         task_id: the service's id of the task.
-        data: the serialized value, or the traceback text if ``error_code`` is set; None is a
-            notice without data, whose value is to be fetched over REST.
-        error_code: None for a value, else the endpoint's word for the kind of failure.
-        completion_t: when the service learnt of it, in Unix seconds as a string, or None.
-        details: the worker's environment, as far as it told.
+        data: the serialized value, or the traceback text if ``error_code`` is set; None for a
+            notice without data, whose value is fetched over REST.
+        error_code: None for a value, else the endpoint's code of the failure.
+        completion_t: when the service received it, in Unix seconds as a string, or None.
+        details: the worker's environment, if reported, or None.
     """
 
     task_id: str
@@ -65,10 +65,10 @@ class Delivery(msgspec.Struct, frozen=True, gc=False):
 
     Attributes:
         tag: the channel's number for it, to acknowledge it by.
-        body: the message, see :mod:`funcx_async._service.messages`.
+        body: the message, as :mod:`funcx_async._service.messages` parses it.
         timestamp: when the service sent it, in Unix seconds, or None.
-        high_assurance: the body carries no result; it is to be fetched over REST.
-        redelivered: the broker delivered it before, perhaps to us.
+        high_assurance: whether the body has no result, which is then fetched over REST.
+        redelivered: whether the broker delivered it before, perhaps to this process.
         too_large: the message was larger than any result may be; it was not read, and its body is
             empty.
     """
@@ -121,8 +121,8 @@ class Receipt(Record):
     Attributes:
         task_group_id: the group that the tasks belong to.
         tasks: the task ids of each function, in the order of its payloads.
-        request_id: the service's number for the request.
-        refusals: by task id, why the service refused this task alone; the classic service does.
+        request_id: the service's id of the request, or None.
+        refusals: by task id, why the classic service refused single tasks.
         warning: a warning of the service about a high-assurance endpoint, or None.
         endpoint_id: where the tasks were sent.
     """
@@ -145,11 +145,11 @@ class Receipt(Record):
 
 @dataclass(frozen=True, slots=True)
 class ListedTask:
-    """An entry of a task group's list.
+    """A task in the list of a task group.
 
     Attributes:
         task_id: the task's id.
-        created_at: when the service took it, as a text that sorts by time, or None.
+        created_at: when the service accepted it, as a text that sorts by time, or None.
     """
 
     task_id: str
@@ -248,21 +248,21 @@ class ResultQueueAddress(Record):
 
 @dataclass(frozen=True, slots=True)
 class Stats:
-    """What an executor has done and what it is doing.
+    """Counters of an executor.
 
     Attributes:
         queued: tasks that wait to be sent.
-        batches_in_flight: requests on the wire.
+        batches_in_flight: submit requests that are not answered.
         open: tasks whose futures are not settled, queued ones included.
         done: futures settled with a value.
         failed: futures settled with an error, or cancelled.
-        batches: requests that the service took.
-        reconnects: how often the result queue was lost and found again.
-        held: results that came before the receipt of their submit.
-        orphans: results that nobody here awaits.
-        duplicates: results that came again.
-        malformed: messages that were no results.
-        retried: tasks submitted again after a failure, as ``options(retries=...)`` has it.
+        batches: submit requests that the service accepted.
+        reconnects: reconnections to the result queue.
+        held: results that arrived before the receipt of their submit.
+        orphans: results of tasks that this process does not await.
+        duplicates: results that arrived again.
+        malformed: messages that are not results.
+        retried: tasks submitted again after a failure, by ``options(retries=...)``.
     """
 
     queued: int = 0

@@ -2,7 +2,7 @@
 
 Rules: a delivery is acknowledged only after it is settled. Up to the first unsettled delivery one
 cumulative acknowledgement says it all; above it each is acknowledged singly, so that one result
-that has to wait holds up no other. A ledger belongs to one channel: tags begin anew on the next.
+that has to wait holds up no other. A ledger belongs to one channel: tags start again on the next.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class AckLedger:
                 self._settled.append(tag)
 
     def due(self) -> list[Ack]:
-        """Give the acknowledgements that are due, each only once."""
+        """Return the acknowledgements that are due, each only once."""
         settled, self._settled = self._settled, []
         if not settled:
             return []

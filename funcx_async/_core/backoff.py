@@ -1,10 +1,10 @@
-"""How long to wait before the next try."""
+"""Exponential backoff with jitter."""
 
 from __future__ import annotations
 
 
 class Backoff:
-    """Delays that double up to a limit, spread by chance so that clients do not march in step.
+    """Delays that double up to a limit, with jitter so that clients do not retry in step.
 
     Args:
         first: seconds before the second try, on average.
@@ -22,11 +22,11 @@ class Backoff:
         self._failures = 0
 
     def next_delay(self, chance: float) -> float:
-        """Note a failure and give the seconds to wait; ``chance`` is a random number in 0..1."""
+        """Record a failure and return the seconds to wait; ``chance`` is random, in 0..1."""
         delay = self._first * 2.0 ** min(self._failures, 30) * (0.5 + chance)
         self._failures += 1
         return min(float(delay), self._longest)
 
     def succeeded(self) -> None:
-        """Begin with the first delay again."""
+        """Start with the first delay again."""
         self._failures = 0

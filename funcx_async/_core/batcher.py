@@ -106,7 +106,7 @@ class Batch(Generic[K, F]):
         )
 
     def of(self, function: F) -> list[Submission[K, F]]:
-        """Give the submissions of one function."""
+        """Return the submissions of one function."""
         return [entry for entry in self.submissions if entry.function == function]
 
     def by_function(self) -> dict[F, list[Submission[K, F]]]:
@@ -184,7 +184,7 @@ class Batcher(Generic[K, F]):
         self._line_up(route, queue)
 
     def next_batch(self, batch_size: int, claim: Callable[[K], bool]) -> Batch[K, F] | None:
-        """Give the batch to send now, or None; the caller says later that it is ``answered``."""
+        """Return the batch to send now, or None; the caller later calls ``answered``."""
         if self._posts >= self._max_posts:
             return None
         if batch_size != self._batch_size:
@@ -248,7 +248,7 @@ class Batcher(Generic[K, F]):
                 submission.wait_until = wait_until
 
     def expire(self, now: float) -> list[Submission[K, F]]:
-        """Give back the queued submissions whose time is over, and forget them."""
+        """Remove and return the queued submissions whose deadline has passed."""
         expired: list[Submission[K, F]] = []
         for route, queue in list(self._queues.items()):
             late = [submission for submission in queue.submissions if submission.is_late(now)]
@@ -330,7 +330,7 @@ def _encoded_size(payload: str) -> int:
 def read_receipt(
     batch: Batch[K, F], function_ids: Mapping[F, str], receipt: Receipt
 ) -> tuple[list[tuple[str, Submission[K, F]]], list[Submission[K, F]]]:
-    """Tell which submission became which task, as far as the receipt is clear.
+    """Match submissions with tasks, as far as the receipt is clear.
 
     Args:
         batch: what was sent.
@@ -339,7 +339,7 @@ def read_receipt(
 
     Returns:
         The submissions with their task ids, and those of functions whose ids are missing or not
-        as many as were sent: nobody can know which is whose.
+        as many as were sent: the tasks cannot be matched.
     """
     clear: list[tuple[str, Submission[K, F]]] = []
     unclear: list[Submission[K, F]] = []

@@ -3,11 +3,11 @@
 Rules: a key is taken from its submit to its confirmation. An intent is written before the request
 that it is about, a receipt before its future counts as accepted, an outcome before its delivery
 is acknowledged. What the service certainly did not take is withdrawn, as if it had never been
-tried. Outcomes find their entry by task id, whoever awaits the task, or nobody. Writes take effect
+tried. Outcomes find their entry by task id, whether the task is awaited or not. Writes take effect
 in the order in which they are given: a crash loses the last ones, never one from the middle.
 
     RESERVED    submitted; nothing is written
-    INTENDED    the intent is written: after a crash nobody can know whether the task runs
+    INTENDED    the intent is written: after a crash it is unknown whether the task runs
     ACCEPTED    the receipt is written: the task runs, and its outcome will come
     SETTLED     the outcome is written, and kept until the key is confirmed
 
@@ -28,7 +28,7 @@ K = TypeVar("K")
 
 
 class Stage(enum.Enum):
-    """How far a task has come; see the module."""
+    """The stages of a task, in their order."""
 
     RESERVED = enum.auto()
     INTENDED = enum.auto()
@@ -154,7 +154,7 @@ class Book(Generic[K]):
         return key in self._entries
 
     def unconfirmed(self) -> list[Entry[K]]:
-        """Give all entries, the oldest first."""
+        """Return all entries, the oldest first."""
         return list(self._entries.values())
 
     def holds(self, entry: Entry[K]) -> bool:
@@ -262,7 +262,7 @@ class Book(Generic[K]):
     # How it is decided --------------------------------------------------------------------------
 
     def _of(self, key: str, ticket: K) -> Entry[K] | None:
-        """Give the entry of a task, unless its key is free or another's by now."""
+        """Return the entry of a task, or None if its key is free or has another task."""
         entry = self._entries.get(key)
         return entry if entry is not None and entry.ticket is ticket else None
 

@@ -1,4 +1,4 @@
-"""How many requests the service allows, so that it need not refuse any."""
+"""The request budget of the hosted service, so that no request exceeds it."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ class RequestBudget:
         self._spent: deque[float] = deque(maxlen=limit)
 
     def delay(self, now: float, *, share: float = 1.0) -> float:
-        """Give the seconds until one more request may go.
+        """Return the seconds until one more request may be sent.
 
         Args:
-            now: the time, on the clock that ``spend`` is told.
-            share: the part of the budget that requests of this kind may use up; what is below
-                leaves room for more urgent ones.
+            now: the time, on the clock of ``spend``.
+            share: the share of the budget that requests of this kind may use; less than 1.0
+                leaves some for more urgent ones.
         """
         allowed = max(1, int(self._limit * share))
         if len(self._spent) < allowed:
@@ -39,5 +39,5 @@ class RequestBudget:
         return max(0.0, self._spent[-allowed] + self._window - now)
 
     def spend(self, now: float) -> None:
-        """Note a request."""
+        """Record a request."""
         self._spent.append(now)

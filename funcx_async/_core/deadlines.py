@@ -1,8 +1,8 @@
-"""What is due when: any number of tickets, one moment to wait for.
+"""Deadlines of any number of tickets, with one next moment to wait for.
 
-A ticket is whatever the caller wants back when its time has come; times are on the caller's clock.
-Adding and discarding cost next to nothing, however many there are: what is discarded leaves its
-place in the queue empty until the queue is half empty places, and is swept then.
+A ticket is what the caller wants back when it is due; times are on the caller's clock. Adding and
+discarding are cheap however many there are: a discarded ticket leaves an empty place in the queue,
+which is swept when half of its places are empty.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from typing import Generic, TypeVar
 K = TypeVar("K", bound=Hashable)
 
 SWEEP_FROM = 64
-"""With fewer places than that the queue is not swept."""
+"""Places below which the queue is not swept."""
 
 
 class Deadlines(Generic[K]):
-    """See the module.
+    """A queue of tickets by the time when they are due.
 
     Example:
         >>> deadlines = Deadlines()
@@ -37,7 +37,7 @@ class Deadlines(Generic[K]):
         self._added = 0
 
     def __len__(self) -> int:
-        """How many tickets wait for their time."""
+        """Return the number of tickets that are not due yet."""
         return len(self._numbers)
 
     @property
@@ -48,7 +48,7 @@ class Deadlines(Generic[K]):
         return self._queue[0][0] if self._queue else None
 
     def add(self, ticket: K, due: float) -> None:
-        """Have ``ticket`` given back at ``due``; an earlier time for it no longer counts."""
+        """Add a ticket that is due at ``due``; this replaces an earlier time of it."""
         self.discard(ticket)
         self._added += 1
         self._numbers[ticket] = self._added
@@ -56,7 +56,7 @@ class Deadlines(Generic[K]):
         heappush(self._queue, (due, self._added))
 
     def discard(self, ticket: K) -> None:
-        """Forget a ticket, if it is there."""
+        """Remove a ticket, if it is there."""
         number = self._numbers.pop(ticket, None)
         if number is None:
             return
@@ -66,11 +66,11 @@ class Deadlines(Generic[K]):
             heapify(self._queue)
 
     def due(self, now: float, at_most: int | None = None) -> list[K]:
-        """Give the tickets whose time has come, the earliest first, and forget them.
+        """Remove and return the tickets that are due, the earliest first.
 
         Args:
             now: the time.
-            at_most: so many at a time; None gives all.
+            at_most: the number of tickets at most; None for all.
         """
         tickets: list[K] = []
         while (first := self.next) is not None and first <= now and len(tickets) != at_most:

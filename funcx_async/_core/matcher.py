@@ -153,7 +153,7 @@ class Matcher(Generic[K]):
         return not self._forgetful
 
     def open_tasks(self) -> Iterator[tuple[str, Sequence[K]]]:
-        """Give open tasks, the oldest first, each with its tickets."""
+        """Return open tasks, the oldest first, each with its tickets."""
         for task_id, ticket in self._tickets.items():
             yield task_id, (ticket, *self._further_tickets.get(task_id, ()))
 
@@ -181,7 +181,7 @@ class Matcher(Generic[K]):
         return events + self._orphans() if self._held else events
 
     def disown(self, task_ids: Collection[str], *, complete: bool) -> list[Event[K]]:
-        """Note tasks that came of submits here, though nobody knows which is whose.
+        """Record tasks of submits from here that cannot be matched with a submission.
 
         Args:
             task_ids: their ids; their results will be duplicates.
@@ -282,7 +282,7 @@ class Matcher(Generic[K]):
         if again is not None:
             if again.result is None:
                 return [Noted(result.task_id, tag)]
-            # Delivered anew, or twice: only the newest delivery still holds the result.
+            # Delivered again, or twice: only the newest delivery still holds the result.
             before, again.tag = again.tag, tag
             return [Duplicate(result.task_id, before)]
         size = HELD_OVERHEAD + len(result.data or "")

@@ -154,7 +154,7 @@ def decode_outcome(body: bytes) -> Result:
 
 
 def spelled_alike(result: Result) -> Result:
-    """Give a result whose task id is in the one spelling that ids have here.
+    """Return a result whose task id is in the one spelling that ids have here.
 
     Raises:
         MalformedMessage: if it is not the UUID of a task.

@@ -22,21 +22,21 @@ from funcx_async.errors import AuthenticationFailed, FuncXError, ServiceUnavaila
 TokenSource: TypeAlias = Callable[[], str | Awaitable[str]]
 
 AWAITS_TOKEN = "funcx_async.awaits_token"  # noqa: S105 - the name of a mark, not a token
-"""Marks, in a request's extensions, that it waits for its token: it is certainly not sent."""
+"""Marks, in the extensions of a request, that it waits for its token and is certainly not sent."""
 
 
 @confined(CREDENTIALS)
 class BearerAuth(httpx.Auth):
-    """What all kinds of credentials share; they differ in :meth:`token`."""
+    """The base of all kinds of credentials, which differ in :meth:`token`."""
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__}>"
 
     async def token(self, refused: str | None = None) -> str:
-        """Give the token to send.
+        """Return the token to send.
 
         Args:
-            refused: the token that the service has just refused: another one is wanted.
+            refused: the token that the service has just refused; another one is needed.
         """
         raise NotImplementedError
 
@@ -55,7 +55,7 @@ class BearerAuth(httpx.Auth):
         del request.extensions[AWAITS_TOKEN]
         if not is_token(token):
             raise AuthenticationFailed(
-                "The source of tokens gave something that is not a bearer token "
+                "The source of tokens returned something that is not a bearer token "
                 f"(a {type(token).__name__})."
             )
         request.headers["Authorization"] = f"Bearer {token}"
@@ -73,7 +73,7 @@ class GivenToken(BearerAuth):
         self._source = source
 
     async def token(self, refused: str | None = None) -> str:
-        """Ask the source; it knows by itself when to give another token.
+        """Return the token of the source, which decides when to return another one.
 
         Raises:
             ServiceUnavailable: if it could not reach what it asks.
@@ -87,7 +87,7 @@ class GivenToken(BearerAuth):
             if is_cancelled(before):
                 raise
             raise AuthenticationFailed(
-                "The source of tokens was cancelled before it gave one."
+                "The source of tokens was cancelled before it returned one."
             ) from error
         except FuncXError:
             raise
@@ -106,22 +106,22 @@ class GivenToken(BearerAuth):
 
 T = TypeVar("T")
 
-PATIENCE = 90.0
-"""Seconds until those who wait take a run over: its loop has stopped for good, or forked away."""
+TAKEOVER_SECONDS = 90.0
+"""Seconds until a waiting caller takes over a run whose loop has stopped, or was lost by a fork."""
 
 
 class _Lost(Exception):
-    """The loop that ran it has ended; somebody else runs it again."""
+    """The loop that ran it has ended; another caller runs it again."""
 
 
 class SingleFlight(Generic[T]):
-    """Runs ``work`` once for all who ask while it runs.
+    """Runs ``work`` once for all callers that ask while it runs.
 
-    It runs in a task of its own on the loop of whoever asks first, so that one who gives up ends
-    nobody else's wait; it is bound to no loop.
+    It runs in its own task on the loop of the first caller, so a caller that is cancelled does not
+    affect the others. Callers may be on different loops.
 
     Args:
-        work: what to run; it must have a time limit of its own.
+        work: what to run; it must have its own time limit.
     """
 
     def __init__(self, work: Callable[[], Coroutine[Any, Any, T]]) -> None:
@@ -131,7 +131,7 @@ class SingleFlight(Generic[T]):
         self._task: asyncio.Task[T] | None = None
 
     def start(self) -> Future[T]:
-        """Start a run on the running loop, unless one is under way; give its outcome."""
+        """Start a run on the running loop, unless there is one; return its future."""
         with self._lock:
             if self._flight is None or self._flight.done() or self._is_stranded():
                 flight: Future[T] = Future()
@@ -142,7 +142,7 @@ class SingleFlight(Generic[T]):
             return self._flight
 
     async def join(self) -> T:
-        """Wait for the run under way, or for one that this starts.
+        """Wait for the current run, or start one.
 
         Raises:
             Exception: a copy of what the run raised.
@@ -151,7 +151,7 @@ class SingleFlight(Generic[T]):
             flight = self.start()
             waiter = asyncio.wrap_future(flight)
             try:
-                await asyncio.wait([waiter], timeout=PATIENCE)
+                await asyncio.wait([waiter], timeout=TAKEOVER_SECONDS)
                 if waiter.done():
                     return waiter.result()
                 self._give_up(flight)
@@ -187,10 +187,10 @@ PAUSE = 15.0
 
 
 class RenewingAuth(BearerAuth):
-    """Keeps a token; kinds of credentials differ in how they :meth:`fetch` one.
+    """Keeps a token and renews it; kinds of credentials differ in how they :meth:`fetch` one.
 
-    A token that is due but good is replaced behind the requests, which go on with it; only one
-    that has ended makes them wait. May be shared by clients of several event loops.
+    A token that is due is replaced in the background while requests use it; only an expired one
+    makes them wait. May be shared by clients of several event loops.
 
     Args:
         clock: gives the time in Unix seconds.
@@ -204,15 +204,15 @@ class RenewingAuth(BearerAuth):
         self._flight: SingleFlight[Token] = SingleFlight(self._renew)
 
     async def fetch(self, refused: str | None) -> Token:
-        """Get a token, wherever this kind of credentials has it from.
+        """Return a token from where this kind of credentials has it.
 
         Args:
-            refused: a token that the service does not take, however long it would be good for.
+            refused: a token that the service refuses although it has not expired.
         """
         raise NotImplementedError
 
     async def token(self, refused: str | None = None) -> str:
-        """Give a good token.
+        """Return a valid token.
 
         Raises:
             AuthenticationFailed: if the credentials are not accepted.

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     import globus_sdk
 
 LOGIN_COMMAND = "python -m funcx_async login"
-"""Logs a person in, for the official tools as well."""
+"""The command that logs a person in, also for the official tools."""
 
 
 def _list(value: Any, separator: str) -> str:
@@ -41,17 +41,23 @@ def _list(value: Any, separator: str) -> str:
 AUTHORIZATION_PARAMETERS: dict[str, tuple[Callable[[Any], str], str]] = {
     "session_required_mfa": (lambda value: "yes" if value is True else "", "with a second factor"),
     "session_required_identities": (lambda value: _list(value, ","), "ids, separated by commas"),
-    "session_required_single_domain": (lambda value: _list(value, ","), "domains, likewise"),
-    "session_required_policies": (lambda value: _list(value, ","), "ids of policies, likewise"),
-    "required_scopes": (lambda value: _list(value, " "), "further scopes, separated by blanks"),
+    "session_required_single_domain": (
+        lambda value: _list(value, ","),
+        "domains, separated by commas",
+    ),
+    "session_required_policies": (
+        lambda value: _list(value, ","),
+        "ids of policies, separated by commas",
+    ),
+    "required_scopes": (lambda value: _list(value, " "), "further scopes, separated by spaces"),
     "session_message": (lambda value: _list(value, " "), "a sentence to show at the login"),
     "prompt": (lambda value: _list(value, " "), "'login' asks for the password again"),
 }
-"""What a service may ask a further login to bring: how it is written as a word, and help."""
+"""The demands of a service on a new login: how each is written on the command line, and help."""
 
 
 def option_of(name: str) -> str:
-    """Give the command's option for an authorization parameter.
+    """Return the command's option for an authorization parameter.
 
     Example:
         >>> option_of("session_required_mfa")
@@ -61,10 +67,10 @@ def option_of(name: str) -> str:
 
 
 def login_command(parameters: Mapping[str, Any]) -> str:
-    """Give the command that brings what a service asks for.
+    """Return the login command that meets the demands of a service.
 
     Args:
-        parameters: the service's ``authorization_parameters``; what is not understood is left out.
+        parameters: the service's ``authorization_parameters``; unknown ones are left out.
 
     Example:
         >>> login_command({"session_required_mfa": True, "session_required_policies": ["p1", "p2"]})
@@ -80,7 +86,7 @@ def login_command(parameters: Mapping[str, Any]) -> str:
 
 
 def parameters_of(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Read the options of that command: its authorization parameters, as a service writes them.
+    """Return the authorization parameters of the options of that command.
 
     Example:
         >>> parameters_of({"session_required_mfa": True, "session_required_policies": "p1,p2"})
@@ -163,15 +169,15 @@ def is_globus_authorizer(value: object) -> TypeGuard[globus_sdk.authorizers.Glob
 
 
 def token_of_app(app: globus_sdk.GlobusApp, refused: str | None) -> Token:
-    """Get a good token from ``app``, without asking anybody; blocking.
+    """Return a valid token of ``app``, without prompting; blocking.
 
     Args:
-        app: is used by nobody else meanwhile: it is not safe for threads.
-        refused: a token that the service does not take.
+        app: must not be used by another thread at the same time.
+        refused: a token that the service refuses.
 
     Raises:
         AuthenticationFailed: if somebody has to log in.
-        ServiceUnavailable: if Globus Auth cannot be asked now.
+        ServiceUnavailable: if Globus Auth is unreachable.
     """
     with errors_of_globus():
         _require_login(app)
@@ -263,7 +269,7 @@ def errors_of_globus(who: str = "") -> Iterator[None]:
 NATIVE_CLIENT_ID = "4cf29807-cf21-49ec-9443-ff9a3fb9f81c"
 """The official tools' own client id: for logins of people, without a secret."""
 
-_ADVICE = f"Run `{LOGIN_COMMAND}`, once for this user; nothing is asked in here."
+_ADVICE = f"Run `{LOGIN_COMMAND}` once for this user; this library never prompts."
 
 _AUTH = "auth.globus.org"
 _SCOPES = {
@@ -275,7 +281,7 @@ _SCOPES = {
 
 @dataclass(frozen=True, slots=True)
 class SharedLogin:
-    """Where the official tools keep the login of a person.
+    """The place where the official tools keep the login of a person.
 
     Attributes:
         directory: Globus Compute's directory.
@@ -301,7 +307,7 @@ class SharedLogin:
 def shared_login(
     environment: str, variables: Mapping[str, str], *, classic: bool = False
 ) -> SharedLogin:
-    """Find where the official tools keep the login.
+    """Return where the official tools keep the login.
 
     Args:
         environment: the Globus environment.
@@ -318,9 +324,9 @@ def shared_login(
 
 
 class SharedLoginAuth(RenewingAuth):
-    """Sends the tokens of the shared login; it is looked up anew whenever one is needed.
+    """Sends the tokens of the shared login, which is read again whenever one is needed.
 
-    So a login made meanwhile counts at once, and so do tokens that the official tools renewed.
+    So a new login counts at once, and so do tokens that the official tools renewed.
     """
 
     def __init__(self, place: SharedLogin) -> None:
@@ -333,10 +339,10 @@ class SharedLoginAuth(RenewingAuth):
 
 
 def token_of_login(place: SharedLogin, refused: str | None = None) -> Token:
-    """Get a good token from the login at ``place``, renewed if need be; blocking.
+    """Return a valid token from the login at ``place``, renewed if necessary; blocking.
 
     Raises:
-        AuthenticationFailed: if there is no login, or it is no longer accepted.
+        AuthenticationFailed: if there is no login, or it was revoked or has expired.
         ServiceUnavailable: if it cannot be renewed now.
     """
     if not place.file.exists() and not (place.classic_file and place.classic_file.exists()):
@@ -355,7 +361,7 @@ def token_of_login(place: SharedLogin, refused: str | None = None) -> Token:
 
 
 def log_in(place: SharedLogin, parameters: Mapping[str, Any], *, force: bool = False) -> None:
-    """Log a person in, who is asked at the terminal for a code; blocking.
+    """Log a person in, with a code that is entered at the terminal; blocking.
 
     Args:
         place: where the login is stored.
@@ -363,7 +369,7 @@ def log_in(place: SharedLogin, parameters: Mapping[str, Any], *, force: bool = F
         force: log in even though there is a login.
 
     Raises:
-        AuthenticationFailed: if it does not work out.
+        AuthenticationFailed: if it fails.
         ServiceUnavailable: if Globus Auth cannot be asked.
     """
     _require_globus_sdk()
@@ -377,7 +383,7 @@ def log_in(place: SharedLogin, parameters: Mapping[str, Any], *, force: bool = F
             app.login(auth_params=wanted, force=force)
         except EOFError:
             raise AuthenticationFailed(
-                f"No code was entered, so nobody is logged in. Run `{LOGIN_COMMAND}` in a terminal "
+                f"No code was entered: login aborted. Run `{LOGIN_COMMAND}` in a terminal "
                 "and enter the code that the address shows."
             ) from None
 
@@ -389,7 +395,7 @@ def log_out(place: SharedLogin) -> bool:
         Whether there was a login.
 
     Raises:
-        AuthenticationFailed: if it does not work out.
+        AuthenticationFailed: if it fails.
         ServiceUnavailable: if Globus Auth cannot be asked.
     """
     _require_globus_sdk()
@@ -402,7 +408,7 @@ def log_out(place: SharedLogin) -> bool:
 
 
 def who_is(place: SharedLogin) -> str:
-    """Ask who is logged in: the name that Globus Auth has for them; blocking.
+    """Return the user name of the person who is logged in; blocking.
 
     Raises:
         AuthenticationFailed: if nobody is.

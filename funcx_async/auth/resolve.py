@@ -1,4 +1,4 @@
-"""From what the caller gave, or the environment has, to what httpx takes."""
+"""Credentials, from the argument of the caller or from the environment."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ Auth: TypeAlias = Union[
 def resolve_auth(
     auth: Auth | None, service_url: str, variables: Mapping[str, str], *, classic: bool = False
 ) -> httpx.Auth:
-    """Make of what the user gave what httpx takes.
+    """Return the credentials for a service, as httpx takes them.
 
     Args:
         auth: a token, a callable that returns one, an ``httpx.Auth``, an app or authorizer of
@@ -87,7 +87,7 @@ def _of_environment(service_url: str, variables: Mapping[str, str], *, classic: 
             return _failing(
                 f"{TOKEN_VARIABLE} does not hold a token: something in it can stand in none, such "
                 "as a blank, the end of a line or an accent. Export it again, as "
-                "`python -m funcx_async local` or whoever gave it to you has it."
+                "`python -m funcx_async local` or its owner printed it."
             )
         return GivenToken(lambda: token)
     if not is_globus(service_url):
@@ -108,7 +108,7 @@ def _of_environment(service_url: str, variables: Mapping[str, str], *, classic: 
 def credentials_of(
     environment: str, variables: Mapping[str, str], *, classic: bool = False
 ) -> ClientCredentials | None:
-    """Make client credentials of the process's environment, or give None if it has none.
+    """Return the client credentials of the process's environment, or None.
 
     Args:
         environment: the name of a Globus environment.

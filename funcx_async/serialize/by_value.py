@@ -263,7 +263,7 @@ class ByValuePickler(_Pickler):  # type: ignore[misc]  # for the same reason
         self.write(pickle.REDUCE)
 
     def _make(self, obj: Any, function: Any, *arguments: Any) -> None:
-        """Have the reader make an object by a call, and remember it."""
+        """Write a call that makes an object on the reader's side, and remember the object."""
         self._save_call(Call(function, arguments))
         if id(obj) in self.memo:  # it was made on the way, by what it refers to
             self.write(pickle.POP + self.get(self.memo[id(obj)][0]))
@@ -271,7 +271,7 @@ class ByValuePickler(_Pickler):  # type: ignore[misc]  # for the same reason
             self.memoize(obj)
 
     def _run(self, function: Any, *arguments: Any) -> None:
-        """Have the reader call something for its effect."""
+        """Write a call that the reader makes for its effect."""
         self._save_call(Call(function, arguments))
         self.write(pickle.POP)  # drop what it returned
 
@@ -426,7 +426,7 @@ class ByValuePickler(_Pickler):  # type: ignore[misc]  # for the same reason
         self._make(code, self._by("code"), _marshalled(code))
 
     def _check_version(self) -> None:
-        """Have the reader refuse, before anything fails in other ways, if its Python is another."""
+        """Write a check that refuses another version of Python before anything else fails."""
         if not self._checked:
             self._checked = True
             version = "{}.{}".format(*sys.version_info[:2])
@@ -552,7 +552,7 @@ class ByValuePickler(_Pickler):  # type: ignore[misc]  # for the same reason
         # use as a value has to come here
 
     def _import(self, submodules: set[str]) -> None:
-        """Have the reader import what ``import package`` would not."""
+        """Write imports of submodules that ``import package`` would not import."""
         for submodule in sorted(submodules - self._imported):
             self._run(importlib.import_module, submodule)
         self._imported |= submodules
@@ -736,7 +736,7 @@ def _marshalled(code: CodeType) -> bytes:
 
 
 def _takes(function: Any, arguments: tuple[Any, ...]) -> bool:
-    """Tell whether a function of the user's can be called with these arguments."""
+    """Return whether a function of the user can be called with these arguments."""
     if type(function) is FunctionType:
         try:
             inspect.signature(function).bind(*arguments)
@@ -746,7 +746,7 @@ def _takes(function: Any, arguments: tuple[Any, ...]) -> bool:
 
 
 def _fails_to_be_filled(kind: type, state: object) -> bool:
-    """Tell whether pickle would ask the attributes of an instance that has none yet."""
+    """Return whether pickle would read attributes of an instance that has none yet."""
     set_attribute: object = kind.__setattr__
     is_frozen = isinstance(state, tuple) and set_attribute is not object.__setattr__
     return is_frozen or hasattr(kind, "__getattr__")

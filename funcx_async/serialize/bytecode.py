@@ -96,7 +96,7 @@ def _arguments_of(code: CodeType, opnames: tuple[str, ...]) -> frozenset[str]:
 
 
 def has_any(code: CodeType, opnames: tuple[str, ...]) -> bool:
-    """Tell whether code may have such an instruction, without disassembling it."""
+    """Return whether code may have such an instruction, without disassembling it."""
     opcodes = code.co_code[::2]
     return any(dis.opmap[opname] in opcodes for opname in opnames)
 

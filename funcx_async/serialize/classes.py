@@ -165,7 +165,7 @@ def _by_name(key: str) -> object:
 
 
 def is_known_elsewhere(key: str) -> bool:
-    """Tell whether a later process can find the class by its key."""
+    """Return whether a later process can find the class by its key."""
     return "<locals>" not in key
 
 
@@ -195,7 +195,7 @@ def body_of(kind: type) -> dict[str, Any]:
 
 
 def _only_at_creation(kind: type, name: str, value: object) -> bool:
-    """Tell whether the metaclass would take an assignment for its own, as of ``__class__``."""
+    """Return whether the metaclass would take an assignment for its own, as of ``__class__``."""
     if name in _MADE_WITH_THE_CLASS or name in _SET_LATER or _is_slot(kind, value):
         return False
     homes = (vars(each) for each in inspect.getmro(type(kind)))
@@ -360,7 +360,7 @@ def resolved_annotations(kind: type, annotations: Mapping[str, Any]) -> dict[str
 
 
 def is_portable(annotation: object) -> bool:
-    """Tell whether an annotation is made of things that the worker has."""
+    """Return whether an annotation is made of things that the worker has."""
     if annotation is None or annotation is Ellipsis or type(annotation) in (str, int, bool):
         return True
     origin = get_origin(annotation)

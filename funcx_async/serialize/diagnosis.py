@@ -1,4 +1,4 @@
-"""Finds out what it is in a value that cannot be sent, and says so to a person."""
+"""Finds the part of a value that cannot be sent, and describes it."""
 
 from __future__ import annotations
 
@@ -253,7 +253,7 @@ def _say(reason: Exception) -> str:
 
 
 def describe(error: BaseException) -> str:
-    """Return an exception in a line: its type and text, also where its text cannot be had."""
+    """Return an exception in a line: its type, and its text if it has any."""
     try:
         text = str(error)
     except Exception:  # the exception's class may be the user's

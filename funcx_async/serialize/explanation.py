@@ -1,4 +1,4 @@
-"""What would be sent of a function and its arguments, how large each part is, and why."""
+"""What is sent of a function and its arguments, how large each part is, and why."""
 
 from __future__ import annotations
 
@@ -87,19 +87,19 @@ class Explanation:
 
 
 def explain(function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Explanation:
-    """Tell what ``submit(function, *args, **kwargs)`` would send; nothing is sent.
+    """Return what ``submit(function, *args, **kwargs)`` would send; nothing is sent.
 
     Args:
         function: any callable.
-        *args: its positional arguments, if they are of interest.
-        **kwargs: its keyword arguments, likewise.
+        *args: its positional arguments; optional.
+        **kwargs: its keyword arguments; optional.
 
     Returns:
-        The parts with their sizes and reasons; ``print`` it.
+        The parts with their sizes in bytes and the reasons why they are sent; ``print`` it.
 
     Raises:
         TypeError: it is not callable.
-        SerializationError: it, or an argument, cannot be sent; likewise what submit would raise.
+        SerializationError: it, or an argument, cannot be sent; ``submit`` would raise the same.
 
     Example:
         >>> print(explain(len, [1, 2]))

@@ -1,4 +1,4 @@
-"""What a pickle tells of a function besides its code, and whether its imports will work."""
+"""What a pickle has of a function besides its code, and whether its imports will work."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def _is_part_of_the_workers(function: FunctionType) -> bool:
 
 
 def state_of(function: FunctionType) -> dict[str, Any]:
-    """What the code of a function does not tell of it."""
+    """Return the attributes of a function that its code does not have."""
     code = function.__code__
     documented = code.co_consts[0] if code.co_consts else None
     state: dict[str, Any] = {}

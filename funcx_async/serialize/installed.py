@@ -27,7 +27,7 @@ _CODE = (*SOURCE_SUFFIXES, *EXTENSION_SUFFIXES)
 
 @cache
 def is_everywhere(module_name: str, place: str | None) -> bool:
-    """Tell whether a module that lies at a place here can be expected on other machines.
+    """Return whether a module that lies at a place here can be expected on other machines.
 
     Args:
         module_name: dotted.

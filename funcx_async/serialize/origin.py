@@ -48,7 +48,7 @@ _ALWAYS = frozenset({"dill", __name__.partition(".")[0]})
 
 
 def worker_has(module_name: str) -> bool:
-    """Tell whether a worker can be expected to import a module of this name.
+    """Return whether a worker can be expected to import a module of this name.
 
     Args:
         module_name: dotted, as in ``__module__``.
@@ -80,14 +80,14 @@ def _are_everywhere(module_name: str, places: list[str]) -> bool:
 
 
 def send_by_value(module: str | ModuleType) -> None:
-    """Have a module's functions and classes travel by value from now on.
+    """Send the functions and classes of a module by value.
 
-    For what is installed here and not on the workers. It counts for the whole process, and for
-    functions that are submitted for the first time afterwards.
+    Use it for modules that are installed here and not on the workers. It applies to the whole
+    process, and to functions that are submitted for the first time afterwards.
 
     Args:
-        module: a module or package, or its name; its submodules are meant too, unless they have a
-            rule of their own.
+        module: a module or package, or its name; its submodules are included, unless they have
+            their own rule.
 
     Raises:
         TypeError: it is neither.
@@ -100,9 +100,10 @@ def send_by_value(module: str | ModuleType) -> None:
 
 
 def send_by_reference(module: str | ModuleType) -> None:
-    """Have a module's functions and classes travel by name from now on: the workers have them.
+    """Send the functions and classes of a module by reference, as the workers have the module.
 
-    For one's own modules that are installed on the workers too; see :func:`send_by_value`.
+    Use it for your own modules that are installed on the workers, too. It applies as
+    :func:`send_by_value` does.
 
     Args:
         module: a module or package, or its name.
@@ -122,7 +123,7 @@ def send_by_reference(module: str | ModuleType) -> None:
 
 
 def worker_lacks(module_name: str) -> bool:
-    """Tell whether an import on the worker would fail, as the module is one's own.
+    """Return whether an import on the worker would fail, as the module is the user's.
 
     Args:
         module_name: absolute; it need not be imported here, and is not by asking.
@@ -175,7 +176,7 @@ def _name_of(module: str | ModuleType) -> str:
 
 
 def found_by_name(thing: FunctionType | type) -> bool:
-    """Tell whether a worker can be expected to find this very function or class by its name.
+    """Return whether a worker can be expected to find this very function or class by its name.
 
     Args:
         thing: a function or class.
@@ -210,7 +211,7 @@ def public_home(kind: type) -> str:
 
 
 def is_ours(kind: type) -> bool:
-    """Tell whether a class must travel by value.
+    """Return whether a class must be sent by value.
 
     Args:
         kind: any class.
@@ -224,7 +225,7 @@ def is_ours(kind: type) -> bool:
 
 
 def _has_parts_in_c(kind: type) -> bool:
-    """Tell whether a class has methods of its own in C; a class statement never makes any."""
+    """Return whether a class has its own methods in C; a class statement never makes any."""
     return any(
         isinstance(value, _PARTS_IN_C) and value.__objclass__ is kind
         for value in vars(kind).values()
@@ -286,7 +287,7 @@ class _WorkerState:
             modules: dict[str, object] = {**sys.modules}  # typeshed knows of modules alone
             for name in modules.keys() - self._indexed:
                 if _is_being_imported(modules[name]):
-                    seen = None  # and so the next look-up looks again
+                    seen = None  # so the next call looks again
                 else:
                     self._indexed.add(name)
                     self._index(name, modules[name])
@@ -475,7 +476,7 @@ def imported(name: str) -> str:
 def importable(value: Any, name: str) -> tuple[str, str]:
     """Find a module that the worker has, and the name by which it gives this very object.
 
-    A bound method may be had so too: ``random.randint`` is one, of the module's own generator.
+    It may be a bound method: ``random.randint`` is one, of the module's own generator.
 
     Args:
         value: a function, class or other callable.
@@ -491,7 +492,7 @@ def importable(value: Any, name: str) -> tuple[str, str]:
     for attribute in (getattr(value, "__name__", name), name):
         if found.get(attribute) is value and worker_has(home) and is_a_name(attribute):
             return home, attribute
-    raise NotImportable(f"{name} is not to be had from a module that the worker has")
+    raise NotImportable(f"{name} is not in a module that the worker has")
 
 
 def is_a_name(text: Any) -> bool:

@@ -121,15 +121,15 @@ class SteppedFile:
         self._file = io.BytesIO(content)
 
     def read(self, size: int = -1) -> bytes:
-        """Give the next ``size`` bytes."""
+        """Return the next ``size`` bytes."""
         return self._file.read(size)
 
     def readline(self) -> bytes:
-        """Give what is up to the next end of a line."""
+        """Return the bytes up to the next end of a line."""
         return self._file.readline()
 
     def readinto(self, buffer: bytearray) -> int:
-        """Fill ``buffer``, and give how many bytes there were for it."""
+        """Fill ``buffer``, and return the number of bytes."""
         room, filled = memoryview(buffer), 0
         while read := self._file.readinto(room[:STEP]):
             filled += read
@@ -139,7 +139,7 @@ class SteppedFile:
         return filled
 
     def peek(self, size: int) -> bytes:
-        """Give the next bytes without passing over them."""
+        """Return the next bytes without consuming them."""
         position = self._file.tell()
         found = self._file.read(size)
         self._file.seek(position)
@@ -158,7 +158,7 @@ def yield_gil() -> None:
 
 
 class TooMuch(SerializationError):
-    """A pickle is longer than its file may be; whoever asked for it says what that means.
+    """A pickle is longer than its file may be; the caller decides what that means.
 
     Attributes:
         size: how many bytes there were when it ended: there could have been more.
@@ -170,7 +170,7 @@ class TooMuch(SerializationError):
 
 
 class BoundedFile:
-    """Takes so many bytes, and then raises :class:`TooMuch` at every write.
+    """Accepts a number of bytes, and then raises :class:`TooMuch` at every write.
 
     Args:
         at_most: how many bytes it takes; None: any number.

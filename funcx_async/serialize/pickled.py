@@ -1,4 +1,4 @@
-"""Pickles as base64 text, for whoever has dill."""
+"""Pickles as base64 text, for readers that have dill."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ def dump_by_value(value: object, at_most: int | None = None, *, runs: bool = Fal
 
 @contextmanager
 def written_as_results() -> Iterator[None]:
-    """Have classes that came by value written as references: whoever sent them has them."""
+    """Write classes that came by value as references, as their sender has them."""
     token = _returns.set(True)
     try:
         yield

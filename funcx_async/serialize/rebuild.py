@@ -8,7 +8,7 @@ Rules:
 
 - One task has one class per key, whether the class came with the function or with an argument; a
   later state of it replaces an earlier one.
-- The next task starts with nothing: its classes are built anew, so no task sees what another one
+- The next task starts with nothing: its classes are built again, so no task sees what another one
   wrote into a class. The worker names the task in the environment variable ``GC_TASK_UUID``.
 - A class is built as it was. No ``__init_subclass__``, ``__set_name__`` or metaclass runs again.
 - In a worker, dill writes a rebuilt class as a reference by its key, so results come home.
@@ -355,7 +355,7 @@ def reduction_of(
 
     Args:
         kind: the class.
-        is_ours: tells of a class whether it is the user's.
+        is_ours: returns whether a class is the user's.
     """
     if kind in copyreg.dispatch_table:
         return None
@@ -380,7 +380,7 @@ def _of(kind: type, name: str) -> object:
 
 
 def _reduced_member(member: Any) -> tuple[Any, ...]:
-    """Have a member found by its name: its value may equal nothing but itself."""
+    """Reduce a member to its name: its value may equal nothing but itself."""
     kind = type(member)
     if kind._member_map_.get(member._name_) is member:
         return getattr, (kind, member._name_)
@@ -388,7 +388,7 @@ def _reduced_member(member: Any) -> tuple[Any, ...]:
 
 
 def _reduced_instance(native: Any, thing: Any) -> Any:
-    """Have an instance made and filled by the type below its class."""
+    """Reduce an instance to the type below its class, which makes and fills it."""
     kind, reduced = type(thing), thing.__reduce_ex__(4)
     parts: Any = (*reduced, None, None, None)
     make, arguments, state, items, pairs, *_ = parts
@@ -420,7 +420,7 @@ def remake(native: Any, kind: type, is_whole: bool, *arguments: object) -> Any:
 
 
 def refill(made: Any, contents: tuple[Any, Any, list[Any], list[tuple[Any, Any]]]) -> None:
-    """Give an instance its items and state, without methods that the user has replaced."""
+    """Set the items and state of an instance, without methods that the user has replaced."""
     native, state, items, pairs = contents
     for item in items:
         native.append(made, item)
@@ -510,7 +510,7 @@ def _made(key: str, make: Callable[[], type], bases: tuple[type, ...]) -> type:
 
 
 def _write_well(kind: type) -> None:
-    """Have dill write the instances of a class as they can be read; see :func:`reduction_of`."""
+    """Register how dill writes the instances of a class, by :func:`reduction_of`."""
     if IN_WORKER and (reduction := reduction_of(kind, key_of)) is not None:
         copyreg.pickle(kind, reduction)
 

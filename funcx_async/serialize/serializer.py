@@ -60,9 +60,9 @@ Strategylike = SerializationStrategy | type[SerializationStrategy] | str
 class FuncXSerializer:
     """Writes functions and arguments for the wire, and reads results from it.
 
-    Reading a pickle may run code of whoever wrote it, and a result is written by its endpoint.
-    Who does not trust an endpoint that far allows JSON alone; the executor then also asks the
-    endpoint to answer in JSON.
+    Reading a pickle may run code of its writer, and results are written by the endpoint. If you
+    do not trust an endpoint that far, allow JSON only; the executor then also asks the endpoint to
+    return JSON.
 
     Args:
         strategy_code: how callables are written. By default as source text with the compiled
@@ -142,7 +142,7 @@ class FuncXSerializer:
         return self._write_code(task, getattr(task, "__qualname__", "the function"))
 
     def without_source(self) -> FuncXSerializer:
-        """Give a serializer for endpoints before 4.0, which read compiled functions only.
+        """Return a serializer for endpoints before 4.0, which read compiled functions only.
 
         It differs only if the choice of strategy was left to this one.
         """
@@ -183,7 +183,7 @@ class FuncXSerializer:
         return packed
 
     def sizes(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> list[Sized]:
-        """Tell how large each argument of a task is by itself; raises as serializing them."""
+        """Return the size of each argument of a task; raises as serializing them."""
         self.serialize_arguments(args, kwargs)
         return sizes_of_arguments(args, kwargs, self._size)
 
@@ -248,7 +248,7 @@ class FuncXSerializer:
 
     @property
     def result_serializers(self) -> list[str] | None:
-        """What to ask the endpoint to write results with, as official import paths.
+        """The strategies that endpoints are to write results with, as official import paths.
 
         None where every strategy for data may be read, so that the endpoint's default does, and
         where nothing may be read, so that it does not matter.
@@ -275,7 +275,7 @@ def _for(code: bool, like: Strategylike) -> SerializationStrategy:
 
 
 def import_path(like: Strategylike) -> str:
-    """Give the official import path of a strategy, as an endpoint is told to write results.
+    """Return the official import path of a strategy, which endpoints write results with.
 
     Args:
         like: the strategy as its class or an instance, ours or the official one, or its path.

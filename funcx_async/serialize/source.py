@@ -7,8 +7,8 @@ code that runs here (see :mod:`funcx_async.serialize.statements`); the worker co
 the number and the name of the file that they have here, so that tracebacks show them.
 
 What text cannot carry faithfully makes it incomplete, and then the function travels as bytes
-alone: classes of one's own (they must be one class on the worker, whether they come with the
-function or with its arguments), one's own modules used as such, state that a decorator or closure
+alone: the user's classes (they must be one class on the worker, whether they come with the
+function or with its arguments), the user's modules used as such, state that a decorator or closure
 holds, objects that have no literal, one name with two meanings.
 """
 
@@ -162,7 +162,7 @@ class _Assembly:
         return text
 
     def _bind(self, name: str, value: object) -> bool:
-        """Give a name its only meaning; whether that is new."""
+        """Bind a name to its only meaning, and return whether that is new."""
         if name in self._bound:
             if self._bound[name] is not value:
                 raise Incomplete(f"{name} means two things in it")

@@ -311,7 +311,7 @@ class AllCodeStrategies(SerializationStrategy):
 
 
 def lone_part(payload: str) -> str:
-    """Give the only part of a payload of :class:`AllCodeStrategies`, which older workers read too.
+    """Return the only part of a payload of :class:`AllCodeStrategies`, for older workers.
 
     Args:
         payload: of any strategy.
@@ -331,7 +331,7 @@ def lone_part(payload: str) -> str:
 class DillDataBase64(SerializationStrategy):
     r"""A pickle as base64: the default, for nearly every object, between like Pythons.
 
-    Classes of the running script and of one's own modules travel by value.
+    Classes of the running script and of your own modules are sent by value.
 
     Example:
         >>> DillDataBase64().serialize([1])
@@ -354,7 +354,7 @@ class DillDataBase64(SerializationStrategy):
         return pickled.to_text(pickled.dump(value, most))
 
     def decode(self, text: str) -> Any:
-        """Unpickle the value, which may run code of whoever wrote it."""
+        """Unpickle the value, which may run code of its writer."""
         return pickled.load_text(text)
 
 
@@ -379,9 +379,9 @@ class JSONData(SerializationStrategy):
 
 
 class AllDataStrategies(SerializationStrategy):
-    """JSON and pickle in one, as far as each can be had; the reader takes JSON if it is there.
+    """JSON and pickle in one, where each is possible; the reader prefers JSON.
 
-    So values may change on the way: a nested tuple arrives as a list.
+    Values may change: a nested tuple arrives as a list.
 
     Example:
         >>> AllDataStrategies().deserialize(AllDataStrategies().serialize({"sizes": (1, 2)}))

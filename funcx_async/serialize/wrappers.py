@@ -14,7 +14,7 @@ _Maker = Callable[[Callable[..., Any]], FunctionType]
 
 
 def runnable(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Give back a callable that any worker can run: itself, or a function that calls it.
+    """Return a callable that any worker can run: itself, or a function that calls it.
 
     A partial or a callable object gets a name; an async function gets an event loop of its own
     (``asyncio.run``) on the worker.

@@ -333,7 +333,7 @@ async def test_a_further_login_asks_for_what_the_service_wants(issuer: Issuer, h
 @pytest.mark.parametrize(
     ("code", "says"),
     [
-        pytest.param("", "No code was entered, so nobody is logged in.", id="none"),
+        pytest.param("", "No code was entered: login aborted.", id="none"),
         pytest.param("wrong\n", "", id="a wrong one"),
     ],
 )
