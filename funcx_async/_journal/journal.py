@@ -72,14 +72,19 @@ class Journal:
             JournalError: if it cannot be used; the message says why.
             ValueError: if it keeps tasks of another service.
         """
-        await asyncio.wrap_future(self._writer.opened)
+        with suppress(JournalError, ValueError):
+            await asyncio.wrap_future(self._writer.opened)
+        self.wait_until_open()
 
     def wait_until_open(self) -> None:
         """Wait in this thread until the file is open; raises as :meth:`until_open`."""
-        self._writer.opened.result()
+        error = self._writer.opened.exception()
+        if error is not None:  # without the frames that it was raised through before
+            raise error.with_traceback(None)
 
     @cached_property
     def _book(self) -> Book[AnyFuture]:
+        self.wait_until_open()
         return self._writer.opened.result()
 
     # Submitting; `reserve` and `done` in any thread ---------------------------------------------

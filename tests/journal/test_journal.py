@@ -194,6 +194,22 @@ async def test_two_journals_on_one_file_are_one_too_many(path: Path, journal: Jo
     await second.aclose()
 
 
+async def test_error_of_a_journal_that_cannot_be_opened_keeps_no_frame_of_the_last_time(
+    path: Path, journal: Journal
+):
+    journal.wait_until_open()
+    second = Journal(path, service_url="http://127.0.0.1:8000", api="v3")
+    lengths = []
+    for _ in range(4):
+        with pytest.raises(JournalError) as waiting:
+            await second.until_open()
+        with pytest.raises(JournalError) as submitting:
+            submitted(second)
+        lengths.append([len(waiting.traceback), len(submitting.traceback)])
+    assert lengths == lengths[:1] * 4
+    await second.aclose()
+
+
 async def test_a_cancelled_wait_for_the_file_leaves_it_to_be_opened(
     path: Path, reopen: Reopen, monkeypatch: pytest.MonkeyPatch
 ):
