@@ -16,7 +16,7 @@ from contextvars import ContextVar
 from datetime import UTC, datetime
 from functools import lru_cache, partial
 from itertools import count
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
 import httpx
 import msgspec
@@ -78,14 +78,6 @@ def budget_share(share: float) -> Iterator[None]:
         _share.reset(token)
 
 
-class _Waiter(NamedTuple):
-    """A request that waits for the budget; in the order in which they go."""
-
-    rank: float
-    number: int
-    changed: asyncio.Event
-
-
 class Admission:
     """Admits requests when the budget allows them: larger shares first, else in order.
 
@@ -97,7 +89,7 @@ class Admission:
 
     def __init__(self, budget: RequestBudget) -> None:
         self._budget = budget
-        self._waiting: list[_Waiter] = []
+        self._waiting: list[tuple[float, int, asyncio.Event]] = []
         self._numbers = count()
         self._loop: asyncio.AbstractEventLoop | None = None
 
@@ -112,7 +104,8 @@ class Admission:
         if self._loop is not loop:  # nobody waits on a loop that was closed
             self._loop = loop
             self._waiting.clear()
-        waiter = _Waiter(-share, next(self._numbers), asyncio.Event())
+        changed = asyncio.Event()
+        waiter = (-share, next(self._numbers), changed)
         insort(self._waiting, waiter, key=lambda each: each[:2])
         try:
             while True:
@@ -123,14 +116,14 @@ class Admission:
                         break
                 with suppress(TimeoutError):
                     async with asyncio.timeout(delay):
-                        await waiter.changed.wait()
-                waiter.changed.clear()
+                        await changed.wait()
+                changed.clear()
             if spend:
                 self._budget.spend(loop.time())
         finally:
             self._waiting.remove(waiter)
             if self._waiting:
-                self._waiting[0].changed.set()
+                self._waiting[0][2].set()
 
 
 @confined(CONNECTIONS)

@@ -18,12 +18,17 @@ USAGE_ERROR = 2
 """The exit code for a command line that is not understood, and for a missing extra."""
 
 
-class Interrupted(Exception):
-    """Ctrl-C, with a message that says what goes on."""
+class CommandEnded(Exception):
+    """Ends a command with a message.
 
+    Args:
+        message: what to print to the standard error.
+        code: the exit code.
+    """
 
-class ExtraMissing(Exception):
-    """A command needs packages that are not installed; the message says how to install them."""
+    def __init__(self, message: str, code: int) -> None:
+        super().__init__(message)
+        self.code = code
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -39,8 +44,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = sys.argv[1:] if arguments is None else list(arguments)
     try:
         return _run(words or ["--help"])
-    except Interrupted as interrupted:
-        return _fail(str(interrupted), INTERRUPTED)
+    except CommandEnded as ended:
+        return _fail(str(ended), ended.code)
     except KeyboardInterrupt:
         return _fail("Interrupted.", INTERRUPTED)
     except BrokenPipeError:  # as with `| head`: the reader has gone
@@ -71,8 +76,6 @@ def _run(words: list[str]) -> int:
         return ended.code if isinstance(ended.code, int) else 0
     except BrokenPipeError:
         raise
-    except ExtraMissing as missing:
-        return _fail(str(missing), USAGE_ERROR)
     except (FuncXError, OSError, ValueError) as error:  # the message may quote a remote error
         return _fail(without_controls(f"{words[0]} failed: {error}"), 1)
     return 0

@@ -19,7 +19,7 @@ from funcx_async.auth.login import (
     shared_login,
     who_is,
 )
-from funcx_async.cli import ExtraMissing
+from funcx_async.cli import USAGE_ERROR, CommandEnded
 from funcx_async.cli.options import Service, service_root
 from funcx_async.doctor.credentials import credentials_in_use
 
@@ -89,8 +89,9 @@ def whoami(service: Service = None) -> None:
 
 def _stored_login() -> SharedLogin:
     if find_spec("globus_sdk") is None:
-        raise ExtraMissing(
+        raise CommandEnded(
             "A login needs an extra: pip install 'funcx-async[globus]'. Programs can use client "
-            "credentials, which do not need it."
+            "credentials, which do not need it.",
+            USAGE_ERROR,
         )
     return shared_login(os.environ.get(COMPUTE.variable) or "production", os.environ)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from funcx_async.cli import ExtraMissing
+from funcx_async.cli import USAGE_ERROR, CommandEnded
 
 if TYPE_CHECKING:
     from funcx_async.local import LocalService
@@ -80,7 +80,7 @@ async def _serve(options: dict[str, Any], *, agents: bool) -> int:
     try:
         from funcx_async.local import LocalService
     except ImportError as error:
-        raise ExtraMissing(str(error)) from None
+        raise CommandEnded(str(error), USAGE_ERROR) from None
     try:
         service = LocalService(**options)
         await service.start()

@@ -14,7 +14,7 @@ from typing import Annotated, Any
 import typer
 
 from funcx_async._net.environment import ENDPOINT_VARIABLE
-from funcx_async.cli import Interrupted
+from funcx_async.cli import INTERRUPTED, CommandEnded
 from funcx_async.cli.options import AmqpPort, AsJson, Endpoint, Service, client_of
 from funcx_async.cli.printing import (
     console,
@@ -68,7 +68,7 @@ def run(
     try:
         code = asyncio.run(call.run(endpoint, service, amqp_port, as_json=as_json, wait=wait))
     except KeyboardInterrupt:
-        raise Interrupted(call.after_interrupt()) from None
+        raise CommandEnded(call.after_interrupt(), INTERRUPTED) from None
     raise typer.Exit(code)
 
 

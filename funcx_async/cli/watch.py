@@ -18,7 +18,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from funcx_async.cli import Interrupted
+from funcx_async.cli import INTERRUPTED, CommandEnded
 from funcx_async.cli.group import LOST, GroupView
 from funcx_async.cli.options import Service, client_of
 from funcx_async.cli.printing import console
@@ -58,7 +58,7 @@ def watch(
     try:
         view = asyncio.run(_watch(task_group, every, service))
     except KeyboardInterrupt:
-        raise Interrupted("Interrupted; the tasks keep running.") from None
+        raise CommandEnded("Interrupted; the tasks keep running.", INTERRUPTED) from None
     raise typer.Exit(int(bool(view.failures)))
 
 

@@ -6,7 +6,7 @@ import asyncio
 import os
 import ssl
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from ipaddress import ip_address
@@ -81,13 +81,6 @@ class Target:
     task: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class _Step:
-    name: str
-    check: Callable[[], Awaitable[Finding]]
-    requires: str = ""
-
-
 class Diagnosis:
     """Checks everything that a task needs, from the settings to the delivery of its result.
 
@@ -128,22 +121,23 @@ class Diagnosis:
         self._descriptions: list[Mapping[str, Any]] = []
         self._broker = URL()
         self._client: FuncXClient | None = None
-        self._steps: Sequence[_Step] = (
-            _Step("settings", self.check_settings),
-            _Step("proxy", self.check_proxy, "settings"),
-            _Step("dns", self.check_dns, "proxy"),
-            _Step("port", self.check_port, "dns"),
-            _Step("certificate", self.check_certificate, "port"),
-            _Step("service", self.check_service, "certificate"),
-            _Step("clock", self.check_clock, "service"),
-            _Step("login", self.check_login, "service"),
-            _Step("endpoint", self.check_endpoint, "login"),
-            _Step("results address", self.check_broker_address, "login"),
-            _Step("results port", self.check_broker_port, "results address"),
-            _Step("results login", self.check_broker_login, "results port"),
-            _Step("task", self.check_task, "endpoint"),
-            _Step("versions", self.check_versions, "endpoint"),
-        )
+        steps: dict[str, tuple[Callable[[], Awaitable[Finding]], str]] = {
+            "settings": (self.check_settings, ""),
+            "proxy": (self.check_proxy, "settings"),
+            "dns": (self.check_dns, "proxy"),
+            "port": (self.check_port, "dns"),
+            "certificate": (self.check_certificate, "port"),
+            "service": (self.check_service, "certificate"),
+            "clock": (self.check_clock, "service"),
+            "login": (self.check_login, "service"),
+            "endpoint": (self.check_endpoint, "login"),
+            "results address": (self.check_broker_address, "login"),
+            "results port": (self.check_broker_port, "results address"),
+            "results login": (self.check_broker_login, "results port"),
+            "task": (self.check_task, "endpoint"),
+            "versions": (self.check_versions, "endpoint"),
+        }
+        self._steps = steps
 
     def __repr__(self) -> str:
         return f"<Diagnosis of {self.url or 'a service'}>"
@@ -151,7 +145,7 @@ class Diagnosis:
     @property
     def names(self) -> list[str]:
         """The names of the checks, in their order."""
-        return [step.name for step in self._steps]
+        return list(self._steps)
 
     async def report(self) -> Report:
         """Make all checks and return their results."""
@@ -162,32 +156,32 @@ class Diagnosis:
         """Make the checks in order; skip those that require one that failed."""
         end = time.monotonic() + self._total_timeout
         try:
-            for step in self._steps:
+            for name, (check, requires) in self._steps.items():
                 began = time.monotonic()
                 timeout = min(self._check_timeout, end - began)
-                if step.name == "task":  # the check itself reports a task that is too slow
+                if name == "task":  # the check itself reports a task that is too slow
                     timeout = self._task_timeout + self._check_timeout
-                found = await self._run(step, timeout)
+                found = await self._run(name, check, requires, timeout)
                 took = time.monotonic() - began
-                if step.name == "task":
+                if name == "task":
                     end += took
-                yield Check(
-                    step.name, found.status, found.found, found.remedy, found.blocked_by, took
-                )
+                yield Check(name, found.status, found.found, found.remedy, found.blocked_by, took)
         finally:
             if self._client is not None:
                 await self._client.aclose()
 
-    async def _run(self, step: _Step, timeout: float) -> Finding:
-        if failed := self._failed.get(step.requires):
-            self._failed[step.name] = failed
+    async def _run(
+        self, name: str, check: Callable[[], Awaitable[Finding]], requires: str, timeout: float
+    ) -> Finding:
+        if failed := self._failed.get(requires):
+            self._failed[name] = failed
             return Finding("SKIP", f"Requires {failed!r}, which did not pass.", blocked_by=failed)
         if timeout <= 0:
             finding = Finding("SKIP", "No time was left for it.", blocks=True)
         else:
-            finding = await _within(timeout, step.check)
+            finding = await _within(timeout, check)
         if finding.blocks or finding.status == "FAIL":
-            self._failed[step.name] = step.name
+            self._failed[name] = name
         return finding
 
     # The connection to the service --------------------------------------------------------------

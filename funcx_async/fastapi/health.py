@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-from dataclasses import dataclass
 from typing import Any, Final
 
 from fastapi import APIRouter
@@ -61,36 +60,13 @@ def health_router(*, needs_endpoint: bool = True) -> APIRouter:
         found = await probe.run(executor)
         results = getattr(request.state, "funcx_results", None)
         own = isinstance(results, ResultState) and results.executor is executor
-        document = found.to_document() | {
+        document = found | {
             "results": str(results) if own else "unknown",
             "open_tasks": executor.stats.open,
         }
-        return JSONResponse(document, 200 if found.ready else 503)
+        return JSONResponse(document, 200 if found["ready"] else 503)
 
     return router
-
-
-@dataclass(frozen=True, slots=True)
-class _Found:
-    """The result of a probe."""
-
-    service: str = "reachable"
-    token: str = "good"  # noqa: S105 - its state
-    endpoint: str = "none"
-    detail: str = ""
-
-    @property
-    def ready(self) -> bool:
-        return not self.detail
-
-    def to_document(self) -> dict[str, Any]:
-        document = {
-            "ready": self.ready,
-            "service": self.service,
-            "token": self.token,
-            "endpoint": self.endpoint,
-        }
-        return document | {"detail": self.detail} if self.detail else document
 
 
 class _Probe:
@@ -99,11 +75,11 @@ class _Probe:
     def __init__(self, needs_endpoint: bool) -> None:
         self._needs_endpoint = needs_endpoint
         self._executor: FuncXExecutor | None = None
-        self._found = _Found()
+        self._found: dict[str, Any] = {}
         self._next_probe = 0.0
         self._probing = asyncio.Lock()
 
-    async def run(self, executor: FuncXExecutor) -> _Found:
+    async def run(self, executor: FuncXExecutor) -> dict[str, Any]:
         """Return the last result if it is recent, else probe; one request probes for all."""
         now = asyncio.get_running_loop().time
         async with self._probing:
@@ -113,21 +89,23 @@ class _Probe:
             return self._found
 
 
-async def _found(executor: FuncXExecutor, needs_endpoint: bool) -> _Found:
+async def _found(executor: FuncXExecutor, needs_endpoint: bool) -> dict[str, Any]:
     endpoint_id = executor.endpoint_id or os.environ.get(ENDPOINT_VARIABLE)
     client = executor.funcx_client
+    service, token, endpoint, detail = "reachable", "good", "none", ""
     try:
         async with asyncio.timeout(PROBE_TIMEOUT):
             if endpoint_id is None:
                 await client.get_result_queue_address()
-                return _Found(detail=NO_ENDPOINT if needs_endpoint else "")
-            return _Found(endpoint=(await client.get_endpoint_status(endpoint_id)).status)
+                detail = NO_ENDPOINT if needs_endpoint else ""
+            else:
+                endpoint = (await client.get_endpoint_status(endpoint_id)).status
     except AuthenticationFailed as error:
-        return _Found(token="bad", endpoint="unknown", detail=str(error))  # noqa: S106
+        token, endpoint, detail = "bad", "unknown", str(error)
     except RequestRefused as error:
-        return _Found(endpoint="refused", detail=str(error))
-    except TimeoutError:
-        detail = f"The service did not respond within {PROBE_TIMEOUT:g} s."
-        return _Found("unreachable", "unknown", "unknown", detail)
-    except FuncXError as error:
-        return _Found("unreachable", "unknown", "unknown", str(error))
+        endpoint, detail = "refused", str(error)
+    except (TimeoutError, FuncXError) as error:
+        service, token, endpoint = "unreachable", "unknown", "unknown"
+        detail = str(error) or f"The service did not respond within {PROBE_TIMEOUT:g} s."
+    document = {"ready": not detail, "service": service, "token": token, "endpoint": endpoint}
+    return document | {"detail": detail} if detail else document
