@@ -6,7 +6,7 @@ is acknowledged. What the service certainly did not take is withdrawn, as if it 
 tried. Outcomes find their entry by task id, whether the task is awaited or not. Writes take effect
 in the order in which they are given: a crash loses the last ones, never one from the middle.
 
-    RESERVED    submitted; nothing is written
+    RESERVED    submitted; nothing is written, or only how an attempt before this one failed
     INTENDED    the intent is written: after a crash it is unknown whether the task runs
     ACCEPTED    the receipt is written: the task runs, and its outcome will come
     SETTLED     the outcome is written, and kept until the key is confirmed
@@ -49,6 +49,8 @@ class Entry(Generic[K]):
         function_id: what it runs; None until it is known.
         task_group_id: the group that it belongs to; None until it is known.
         task_id: the service's id of it; None until the receipt.
+        request: what submits it again, and until when; None for a task without a policy.
+        written: whether anything of it is on disk.
     """
 
     number: int
@@ -59,6 +61,8 @@ class Entry(Generic[K]):
     function_id: str | None = None
     task_group_id: str | None = None
     task_id: str | None = None
+    request: str | None = None
+    written: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +92,7 @@ class Intend:
     endpoint_id: str
     function_id: str | None
     task_group_id: str | None
+    request: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +143,8 @@ class Book(Generic[K]):
 
     def __init__(self, entries: Iterable[Entry[K]] = ()) -> None:
         self._entries = {entry.key: entry for entry in entries}
+        for entry in self._entries.values():
+            entry.written = entry.stage is not Stage.RESERVED
         self._by_task = {
             entry.task_id: entry
             for entry in self._entries.values()
@@ -163,24 +170,39 @@ class Book(Generic[K]):
 
     # Submitting ---------------------------------------------------------------------------------
 
-    def reserve(self, key: str, ticket: K, endpoint_id: str) -> None:
+    def reserve(self, key: str, ticket: K, endpoint_id: str, request: str | None = None) -> None:
         """Take a key for a task that is submitted; nothing is to be written yet.
 
         Raises:
             ValueError: if it is taken.
         """
-        entry = Entry(next(self._numbers), key, endpoint_id, ticket=ticket)
+        entry = Entry(next(self._numbers), key, endpoint_id, ticket=ticket, request=request)
         if self._entries.setdefault(key, entry) is not entry:
             raise ValueError(
                 f"The journal holds a task with the key {key!r} already: `resume` gives it back, "
                 "and `confirm` makes the key free."
             )
 
-    def release(self, key: str, ticket: K) -> None:
-        """Make the key free of a task that is given up, if it was never sent."""
+    def release(self, key: str, ticket: K) -> list[Write]:
+        """Make the key free of a task that is given up, if it is not sent."""
         entry = self._of(key, ticket)
-        if entry is not None and entry.stage is Stage.RESERVED:
-            del self._entries[key]
+        if entry is None or entry.stage is not Stage.RESERVED:
+            return []
+        del self._entries[key]
+        return [Remove(entry.number)] if entry.written else []
+
+    def retry(self, key: str, ticket: K, request: str | None) -> None:
+        """Reserve the key of a failed task for another attempt, which ``ticket`` awaits.
+
+        What is on disk of the attempt before is replaced by the next intent, not removed.
+        """
+        entry = self._entries.get(key)
+        if entry is None or entry.ticket not in (None, ticket):
+            return
+        if entry.task_id is not None:
+            self._by_task.pop(entry.task_id, None)
+        entry.stage, entry.ticket, entry.task_id = Stage.RESERVED, ticket, None
+        entry.request = request
 
     def intend(self, tasks: Iterable[tuple[str, K, str]], task_group_id: str | None) -> list[Write]:
         """Note that tasks are about to be sent: each a key, a ticket and a function id."""
@@ -198,7 +220,7 @@ class Book(Generic[K]):
         for key, ticket in tasks:
             entry = self._of(key, ticket)
             if entry is not None and entry.stage is Stage.INTENDED:
-                entry.stage = Stage.RESERVED
+                entry.stage, entry.written = Stage.RESERVED, False
                 writes.append(Remove(entry.number))
         return writes
 
@@ -255,7 +277,7 @@ class Book(Generic[K]):
             entry = self._entries.pop(key)
             if entry.task_id is not None:
                 self._by_task.pop(entry.task_id, None)
-            if entry.stage is not Stage.RESERVED:
+            if entry.written:
                 writes.append(Remove(entry.number))
         return writes
 
@@ -267,9 +289,14 @@ class Book(Generic[K]):
         return entry if entry is not None and entry.ticket is ticket else None
 
     def _intent(self, entry: Entry[K]) -> Write:
-        entry.stage = Stage.INTENDED
+        entry.stage, entry.written = Stage.INTENDED, True
         return Intend(
-            entry.number, entry.key, entry.endpoint_id, entry.function_id, entry.task_group_id
+            entry.number,
+            entry.key,
+            entry.endpoint_id,
+            entry.function_id,
+            entry.task_group_id,
+            entry.request,
         )
 
     def _settle(self, entry: Entry[K], outcome: Outcome) -> list[Write]:

@@ -89,8 +89,16 @@ class Journal:
 
     # Submitting; `reserve` and `done` in any thread ---------------------------------------------
 
-    def reserve(self, future: AnyFuture, key: str | None, endpoint_id: str) -> None:
+    def reserve(
+        self, future: AnyFuture, key: str | None, endpoint_id: str, request: str | None = None
+    ) -> None:
         """Take a key for the task of ``future``; a new one if ``key`` is None.
+
+        Args:
+            future: awaits the task.
+            key: the key.
+            endpoint_id: where it runs.
+            request: what submits it again in another process; None for a task without a policy.
 
         Raises:
             ValueError: if the key is taken.
@@ -98,7 +106,7 @@ class Journal:
         """
         self._check()
         key = key or str(uuid4())
-        self._book.reserve(key, future, endpoint_id)
+        self._book.reserve(key, future, endpoint_id, request)
         future.key = key
 
     async def intend(
@@ -131,15 +139,18 @@ class Journal:
         if key is None:
             return
         if future.cancelled():
-            self._book.release(key, future)
+            if writes := self._book.release(key, future):
+                self._on_loop(self._write, writes)
             return
         error = future.exception(0)
         if error is None or isinstance(error, ExecutorClosed | JournalError):
             return
-        if running_loop() is self._loop:
-            self._fail(key, future, error)
-        elif not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(self._fail, key, future, error)
+        self._on_loop(self._fail, key, future, error)
+
+    def retry(self, future: AnyFuture, request: str | None) -> None:
+        """Keep the key of a failed task for its next attempt; on the loop."""
+        if future.key is not None:
+            self._book.retry(future.key, future, request)
 
     # Outcomes -----------------------------------------------------------------------------------
 
@@ -211,6 +222,14 @@ class Journal:
         self._writer.ended.result()
 
     # How it is done -----------------------------------------------------------------------------
+
+    def _on_loop(self, call: Callable[..., None], *about: Any) -> None:
+        """Call on the loop, now if it runs in this thread; never once it is closed."""
+        if running_loop() is self._loop:
+            call(*about)
+        elif not self._loop.is_closed():
+            with suppress(RuntimeError):  # closed just now
+                self._loop.call_soon_threadsafe(call, *about)
 
     def _fail(self, key: str, future: AnyFuture, error: BaseException) -> None:
         self._write(self._book.fail(key, future, failure_of(error)))

@@ -62,6 +62,7 @@ CREATE TABLE tasks (
     function_id TEXT,
     task_group_id TEXT,
     task_id TEXT,
+    request TEXT,
     outcome_kind TEXT,
     outcome BLOB,
     intent_check INTEGER NOT NULL,
@@ -71,8 +72,13 @@ CREATE TABLE tasks (
 """
 
 _STATEMENTS: Final[dict[type[Write], str]] = {
-    Intend: "INSERT INTO tasks (number, key, endpoint_id, function_id, task_group_id,"
-    " intent_check, receipt_check) VALUES (?, ?, ?, ?, ?, ?, ?)",
+    # A further attempt takes the place of the one before, whose outcome is kept until then.
+    Intend: "INSERT INTO tasks (number, key, endpoint_id, function_id, request, task_group_id,"
+    " intent_check, receipt_check) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+    " ON CONFLICT (number) DO UPDATE SET function_id = excluded.function_id,"
+    " request = excluded.request, task_group_id = excluded.task_group_id, task_id = NULL,"
+    " intent_check = excluded.intent_check, receipt_check = excluded.receipt_check,"
+    " outcome_kind = NULL, outcome = NULL, outcome_check = NULL",
     Accept: "UPDATE tasks SET task_group_id = ?, task_id = ?, receipt_check = ? WHERE number = ?",
     Settle: "UPDATE tasks SET outcome_kind = ?, outcome = ?, outcome_check = ? WHERE number = ?",
     Remove: "DELETE FROM tasks WHERE number = ?",
@@ -126,8 +132,9 @@ class Store:
         """
         with self._in_words("read"):
             rows = self._database.execute(
-                "SELECT number, key, endpoint_id, function_id, intent_check, task_group_id,"
-                " task_id, receipt_check, outcome_kind IS NOT NULL FROM tasks ORDER BY number"
+                "SELECT number, key, endpoint_id, function_id, request, intent_check,"
+                " task_group_id, task_id, receipt_check, outcome_kind IS NOT NULL FROM tasks"
+                " ORDER BY number"
             )
             return [_entry(*row) for row in rows]
 
@@ -269,9 +276,9 @@ def _stage(task_id: str | None, *, settled: bool) -> Stage:
 def _parameters(write: Write) -> tuple[Any, ...]:
     number = write.number
     match write:
-        case Intend(_, key, endpoint_id, function_id, group):
-            checks = _check(number, key, endpoint_id, function_id), _check(number, group, None)
-            return (number, key, endpoint_id, function_id, group, *checks)
+        case Intend(_, key, endpoint_id, function_id, group, request):
+            told = (number, key, endpoint_id, function_id, request)
+            return (*told, group, _check(*told), _check(number, group, None))
         case Accept(_, group, task_id):
             return group, task_id, _check(number, group, task_id), number
         case Settle():
@@ -301,13 +308,14 @@ def _entry(
     key: str,
     endpoint_id: str,
     function_id: str | None,
+    request: str | None,
     intent_check: int,
     task_group_id: str | None,
     task_id: str | None,
     receipt_check: int,
     settled: int,
 ) -> Entry[Any]:
-    _compare(intent_check, number, key, endpoint_id, function_id)
+    _compare(intent_check, number, key, endpoint_id, function_id, request)
     _compare(receipt_check, number, task_group_id, task_id)
     return Entry(
         number,
@@ -317,6 +325,7 @@ def _entry(
         function_id=function_id,
         task_group_id=task_group_id,
         task_id=task_id,
+        request=request,
     )
 
 

@@ -47,7 +47,7 @@ async def resumed(
         begin += len(outcomes)
         for entry, outcome in zip(some, outcomes, strict=False):
             if journal.holds(entry):  # else it was confirmed in the meantime
-                yield entry.key, await _settled(session.context, entry, outcome)
+                yield entry.key, await _settled(session, entry, outcome)
     for entry in entries:
         future = awaited.get(entry.number)
         if future is not None and journal.holds(entry):
@@ -61,27 +61,26 @@ def _await_open(session: Session, entries: Sequence[Entry[AnyFuture]]) -> None:
         if entry.stage is Stage.ACCEPTED and entry.task_group_id and entry.task_id:
             group = entry.task_group_id
             stream = streams.setdefault(group, session.context.streams.join(group))
-            future: AnyFuture = FuncXFuture()
+            future: AnyFuture = session.retries.resumed(entry) or FuncXFuture()
             future.key, entry.ticket = entry.key, future
             session.expect(entry.task_id, future, stream, entry.endpoint_id)
     for stream in streams.values():
         stream.look_up_open()
 
 
-async def _settled(
-    context: SessionContext, entry: Entry[AnyFuture], outcome: Outcome | None
-) -> AnyFuture:
-    future: AnyFuture = FuncXFuture(entry.task_id)
+async def _settled(session: Session, entry: Entry[AnyFuture], outcome: Outcome | None) -> AnyFuture:
+    """Return the future of a task that is done, or is submitted again after its failure."""
+    future: AnyFuture = session.retries.resumed(entry) or FuncXFuture(entry.task_id)
     future.key = entry.key
-    context.adopt(future)
+    session.context.adopt(future)
     if isinstance(outcome, Result) and takes_long(outcome):
         (await in_thread(partial(read_apart, future, outcome)))()
     elif isinstance(outcome, Result):
         settle(future, outcome)
     elif outcome is not None:
-        future.fail(error_of(outcome))
+        future.task_failed(error_of(outcome))
     else:
-        future.fail(_uncertain(entry))
+        future.task_failed(_uncertain(entry))
     return future
 
 

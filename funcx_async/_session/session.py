@@ -58,6 +58,7 @@ class Session:
         context: what its parts share.
         loop: the event loop.
         pid: the process.
+        retries: submits tasks with a policy again.
     """
 
     def __init__(
@@ -75,7 +76,7 @@ class Session:
         self._closes_client = closes_client
         self._monitor = EndpointMonitor(client, context.events, context.tasks)
         self._submitter = Submitter(context, self._monitor)
-        self._retries = TaskRetries(context, self._submitter)
+        self.retries = TaskRetries(context, self._submitter)
         self._closing = False
         self._shut_down = False
         self._made_at = made_at
@@ -148,16 +149,17 @@ class Session:
             TooManyOpenTasks: if the limit is reached.
             ExecutorClosed: if the loop was closed in the meantime.
         """
-        context, began = self.context, self.loop.time() if policy else 0.0
+        context = self.context
         future: AnyFuture
         if policy is None:
             future = FuncXFuture()
         else:
-            future = retrying = self._retries.future(policy, route, function, payload)
+            future = retrying = self.retries.future(policy, route, function, payload)
         context.tasks.admit(future, route.endpoint_id)
         try:
             if context.journal is not None:
-                context.journal.reserve(future, key, route.endpoint_id)
+                request = None if policy is None else self.retries.request_of(retrying)
+                context.journal.reserve(future, key, route.endpoint_id, request)
             future.bind(context)
             future.function_name = function.name
             self._submitter.enqueue(route, Submission(future, function, payload))
@@ -165,7 +167,7 @@ class Session:
             context.tasks.remove(future)
             raise
         if policy is not None:
-            self._retries.submitted(retrying, began)
+            self.retries.submitted(retrying)
         if context.sealed:  # the loop may have had its last turn before that
             future.fail(ExecutorClosed(SHUT_DOWN))
         if context.observer is not None:

@@ -9,21 +9,26 @@ retries a task runs at least once, not exactly once.
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import math
 import random
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, Generic, TypeVar
 
+from funcx_async import errors
 from funcx_async._core.backoff import Backoff
 from funcx_async._core.batcher import Route, Submission
+from funcx_async._core.book import Entry
 from funcx_async._core.deadlines import Deadlines
 from funcx_async._futures.future import FuncXFuture, running_loop
+from funcx_async._session.batches import AnyFuture
 from funcx_async._session.context import SHUT_DOWN, SessionContext
 from funcx_async._session.functions import Function
 from funcx_async._session.submitter import Submitter
-from funcx_async._settings.retry_policy import RetryPolicy
+from funcx_async._settings.retry_policy import RetryOn, RetryPolicy
 from funcx_async.errors import ExecutorClosed, FuncXError, TaskTimedOut
 
 T = TypeVar("T")
@@ -47,9 +52,10 @@ class RetryingFuture(FuncXFuture[T]):
         policy: as given.
         task: as given; None once it is not needed.
         task_ids: the ids of the attempts before this one, as far as they are known.
+        ends_at: when its time limit ends, in seconds since 1970; infinite without one.
     """
 
-    __slots__ = ("_backoff", "_retries", "policy", "task", "task_ids")
+    __slots__ = ("_backoff", "_retries", "ends_at", "policy", "task", "task_ids")
 
     def __init__(
         self, policy: RetryPolicy, task: tuple[Route, Function, str] | None, retries: TaskRetries
@@ -58,6 +64,8 @@ class RetryingFuture(FuncXFuture[T]):
         self.policy = policy
         self.task = task
         self.task_ids: list[str | None] = []
+        timeout = math.inf if policy.timeout is None else policy.timeout
+        self.ends_at = time.time() + timeout
         self._backoff = Backoff()
         self._retries = retries
 
@@ -87,6 +95,8 @@ class RetryingFuture(FuncXFuture[T]):
     def _delay_after(self, error: BaseException) -> float | None:
         """Return the seconds until the next attempt, or None if there is none."""
         if self.task is None or len(self.task_ids) >= self.policy.retries:
+            return None
+        if time.time() >= self.ends_at:
             return None
         try:
             if not self.policy.retries_after(error):
@@ -127,18 +137,55 @@ class TaskRetries:
         task = (route, function, payload) if policy.retries else None
         return RetryingFuture(policy, task, self)
 
-    def submitted(self, future: RetryingFuture[Any], at: float) -> None:
-        """Let the time limit of a submitted task begin; from any thread.
-
-        Args:
-            future: awaits the task.
-            at: when it was submitted, on the loop's clock.
-        """
+    def submitted(self, future: RetryingFuture[Any]) -> None:
+        """Keep to the time limit of a submitted task; from any thread."""
         if future.task is not None:
             future.watch(self)
-        timeout = future.policy.timeout
-        if timeout is not None and timeout < math.inf:
-            self._timeouts.set(future, at + timeout)
+        if future.ends_at < math.inf:
+            self._timeouts.set(future, self.loop.time() + future.ends_at - time.time())
+
+    def request_of(self, future: RetryingFuture[Any]) -> str:
+        """Return what another process needs to submit a task again, or to end it in time."""
+        policy, kinds = future.policy, _names_of(future.policy.retry_on)
+        stored: dict[str, Any] = {
+            "timeout": policy.timeout,
+            "ends_at": future.ends_at if future.ends_at < math.inf else None,
+            "retries": 0,
+        }
+        if future.task is not None and kinds is not None:
+            route, function, payload = future.task
+            route = route._replace(task_group_id=None)  # of this process; the next has its own
+            stored |= {
+                "retries": policy.retries - len(future.task_ids),
+                "retry_on": kinds,
+                "route": route._asdict(),
+                "function_id": function.function_id,
+                "payload": payload,
+            }
+        return json.dumps(stored)
+
+    def resumed(self, entry: Entry[AnyFuture]) -> RetryingFuture[Any] | None:
+        """Return a future for a task of the journal that keeps its time limit and retries.
+
+        It is None for a task without a policy.
+        """
+        if entry.request is None:
+            return None
+        stored = json.loads(entry.request)
+        retries, timeout = stored["retries"], stored["timeout"]
+        kinds = tuple(getattr(errors, name) for name in stored.get("retry_on", ()))
+        policy = RetryPolicy(timeout, retries, (kinds or None) if retries else None)
+        task = None
+        if retries:
+            serializers = tuple(stored["route"].pop("result_serializers"))
+            again = Route(**stored["route"], result_serializers=serializers)
+            task = (again, Function(function_id=entry.function_id), stored["payload"])
+        future: RetryingFuture[Any] = RetryingFuture(policy, task, self)
+        if stored["ends_at"] is not None:
+            future.ends_at = stored["ends_at"]
+        future.task_id = entry.task_id
+        self.submitted(future)
+        return future
 
     def finished(self, future: RetryingFuture[Any]) -> None:
         """Let go of the arguments of a task that is done: its future may live for long."""
@@ -155,6 +202,8 @@ class TaskRetries:
             future.policy.retries,
             extra={"task_id": future.task_ids[-1]},
         )
+        if self._context.journal is not None:
+            self._context.journal.retry(future, self.request_of(future))
         self._pauses.set(future, self.loop.time() + delay)
 
     def _submit_again(self, future: RetryingFuture[Any]) -> None:
@@ -194,6 +243,16 @@ class TaskRetries:
         failed = future.fail(TaskTimedOut(message, timeout=timeout, task_id=task_id))
         if failed and sent and task_id:
             self._context.streams.forget(task_id, future)
+
+
+def _names_of(retry_on: RetryOn) -> list[str] | None:
+    """Return the names of error classes, none for the default; None if they cannot be stored."""
+    if retry_on is None:
+        return []
+    kinds = retry_on if isinstance(retry_on, tuple) else (retry_on,)
+    names = [getattr(kind, "__name__", "") for kind in kinds]
+    known = [getattr(errors, name, None) for name in names]
+    return names if known == list(kinds) else None
 
 
 class DeadlineTimer(Generic[F]):

@@ -245,11 +245,6 @@ class TargetedExecutor(ExecutorBase):
                 f"There is no journal to keep the task {tasks.key!r} in: "
                 "FuncXExecutor(journal=...)."
             )
-        if tasks.policy is not None and tasks.policy.retries and journaled:
-            raise ValueError(
-                "An executor with a journal does not retry: `resume()` gives back what failed, to "
-                "be submitted again. Retries are for executors without one."
-            )
         return tasks
 
 

@@ -436,7 +436,7 @@ class FuncXExecutor(ExecutorBase):
         Raises:
             TypeError: for an unknown option or one of another type.
             ValueError: for what is not an endpoint's id, or out of range; for a key without a
-                journal, or an empty one; for retries with a journal.
+                journal, or an empty one.
 
         Example::
 

@@ -332,3 +332,42 @@ class Crashes(RuleBasedStateMachine):
 
 
 TestCrashes = Crashes.TestCase
+
+
+# Further attempts ---------------------------------------------------------------------------------
+
+
+def test_a_further_attempt_takes_the_place_of_the_one_before():
+    book: Book[object] = Book()
+    book.reserve("k", MINE, "ep", "request")
+    book.intend([("k", MINE, "f")], "g")
+    book.accept([("k", MINE, "t1")], "g")
+    book.receive(Result("t1", None, "an error"))
+    book.retry("k", MINE, "one attempt less")
+    assert not book.awaits("t1")
+    assert book.intend([("k", MINE, "f")], "g2") == [
+        Intend(1, "k", "ep", "f", "g2", "one attempt less")
+    ]
+    assert book.accept([("k", MINE, "t2")], "g2") == [Accept(1, "g2", "t2")]
+    assert book.confirm(["k"]) == [Remove(1)]
+
+
+def test_what_is_given_up_between_two_attempts_is_struck_out():
+    book: Book[object] = Book()
+    book.reserve("k", MINE, "ep")
+    assert book.release("k", MINE) == []
+    book.reserve("k", MINE, "ep")
+    book.intend([("k", MINE, "f")], "g")
+    book.retry("k", MINE, None)
+    assert book.release("k", MINE) == [Remove(2)]
+    assert len(book) == 0
+
+
+def test_a_key_that_is_confirmed_or_of_another_task_is_not_reserved_again():
+    book: Book[object] = Book()
+    book.retry("k", MINE, None)
+    assert len(book) == 0
+    book.reserve("k", MINE, "ep")
+    book.retry("k", ANOTHER, None)
+    assert book.release("k", ANOTHER) == []
+    assert len(book) == 1

@@ -30,14 +30,18 @@ from funcx_async import (
     ResultExpired,
     SubmitUncertain,
     TaskExecutionFailed,
+    TaskTimedOut,
     gather,
 )
+from funcx_async._core.backoff import Backoff
 from funcx_async._core.book import Accept, Intend, Settle
 from funcx_async._journal import store
 from funcx_async._journal.store import Store
+from funcx_async._session import task_retry
 from funcx_async.local import LocalService
 from tests.executor.tasks import add, fail
 from tests.executor.test_faults import logged
+from tests.executor.wire import until
 
 TIMEOUT = 30
 
@@ -427,3 +431,109 @@ async def test_what_is_not_on_disk_is_not_acknowledged(service, path, monkeypatc
     async with service.executor(journal=path) as executor:
         assert await outcomes(await resumed(executor)) == {"k": 2}
         assert service.faults.count("batch_status") == looked, "it came from the queue"
+
+
+# Retries and time limits --------------------------------------------------------------------------
+
+
+def fail_times(times: int, path: Path) -> str:
+    """Fail so many times, then succeed; the file counts."""
+    with path.open("a") as file:
+        file.write("x")
+    if path.stat().st_size <= times:
+        raise ValueError("not yet")
+    return f"attempt {path.stat().st_size}"
+
+
+async def test_a_task_that_failed_is_submitted_again_and_its_last_outcome_is_kept(
+    service, path, tmp_path
+):
+    async with service.executor(journal=path) as executor:
+        view = executor.options(key="k", retries=2, retry_on=TaskExecutionFailed)
+        future = view.submit(fail_times, 1, tmp_path / "attempts")
+        assert await asyncio.wait_for(future, TIMEOUT) == "attempt 2"
+        last = future.task_id
+    async with service.executor(journal=path) as executor:
+        again = await resumed(executor)
+        assert await outcomes(again) == {"k": "attempt 2"}
+        assert again["k"].task_id == last
+        await executor.confirm("k")
+        assert await resumed(executor) == {}
+
+
+@pytest.mark.parametrize("retry_on", [TaskExecutionFailed, (TaskExecutionFailed, ResultExpired)])
+async def test_a_process_that_ends_between_two_attempts_leaves_the_next_one_to_its_successor(
+    service, path, tmp_path, monkeypatch, retry_on
+):
+    attempts = tmp_path / "attempts"
+
+    async def main(executor: FuncXExecutor) -> None:
+        view = executor.options(key="k", retries=2, retry_on=retry_on)
+        future = view.submit(fail_times, 2, attempts)
+        await asyncio.wait_for(future.submitted(), TIMEOUT)
+        await until(lambda: not future.sent)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(task_retry, "Backoff", lambda: Backoff(first=TIMEOUT))
+        await in_a_process_that_ends(service, path, main)
+    assert attempts.read_text() == "x"
+    async with service.executor(journal=path) as executor:
+        again = await resumed(executor)
+        assert await outcomes(again) == {"k": "attempt 3"}
+        await executor.confirm("k")
+    async with service.executor(journal=path) as executor:
+        assert await resumed(executor) == {}
+
+
+async def test_without_attempts_left_a_failure_is_given_back_as_it_is(service, path, tmp_path):
+    attempts = tmp_path / "attempts"
+    async with service.executor(journal=path) as executor:
+        view = executor.options(key="k", retries=1, retry_on=TaskExecutionFailed)
+        with pytest.raises(TaskExecutionFailed, match="not yet"):
+            await asyncio.wait_for(view.submit(fail_times, 9, attempts), TIMEOUT)
+    async with service.executor(journal=path) as executor:
+        failed = (await outcomes(await resumed(executor)))["k"]
+        assert isinstance(failed, TaskExecutionFailed)
+    assert attempts.read_text() == "xx"
+
+
+async def test_a_task_whose_submit_became_uncertain_at_a_crash_is_submitted_again(service, path):
+    with service.faults.hold_replies("submit") as hold:
+
+        async def sending(executor: FuncXExecutor) -> None:
+            executor.options(key="k", retries=1).submit(add, 1)
+            await until(lambda: hold.held > 0)
+
+        await in_a_process_that_ends(service, path, sending)
+    async with service.executor(journal=path) as executor:
+        assert await outcomes(await resumed(executor)) == {"k": 2}
+
+
+async def test_a_key_whose_task_is_cancelled_between_two_attempts_is_free(
+    service, path, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(task_retry, "Backoff", lambda: Backoff(first=TIMEOUT))
+    attempts = tmp_path / "attempts"
+    async with service.executor(journal=path) as executor:
+        view = executor.options(key="k", retries=1, retry_on=TaskExecutionFailed)
+        future = view.submit(fail_times, 9, attempts)
+        await asyncio.wait_for(future.submitted(), TIMEOUT)
+        await until(lambda: not future.sent)
+        assert future.cancel()
+        assert await executor.options(key="k").submit(add, 1) == 2
+        await executor.confirm("k")
+    async with service.executor(journal=path) as executor:
+        assert await resumed(executor) == {}
+
+
+async def test_a_task_that_is_resumed_keeps_its_time_limit(service, path):
+    async def main(executor: FuncXExecutor) -> None:
+        view = executor.options(key="k", timeout=1.5)
+        await asyncio.wait_for(view.submit(add, 1).submitted(), TIMEOUT)
+
+    with service.faults.endpoint_offline():
+        await in_a_process_that_ends(service, path, main)
+        async with service.executor(journal=path) as executor:
+            timed_out = (await outcomes(await resumed(executor)))["k"]
+    assert isinstance(timed_out, TaskTimedOut)
+    assert "1.5 s of its timeout" in str(timed_out)

@@ -524,12 +524,6 @@ def test_errors_of_this_package_can_all_be_tried_again_after():
     executor.options(retries=1, retry_on=(TaskTimedOut, ServiceUnavailable))
 
 
-def test_an_executor_with_a_journal_does_not_retry(tmp_path: Path):
-    executor = FuncXExecutor(str(uuid4()), journal=tmp_path / "tasks.journal")
-    with pytest.raises(ValueError, match="gives back what failed"):
-        executor.options(retries=1)
-
-
 # Views of views ----------------------------------------------------------------------------------
 
 
@@ -582,8 +576,6 @@ async def test_a_key_is_kept_by_a_view_of_its_view(service: LocalService, tmp_pa
         with pytest.raises(ValueError, match="mine"):
             view.submit(add, 1)
         assert await view.options(key="another").submit(add, 1) == 2
-        with pytest.raises(ValueError, match="gives back what failed"):
-            view.options(retries=1)
 
 
 # Without asyncio ----------------------------------------------------------------------------------

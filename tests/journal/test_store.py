@@ -75,7 +75,7 @@ def test_a_commit_is_all_or_nothing(path: Path):
         store.commit([Intend(1, "a", "endpoint", "f", None)])
         with pytest.raises(JournalError, match="cannot be written: UNIQUE"):
             store.commit(
-                [Remove(1), Intend(2, "b", "e", "f", None), Intend(2, "c", "e", "f", None)]
+                [Remove(1), Intend(2, "b", "e", "f", None), Intend(3, "b", "e", "f", None)]
             )
         assert [entry.key for entry in store.entries()] == ["a"]
         store.commit([Remove(1), Intend(1, "b", "endpoint", "f", None)])
@@ -255,11 +255,15 @@ def test_a_forked_process_does_not_keep_the_file_of_a_parent_that_ended(path: Pa
         from funcx_async._journal.store import Store
         store = Store({str(path)!r}, {SERVICE!r}, "v3")
         if os.fork() == 0:
+            print("forked", flush=True)
             sys.stdin.read()  # lives on until the test ends
         os._exit(0)
     """)
-    with subprocess.Popen([sys.executable, "-c", program], stdin=subprocess.PIPE) as parent:
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen([sys.executable, "-c", program], **pipes) as parent:
         assert parent.wait(30) == 0
+        assert parent.stdout is not None
+        assert parent.stdout.readline() == b"forked\n"
         with opened(path) as store:
             assert store.entries() == []
         assert parent.stdin is not None
