@@ -302,6 +302,29 @@ class Countdown:
             self._advance = self._first = None
 
 
+class _Ignored:
+    """Watches futures whose failures count as retrieved.
+
+    Attributes:
+        loop: the loop that it is notified on.
+    """
+
+    def __init__(self) -> None:
+        self.loop = asyncio.get_running_loop()
+
+    def finished(self, future: FuncXFuture[Any]) -> None:
+        """Retrieve the failure of a future that is done."""
+        if future.failed and not future.cancelled():
+            future.exception(0)
+
+
+def ignore_failures(futures: Iterable[FuncXFuture[Any]]) -> None:
+    """Count failures of ``futures`` as retrieved, also later ones: one of many was raised."""
+    ignored = _Ignored()
+    for future in futures:
+        future.watch(ignored)
+
+
 class Finished:
     """The futures that are done and not handed out yet.
 

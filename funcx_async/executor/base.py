@@ -10,7 +10,7 @@ from typing import Any, NoReturn, ParamSpec, TypeVar, Unpack, overload
 from uuid import UUID
 
 from funcx_async._futures.future import FuncXFuture
-from funcx_async._futures.gather import Finished
+from funcx_async._futures.gather import Finished, ignore_failures
 from funcx_async._futures.progress import progress_bar
 from funcx_async._process import CONNECTIONS, confined
 from funcx_async._session.functions import Function
@@ -143,7 +143,9 @@ class ExecutorBase(ABC):
                 cancelled then.
         """
         check_amap(limit, iterables)
-        drawn = self._draw(fn, zip(*iterables, strict=False), limit, ordered)
+        __tracebackhide__ = True
+        window: dict[FuncXFuture[Any], None] = {}
+        drawn = self._draw(fn, zip(*iterables, strict=False), limit, ordered, window)
         with progress_bar(total_of(iterables), wanted=progress) as advance:
             async with aclosing(drawn) as done:
                 async for future in done:
@@ -154,6 +156,7 @@ class ExecutorBase(ABC):
                         raise
                     except Exception as error:  # the task's error, whatever it is
                         if not return_exceptions:
+                            ignore_failures(window)
                             raise
                         result = error
                     advance(1)
@@ -165,9 +168,12 @@ class ExecutorBase(ABC):
         arguments: Iterable[tuple[Any, ...]],
         limit: int,
         ordered: bool,
+        window: dict[FuncXFuture[Any], None],
     ) -> AsyncGenerator[FuncXFuture[Any], None]:
-        """Submit as ``limit`` allows; give futures, done ones unless they are to be ordered."""
-        window: dict[FuncXFuture[Any], None] = {}
+        """Submit as ``limit`` allows; yield futures, done ones unless they are to be ordered.
+
+        Those that are submitted and not yielded yet are in ``window``.
+        """
         finished = Finished()
 
         async def leave() -> FuncXFuture[Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from uuid import uuid4
 
 import pytest
@@ -212,6 +213,17 @@ async def test_amap_shows_a_bar_where_one_is_asked_for(executor, capsys):
     results = [result async for result in executor.amap(add, range(3), progress=True)]
     assert results == [1, 2, 3]
     assert "3/3" in capsys.readouterr().err
+
+
+async def test_amap_raises_the_first_failure_and_no_other_is_logged(
+    service: LocalService, caplog: pytest.LogCaptureFixture
+):
+    async with service.executor() as executor:
+        with pytest.raises(TaskExecutionFailed):
+            async for _ in executor.amap(fail, "xyz"):
+                pass
+    gc.collect()
+    assert [record for record in caplog.records if record.name == "funcx_async.futures"] == []
 
 
 async def test_amap_raises_the_first_failure_or_gives_it(executor):
