@@ -110,7 +110,7 @@ class Dispatch:
         """
         if group_id is None:
             group_id = self._store.add_task_group(queued=False)
-        elif self._store.task_group(group_id) is None:
+        elif self._store.is_queued(group_id) is None:
             msg = f"task group {group_id} is unknown; leave it out to have one made"
             raise Refusal("TASK_GROUP_NOT_FOUND", msg, error_args=[group_id])
         if create_queue:
@@ -148,7 +148,7 @@ class Dispatch:
         Raises:
             Refusal: the group's queue cannot be made.
         """
-        if self._store.task_group(group_id) is None:
+        if self._store.is_queued(group_id) is None:
             self._store.add_task_group(queued=False, group_id=group_id)
         if create_queue:
             await self._give_queue(group_id)

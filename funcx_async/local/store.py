@@ -99,14 +99,6 @@ class Job:
 
 
 @dataclass(frozen=True, slots=True)
-class TaskGroup:
-    """The owner of one result queue, if one was asked for."""
-
-    id: str
-    queued: bool
-
-
-@dataclass(frozen=True, slots=True)
 class Task:
     """One task, and once it is settled its result message.
 
@@ -279,10 +271,10 @@ class Store:
         self._database.execute("INSERT INTO task_groups VALUES (?, ?)", (group_id, queued))
         return group_id
 
-    def task_group(self, group_id: str) -> TaskGroup | None:
-        """Return the task group of this id."""
-        row = self._one("SELECT id, queued FROM task_groups WHERE id = ?", group_id)
-        return None if row is None else TaskGroup(row[0], bool(row[1]))
+    def is_queued(self, group_id: str) -> bool | None:
+        """Return whether a task group has a result queue; None if there is no such group."""
+        row = self._one("SELECT queued FROM task_groups WHERE id = ?", group_id)
+        return None if row is None else bool(row[0])
 
     def queued_task_groups(self) -> list[str]:
         """Return the ids of the groups that have a result queue and tasks that are still known."""

@@ -70,10 +70,10 @@ def test_endpoints_are_listed_in_the_order_of_their_making(store):
 
 def test_a_task_group_can_be_given_a_queue_later(store):
     group_id = store.add_task_group(queued=False)
-    assert not store.task_group(group_id).queued
+    assert store.is_queued(group_id) is False
     store.give_queue(group_id)
-    assert store.task_group(group_id).queued
-    assert store.task_group("another") is None
+    assert store.is_queued(group_id)
+    assert store.is_queued("another") is None
 
 
 def test_only_groups_with_tasks_are_listed_for_a_restart(store):

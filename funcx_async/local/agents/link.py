@@ -11,9 +11,9 @@ import contextlib
 import logging
 from collections import deque
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from functools import partial
 from itertools import islice, takewhile
+from operator import itemgetter
 from typing import Any, Final
 
 import aio_pika
@@ -33,15 +33,8 @@ PREFETCH: Final = 256
 
 Receive = Callable[[bytes], None]
 Compose = Callable[[], aio_pika.Message | None]
-Do = Callable[[AbstractChannel], Awaitable[None]]
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """One thing to do; those that go ``together`` need not wait for one another."""
-
-    do: Do
-    together: bool = False
+Step = tuple[Callable[[AbstractChannel], Awaitable[None]], bool]
+"""Something to do, and whether it need not wait for others of its kind."""
 
 
 class RabbitLink(RabbitConnection):
@@ -66,7 +59,7 @@ class RabbitLink(RabbitConnection):
             messages_live: after so many seconds a message in it is of no use.
         """
         self._messages_live[queue] = messages_live
-        self._ask(Step(partial(self._declare, queue=queue)))
+        self._ask(partial(self._declare, queue=queue))
 
     def delete(self, queue: str) -> None:
         """Delete a queue, with its messages and its consumers."""
@@ -79,12 +72,12 @@ class RabbitLink(RabbitConnection):
                 await consumed.cancel(tag)
             await channel.queue_delete(queue)
 
-        self._ask(Step(delete))
+        self._ask(delete)
 
     def consume(self, queue: str, receive: Receive) -> None:
         """Pass each message of a queue to ``receive``, and acknowledge it afterwards."""
         self._receivers[queue] = receive
-        self._ask(Step(partial(self._consume, queue=queue)))
+        self._ask(partial(self._consume, queue=queue))
 
     def publish(self, queue: str, compose: Compose, done: Callable[[], None] | None = None) -> None:
         """Publish a message to a queue, and call ``done`` when RabbitMQ has it.
@@ -108,7 +101,7 @@ class RabbitLink(RabbitConnection):
             if done is not None:
                 done()
 
-        self._ask(Step(publish, together=True))
+        self._ask(publish, together=True)
 
     async def done(self) -> None:
         """Return when all that was asked for so far is done."""
@@ -118,11 +111,13 @@ class RabbitLink(RabbitConnection):
             if not future.done():
                 future.set_result(None)
 
-        self._ask(Step(note))
+        self._ask(note)
         await future
 
-    def _ask(self, step: Step) -> None:
-        self._steps.append(step)
+    def _ask(
+        self, do: Callable[[AbstractChannel], Awaitable[None]], *, together: bool = False
+    ) -> None:
+        self._steps.append((do, together))
         self._wake.set()
 
     async def _connect(self) -> None:
@@ -135,12 +130,10 @@ class RabbitLink(RabbitConnection):
             await self._consume(self._open_channel(), queue=queue)
         while self._steps:
             channel = self._open_channel()
-            batch = list(
-                islice(takewhile(lambda step: step.together, self._steps), CONFIRMS_AT_ONCE)
-            )
+            batch = list(islice(takewhile(itemgetter(1), self._steps), CONFIRMS_AT_ONCE))
             batch = batch or [self._steps[0]]
             outcomes = await asyncio.gather(
-                *(step.do(channel) for step in batch), return_exceptions=True
+                *(do(channel) for do, _ in batch), return_exceptions=True
             )
             again = []
             for outcome in outcomes:

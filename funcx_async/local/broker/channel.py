@@ -94,22 +94,6 @@ class Incoming:
     pieces: list[bytes] = field(default_factory=list)
 
 
-@dataclass(slots=True)
-class Confirms:
-    """Counts a channel's publishes once it asked for confirms; :meth:`flush` answers in bulk."""
-
-    channel: Channel
-    published: int = 0
-    answered: int = 0
-
-    def flush(self) -> None:
-        """Answer everything that is not answered yet."""
-        several = self.published - self.answered > 1
-        if self.published > self.answered:
-            self.answered = self.published
-            self.channel.send(commands.Basic.Ack(self.published, multiple=several))
-
-
 class Channel:
     """An open channel.
 
@@ -119,7 +103,8 @@ class Channel:
         prefetch: how many deliveries a consumer started from now on may hold; 0 is no limit.
         prefetch_in_all: how many all consumers of the channel may hold together; 0 is no limit.
         incoming: the message being published, between its first frame and its last.
-        confirms: set once the client asked for publisher confirms.
+        confirming: whether the client asked for publisher confirms.
+        published: how many publishes of a channel that confirms were taken.
     """
 
     def __init__(
@@ -135,7 +120,9 @@ class Channel:
         self.prefetch = 0
         self.prefetch_in_all = 0
         self.incoming: Incoming | None = None
-        self.confirms: Confirms | None = None
+        self.confirming = False
+        self.published = 0
+        self._confirmed = 0
         self._unacked: dict[int, Entry] = {}  # by delivery tag, which only ever grows
         self._held_by_consumers = 0
         self._last_tag = 0
@@ -242,8 +229,15 @@ class Channel:
             consumer.queue.remove_consumer(consumer)
         self.prefetch_in_all = 0
         self.drop_incoming()
-        self.confirms = None
+        self.confirming = False
         self.requeue(self.release(0, multiple=True))
+
+    def flush_confirms(self) -> None:
+        """Confirm, in bulk, the publishes that are not confirmed yet."""
+        several = self.published - self._confirmed > 1
+        if self.confirming and self.published > self._confirmed:
+            self._confirmed = self.published
+            self.send(commands.Basic.Ack(self.published, multiple=several))
 
     def drop_incoming(self) -> None:
         """Forget the message being published, if there is one."""

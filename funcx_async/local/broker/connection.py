@@ -16,7 +16,7 @@ from typing import cast
 from pamqp import base, commands
 
 from funcx_async.local.broker.channel import Channel, Session
-from funcx_async.local.broker.login import FRAME_MAX_BEFORE_LOGIN, Login, Offer, Users
+from funcx_async.local.broker.login import FRAME_MAX_BEFORE_LOGIN, Login, Users
 from funcx_async.local.broker.methods import content_body, content_header, perform
 from funcx_async.local.broker.outbox import Outbox
 from funcx_async.local.broker.protocol import (
@@ -49,6 +49,7 @@ class BrokerContext:
     """What all connections of a broker share.
 
     Attributes:
+        heartbeat: what clients are offered, in seconds.
         handshake_timeout: seconds that a client has to log in.
         close_timeout: seconds that a client has to agree to being closed.
         max_body: the largest message body taken, in bytes.
@@ -57,7 +58,7 @@ class BrokerContext:
 
     loop: asyncio.AbstractEventLoop
     users: Users
-    offer: Offer
+    heartbeat: int
     topology: Topology
     volume: Volume
     watch: Watch
@@ -135,8 +136,7 @@ class Channels:
     def flush_confirms(self) -> None:
         """Confirm what was published in the frames received so far."""
         for channel in self.open.values():
-            if channel.confirms is not None:
-                channel.confirms.flush()
+            channel.flush_confirms()
 
     def pump(self) -> None:
         """Deliver again, after the outbox had no room."""
@@ -198,7 +198,7 @@ class Connection(asyncio.Protocol):
     def __init__(self, context: BrokerContext, *, stalled: bool = False) -> None:
         self.channels: Channels | None = None
         self._context = context
-        self._login = Login(context.users, context.offer)
+        self._login = Login(context.users, context.heartbeat)
         self._reader = FrameReader(FRAME_MAX_BEFORE_LOGIN)
         self._greeted = False
         self._stalled = stalled

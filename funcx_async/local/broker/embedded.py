@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, Self
 from urllib.parse import quote
 
 from funcx_async.local.broker.connection import BrokerContext, Connection
-from funcx_async.local.broker.login import Offer, Users
+from funcx_async.local.broker.login import Users
 from funcx_async.local.broker.protocol import (
     HardError,
     Message,
@@ -26,9 +26,7 @@ from funcx_async.local.listener import Listener, connection_limit
 
 logger = logging.getLogger("funcx_async.local.broker")
 
-FRAME_MAX = 131_072
 RETRY_AFTER_S = 1.0
-CHANNEL_MAX = 2047
 MAX_BODY = 128 * 1024 * 1024
 
 
@@ -123,7 +121,7 @@ class EmbeddedBroker:
     ) -> None:
         self._host = host
         self._port = port
-        self._offer = Offer(CHANNEL_MAX, FRAME_MAX, heartbeat)
+        self._heartbeat = heartbeat
         self._max_queued_bytes = max_queued_bytes
         self._handshake_timeout = handshake_timeout
         self._close_timeout = close_timeout
@@ -160,7 +158,7 @@ class EmbeddedBroker:
         self._open = BrokerContext(
             loop,
             self._users,
-            self._offer,
+            self._heartbeat,
             Topology(loop, volume),
             volume,
             self._watch,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from pamqp import base, commands, decode
 from pamqp.common import FieldTable
@@ -12,6 +11,8 @@ from pamqp.common import FieldTable
 from funcx_async.local.broker.channel import Session
 from funcx_async.local.broker.protocol import HardError
 
+CHANNEL_MAX = 2047
+FRAME_MAX = 131_072
 SMALLEST_FRAME_MAX = 4096  # the protocol's minimum
 FRAME_MAX_BEFORE_LOGIN = 8192  # strangers need not send more
 
@@ -61,15 +62,6 @@ class Users:
         return expected is not None and hmac.compare_digest(expected, password.encode())
 
 
-@dataclass(frozen=True, slots=True)
-class Offer:
-    """What the broker offers at login; the client may ask for less."""
-
-    channel_max: int
-    frame_max: int
-    heartbeat: int
-
-
 class Login:
     """The steps from the first greeting to an open connection.
 
@@ -78,11 +70,12 @@ class Login:
         done: whether the connection is open.
     """
 
-    def __init__(self, users: Users, offer: Offer) -> None:
+    def __init__(self, users: Users, heartbeat: int) -> None:
+        """Begin; ``heartbeat`` is what is offered, in seconds."""
         self.session: Session | None = None
         self.done = False
         self._users = users
-        self._offer = offer
+        self._heartbeat = heartbeat
         self._user: str | None = None
         self._capabilities: frozenset[str] = frozenset()
 
@@ -126,13 +119,11 @@ class Login:
                 told="authentication_failure_close" in self._capabilities,
             )
         self._user = user
-        offer = self._offer
-        return commands.Connection.Tune(offer.channel_max, offer.frame_max, offer.heartbeat)
+        return commands.Connection.Tune(CHANNEL_MAX, FRAME_MAX, self._heartbeat)
 
     def _agree(self, user: str, method: commands.Connection.TuneOk) -> Session:
-        offer = self._offer
-        _check_limit("channel_max", method.channel_max, 1, offer.channel_max)
-        _check_limit("frame_max", method.frame_max, SMALLEST_FRAME_MAX, offer.frame_max)
+        _check_limit("channel_max", method.channel_max, 1, CHANNEL_MAX)
+        _check_limit("frame_max", method.frame_max, SMALLEST_FRAME_MAX, FRAME_MAX)
         return Session(
             user, self._capabilities, method.channel_max, method.frame_max, method.heartbeat
         )

@@ -8,7 +8,7 @@ from typing import Any
 
 from pamqp import base, commands, header
 
-from funcx_async.local.broker.channel import Channel, Confirms, Consumer, Incoming
+from funcx_async.local.broker.channel import Channel, Consumer, Incoming
 from funcx_async.local.broker.protocol import (
     BASIC_CLASS,
     CONTENT_START,
@@ -41,8 +41,7 @@ ABSENT = frozenset(
 
 def confirm_select(channel: Channel, method: commands.Confirm.Select) -> None:
     """Confirm every publish from now on."""
-    if channel.confirms is None:
-        channel.confirms = Confirms(channel)
+    channel.confirming = True
     if not method.nowait:
         channel.send(commands.Confirm.SelectOk())
 
@@ -123,8 +122,8 @@ def _publish(channel: Channel, incoming: Incoming, properties: bytes) -> None:
         channel.send_content(start, message)
     for queue in queues:
         queue.push(message)
-    if channel.confirms is not None:
-        channel.confirms.published += 1
+    if channel.confirming:
+        channel.published += 1
 
 
 def _read_expiration(content: header.ContentHeader) -> float | None:

@@ -15,7 +15,6 @@ import asyncio
 import heapq
 from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from operator import attrgetter
 from typing import Any, Protocol
 
@@ -119,21 +118,8 @@ class Volume:
         self.watch.changed()
 
 
-@dataclass(frozen=True, slots=True)
-class QueueOptions:
-    """What a queue's arguments mean.
-
-    Attributes:
-        expires: seconds without use after which the queue goes away, or None.
-        message_ttl: seconds that a message may wait, or None.
-    """
-
-    expires: float | None = None
-    message_ttl: float | None = None
-
-
-def read_arguments(queue: str, arguments: Mapping[str, Any]) -> QueueOptions:
-    """Check a new queue's arguments.
+def read_arguments(queue: str, arguments: Mapping[str, Any]) -> tuple[float | None, float | None]:
+    """Return after how many seconds a new queue expires, and its messages do.
 
     Raises:
         SoftError: 406, one has a value that it may not have, or is not served here.
@@ -150,10 +136,7 @@ def read_arguments(queue: str, arguments: Mapping[str, Any]) -> QueueOptions:
     for name in ABSENT:
         if name in arguments:
             raise _invalid(queue, name, "this broker does not have it")
-    return QueueOptions(
-        expires=_seconds(arguments.get("x-expires")),
-        message_ttl=_seconds(arguments.get("x-message-ttl")),
-    )
+    return _seconds(arguments.get("x-expires")), _seconds(arguments.get("x-message-ttl"))
 
 
 def check_equivalent(queue: str, received: Mapping[str, Any], current: Mapping[str, Any]) -> None:
@@ -251,7 +234,7 @@ class Queue:
         self.auto_delete = auto_delete
         self.owner = owner
         self.arguments = dict(arguments or {})
-        self.options: QueueOptions = read_arguments(name, self.arguments)
+        self._expires, self._message_ttl = read_arguments(name, self.arguments)
         self.ready: deque[Entry] = deque()
         self.unacked = 0
         self.consumers: deque[Receiver] = deque()
@@ -269,7 +252,6 @@ class Queue:
 
     def push(self, message: Message) -> None:
         """Add a message."""
-        options = self.options
         entry = Entry(self, message, self._next_position)
         self._next_position += 1
         self._volume.add(message.size)
@@ -278,8 +260,8 @@ class Queue:
             consumer.deliver(entry)
             return
         self.ready.append(entry)
-        if message.ttl is not None or options.message_ttl is not None:
-            waits = [ttl for ttl in (message.ttl, options.message_ttl) if ttl is not None]
+        if message.ttl is not None or self._message_ttl is not None:
+            waits = [ttl for ttl in (message.ttl, self._message_ttl) if ttl is not None]
             entry.deadline = self._loop.time() + min(waits)
             self._drop_expired()
 
@@ -346,8 +328,8 @@ class Queue:
         if self._unused_timer is not None:
             self._unused_timer.cancel()
             self._unused_timer = None
-        if self.options.expires is not None and not self.consumers and not self._deleted:
-            self._unused_timer = self._loop.call_later(self.options.expires, self._on_unused, self)
+        if self._expires is not None and not self.consumers and not self._deleted:
+            self._unused_timer = self._loop.call_later(self._expires, self._on_unused, self)
 
     def delete(self) -> int:
         """Throw everything away and tell the consumers; how many messages waited."""

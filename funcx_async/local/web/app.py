@@ -216,12 +216,12 @@ class Web:
 
     async def _task_group(self, request: Request) -> Any:
         group_id = path_uuid(request, "group")
-        group = self._components.store.task_group(group_id)
-        if group is None:
+        queued = self._components.store.is_queued(group_id)
+        if queued is None:
             raise unknown("TASK_GROUP", group_id)
         return {
             "taskgroup_id": group_id,
-            "create_websockets_queue": group.queued,
+            "create_websockets_queue": queued,
             "tasks": [
                 {"id": task_id, "created_at": datetime.fromtimestamp(created, UTC).isoformat()}
                 for task_id, created in self._components.store.tasks_of_group(group_id)
