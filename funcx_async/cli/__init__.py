@@ -60,8 +60,7 @@ def _run(words: list[str]) -> int:
     except ImportError:
         return _fail("The command line needs an extra: pip install 'funcx-async[cli]'", USAGE_ERROR)
     from funcx_async.cli.app import app
-    from funcx_async.cli.printing import without_controls
-    from funcx_async.errors import FuncXError
+    from funcx_async.errors import FuncXError, printable
 
     if isinstance(sys.stdout, io.TextIOWrapper):
         # A result must not be lost because the console cannot encode it.
@@ -77,7 +76,7 @@ def _run(words: list[str]) -> int:
     except BrokenPipeError:
         raise
     except (FuncXError, OSError, ValueError) as error:  # the message may quote a remote error
-        return _fail(without_controls(f"{words[0]} failed: {error}"), 1)
+        return _fail(printable(f"{words[0]} failed: {error}"), 1)
     return 0
 
 

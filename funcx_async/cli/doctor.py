@@ -16,9 +16,9 @@ from rich.table import Table
 from rich.text import Text
 
 from funcx_async.cli.options import AmqpPort, Endpoint, Service
-from funcx_async.cli.printing import console, to_json, without_controls
+from funcx_async.cli.printing import console, to_json
 from funcx_async.doctor import Check, Diagnosis, Report, Target
-from funcx_async.errors import FuncXError
+from funcx_async.errors import FuncXError, printable
 
 COLORS = {"OK": "green", "WARN": "yellow", "FAIL": "bold red", "SKIP": "dim"}
 
@@ -121,7 +121,7 @@ def print_summary(report: Report, out: Console, width: int) -> None:
 
 
 def _print_row(status: str, name: str, found: str, remedy: str, out: Console, width: int) -> None:
-    found, remedy = without_controls(found), without_controls(remedy)
+    found, remedy = printable(found), printable(remedy)
     if not out.is_terminal:  # a table would pad each line with blanks to its width
         lines = [f"{status:<4}  {name:<{width}}  {found}"]
         lines += [f"{'':<{width + 8}}→ {remedy}"] if remedy else []

@@ -6,8 +6,7 @@ from collections import Counter, deque
 from collections.abc import Mapping, Sequence
 from itertools import islice, pairwise
 
-from funcx_async.cli.printing import without_controls
-from funcx_async.errors import last_error
+from funcx_async.errors import last_error, printable
 from funcx_async.models import ListedTask, TaskStatus, unix_time
 
 RATE_WINDOW = 15.0
@@ -144,4 +143,4 @@ def _seconds(text: str | None, default: float) -> float:
 
 
 def _one_line(text: str) -> str:
-    return " ".join(without_controls(text).split())
+    return " ".join(printable(text).split())

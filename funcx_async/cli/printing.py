@@ -127,13 +127,3 @@ def long_integers() -> Iterator[None]:
         yield
     finally:
         sys.set_int_max_str_digits(limit)
-
-
-def without_controls(text: str) -> str:
-    """Return a text without the characters that control a terminal, such as colors.
-
-    Example:
-        >>> without_controls(chr(27) + "[31mValueError: bad")
-        '[31mValueError: bad'
-    """
-    return "".join(each for each in text if each.isprintable() or each in "\n\t")

@@ -19,10 +19,9 @@ from funcx_async.cli.printing import (
     json_value,
     print_json,
     to_text,
-    without_controls,
 )
 from funcx_async.client import FuncXClient
-from funcx_async.errors import Forbidden, NotFound, ResultExpired
+from funcx_async.errors import Forbidden, NotFound, ResultExpired, printable
 from funcx_async.models import TaskStatus, unix_time
 
 TASK_COLORS = {"success": "green", "failed": "red", "unknown": "red"}
@@ -103,7 +102,7 @@ def endpoints(
         return
     table = ids_first("endpoint", "name", "status")
     for each, state in found:
-        name = without_controls(_name(each))
+        name = printable(_name(each))
         table.add_row(
             each.endpoint_id, Text(name), Text(state, ENDPOINT_COLORS.get(state, "yellow"))
         )
@@ -185,7 +184,7 @@ def _print_results(found: dict[str, TaskBlock]) -> bool:
         except ValueError as error:
             message, color = f"Task {task_id} succeeded, but {error}", "red"
         complete = False
-        err.print(Text(without_controls(message), color), soft_wrap=True)
+        err.print(Text(printable(message), color), soft_wrap=True)
     return complete
 
 

@@ -86,7 +86,10 @@ def test_what_a_task_failed_with_commands_no_terminal():
     view = view_of("a", "b")
     lost = TaskStatus("b", "failed", None, "\x1b[2Jgone")
     see(view, 101.0, failure("a", FRAMES + "\x1b[31mValueError:\tbad\x1b]0;title\x07"), lost)
-    assert view.failures == {"a": "[31mValueError: bad]0;title", "b": "[2Jgone"}
+    assert view.failures == {
+        "a": r"\x1b[31mValueError: bad\x1b]0;title\x07",
+        "b": r"\x1b[2Jgone",
+    }
 
 
 def test_the_throughput_is_that_of_late():
