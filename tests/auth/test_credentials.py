@@ -18,7 +18,7 @@ from funcx_async import AuthenticationFailed, FuncXClient, ServiceUnavailable
 from funcx_async.auth import ClientCredentials
 from tests.auth.issuer import CLIENT_ID, SECRET, Issuer
 
-LIMIT = 20.0
+LIMIT = 60.0
 
 
 class Clock:

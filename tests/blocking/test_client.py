@@ -12,7 +12,7 @@ from funcx_async import NotFound, ServiceUnavailable
 from funcx_async.blocking import FuncXClient, FuncXExecutor, LocalService
 from tests.executor.tasks import add
 
-TIMEOUT = 20
+TIMEOUT = 60
 
 
 def test_every_coroutine_of_the_async_client_is_a_method_here():

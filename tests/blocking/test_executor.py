@@ -22,7 +22,7 @@ from funcx_async.blocking import FuncXClient, FuncXExecutor, LocalService
 from funcx_async.serialize import JSONData
 from tests.executor.tasks import add, collect, fail, later
 
-TIMEOUT = 20
+TIMEOUT = 60
 
 
 def test_it_is_an_executor_of_the_standard_library(executor: FuncXExecutor):

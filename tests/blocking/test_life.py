@@ -21,7 +21,7 @@ from funcx_async.local import LocalService as AsyncLocalService
 from tests.blocking.conftest import Program
 from tests.executor.tasks import add
 
-TIMEOUT = 20
+TIMEOUT = 60
 
 PRELUDE = """
 import os, signal, sys, threading

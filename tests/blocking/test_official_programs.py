@@ -13,7 +13,7 @@ from funcx_async import JSONData, PureSourceTextInspect, SerializationError, Tas
 from funcx_async.blocking import FuncXClient, FuncXExecutor, LocalService
 from tests.executor.tasks import add, fail
 
-TIMEOUT = 20
+TIMEOUT = 60
 
 
 def finished(service: LocalService, client: FuncXClient, fn: Any, *args: Any) -> Any:

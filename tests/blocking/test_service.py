@@ -13,7 +13,7 @@ from funcx_async.blocking import LocalService
 from funcx_async.blocking.service import Faults, Hold
 from tests.executor.tasks import add
 
-TIMEOUT = 20
+TIMEOUT = 60
 
 
 def test_it_serves_within_a_with_block():

@@ -24,7 +24,7 @@ from funcx_async.local import LocalService
 from funcx_async.models import Delivery
 from tests.auth.issuer import CLIENT_ID, SECRET, Issuer
 
-LIMIT = 20.0
+LIMIT = 60.0
 
 
 @pytest.fixture(scope="module")

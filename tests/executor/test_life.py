@@ -19,7 +19,7 @@ from funcx_async import ExecutorClosed, FuncXExecutor, gather
 from funcx_async.local import LocalService
 from tests.executor.tasks import add, size_of
 
-TIMEOUT = 20
+TIMEOUT = 60
 
 
 def run(program: str, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:

@@ -12,7 +12,7 @@ from funcx_async import FuncXClient, FuncXExecutor, NotFound, TaskExecutionFaile
 from funcx_async.local import LocalService
 from tests.executor.tasks import add, fail
 
-TIMEOUT = 20
+TIMEOUT = 60
 
 
 async def test_another_executor_gets_a_future_for_each_task_of_the_group(service, executor):

@@ -19,7 +19,7 @@ from funcx_async import (
 from funcx_async.local import LocalService
 
 JSON_ALONE = FuncXSerializer(allowed_deserializers=[JSONData])
-TIMEOUT = 20
+TIMEOUT = 60
 
 
 @pytest.fixture

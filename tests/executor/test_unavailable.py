@@ -15,7 +15,7 @@ from funcx_async._session import request_retry, submitter
 from funcx_async.local import LocalService
 from tests.executor.tasks import add
 
-TIMEOUT = 20
+TIMEOUT = 60
 ENDPOINT = "4b116d3c-1703-4f8f-9f6f-39921e5864df"
 
 

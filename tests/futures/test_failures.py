@@ -17,7 +17,7 @@ import pytest
 import funcx_async
 from funcx_async import ExecutorClosed, FuncXFuture, as_completed, gather
 
-TIMEOUT = 20
+TIMEOUT = 60
 PACKAGE = str(Path(funcx_async.__file__).parent)
 
 Retrieve = Callable[[FuncXFuture[Any]], Awaitable[Any]]

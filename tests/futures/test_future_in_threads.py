@@ -16,7 +16,7 @@ import pytest
 
 from funcx_async._futures.future import FuncXFuture
 
-TIMEOUT = 20
+TIMEOUT = 60
 COUNT = 2_000
 
 

@@ -16,7 +16,7 @@ from funcx_async.local import LocalService
 from funcx_async.serialize import FuncXSerializer
 
 SERIALIZER = FuncXSerializer()
-LIMIT = 20.0
+LIMIT = 60.0
 QUEUE_PREFIX = "funcx.results."
 
 

@@ -28,7 +28,7 @@ from funcx_async.models import ResultQueueAddress
 from tests.connect_proxy import ConnectProxy, Place, new_login, tls_before
 from tests.executor.tasks import add
 
-TIMEOUT = 20
+TIMEOUT = 60
 HOST = "compute.invalid"
 BROKER = "broker.invalid"
 AUTH = "auth.invalid"

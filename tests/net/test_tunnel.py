@@ -22,7 +22,7 @@ from funcx_async.models import ResultQueueAddress
 from tests.connect_proxy import ConnectProxy, Place, new_login, place_of, tls_before
 from tests.results.test_amqp import collect
 
-TIMEOUT = 20
+TIMEOUT = 60
 PREFIX = "funcx-async-test-"
 NAME = "broker.invalid"
 GLOBUS = "compute.amqps.globus.org"

@@ -26,7 +26,7 @@ from tests import brokers
 from tests.connect_proxy import place_of, tls_before
 from tests.results.streams import message
 
-TIMEOUT = 20
+TIMEOUT = 60
 PREFIX = "funcx-async-test-"
 HEARTBEAT = bytes.fromhex("08 0000 00000000 ce")
 Opener = Callable[..., AmqpSource]

@@ -22,7 +22,7 @@ from funcx_async.models import Delivery
 from tests.results.parts import Part
 from tests.results.sources import Connection, Source
 
-TIMEOUT = 20
+TIMEOUT = 60
 
 
 class Keeper(Settler):

@@ -13,7 +13,7 @@ from funcx_async._results.stream import shared_stream
 from tests.results.parts import Part
 from tests.results.sources import Source
 
-TIMEOUT = 20
+TIMEOUT = 60
 URL = "http://127.0.0.1:9"
 
 

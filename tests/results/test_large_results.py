@@ -23,7 +23,7 @@ from funcx_async.serialize.payloads import LARGE
 from tests.results.parts import Part
 from tests.results.sources import Connection, Source
 
-TIMEOUT = 20
+TIMEOUT = 60
 LARGE_ID = "2018a859-359a-4eb7-a7de-75cdd635f4db"
 SMALL_ID = "3018a859-359a-4eb7-a7de-75cdd635f4db"
 PADDING = "x" * LARGE

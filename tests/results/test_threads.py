@@ -12,7 +12,7 @@ import pytest
 
 from funcx_async._results.decoding import in_thread
 
-TIMEOUT = 20
+TIMEOUT = 60
 
 
 async def test_what_is_called_gives_its_value_or_its_error():

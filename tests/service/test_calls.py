@@ -25,7 +25,7 @@ from funcx_async._service.operations.calls import Batch
 from funcx_async.local import LocalService
 from tests.service.answering import ENDPOINT, FUNCTION, GROUP, answering
 
-LIMIT = 20
+LIMIT = 60
 
 
 def add(a: int, b: int = 1, **more: int) -> int:

@@ -18,7 +18,7 @@ if sys.platform == "win32":
     pytest.skip("Windows has no limit that a process can set", allow_module_level=True)
 import resource
 
-TIMEOUT = 20
+TIMEOUT = 60
 
 
 @contextmanager

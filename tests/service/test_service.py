@@ -15,7 +15,7 @@ from funcx_async import FuncXClient, FuncXExecutor, NotFound, RequestRefused, Ve
 from funcx_async._versions import is_older
 from tests.service.answering import ENDPOINT, answering
 
-LIMIT = 20
+LIMIT = 60
 
 
 @pytest.mark.parametrize(

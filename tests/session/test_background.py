@@ -14,7 +14,7 @@ from funcx_async._session import endpoints, session
 from funcx_async.local import LocalService
 from tests.executor.tasks import add
 
-TIMEOUT = 20
+TIMEOUT = 60
 
 
 class Breaking(httpx.AsyncBaseTransport):

@@ -20,7 +20,7 @@ from funcx_async.local import LocalService
 
 HERE = {"python_version": platform.python_version(), "dill_version": version("dill")}
 EP = "4b116d3c-1703-4f8f-9f6f-39921e5864df"
-TIMEOUT = 20
+TIMEOUT = 60
 
 
 def monitor(answer: Callable[[httpx.Request], httpx.Response]) -> EndpointMonitor:

@@ -18,7 +18,7 @@ from funcx_async import (
 )
 from funcx_async._session.functions import REMEMBERED, Function, Functions
 
-TIMEOUT = 20
+TIMEOUT = 60
 
 
 class Service:

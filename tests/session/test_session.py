@@ -19,7 +19,7 @@ from funcx_async._session.task_groups import TaskGroups
 from funcx_async._settings.options import Options
 from funcx_async.local import LocalService
 
-TIMEOUT = 20
+TIMEOUT = 60
 
 TURNS_OF_LEAVING = 40
 """In fewer turns of the loop than this leaving gets to its last steps."""

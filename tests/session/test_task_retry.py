@@ -10,7 +10,7 @@ import pytest
 from funcx_async import FuncXFuture
 from funcx_async._session.task_retry import MAX_CALLS, DeadlineTimer
 
-TIMEOUT = 20
+TIMEOUT = 60
 
 
 async def test_a_call_that_fails_keeps_no_other_from_its_time(caplog: pytest.LogCaptureFixture):

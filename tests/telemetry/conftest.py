@@ -19,7 +19,7 @@ from funcx_async.local import LocalService
 from funcx_async.telemetry import Telemetry
 from tests.executor.tasks import add
 
-TIMEOUT = 20
+TIMEOUT = 60
 
 
 class Seen:

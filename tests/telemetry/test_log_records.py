@@ -15,7 +15,7 @@ from funcx_async.models import Result
 from tests.executor.tasks import add, fail
 from tests.telemetry.conftest import cut_off
 
-TIMEOUT = 20
+TIMEOUT = 60
 FIELDS = ("task_id", "task_group_id", "batch", "endpoint_id", "request_id")
 
 

@@ -19,7 +19,7 @@ from funcx_async.telemetry import Telemetry
 from tests.executor.tasks import add, fail
 from tests.telemetry.conftest import Seen, cut_off
 
-TIMEOUT = 20
+TIMEOUT = 60
 
 
 async def test_tasks_are_counted_by_their_outcome_and_timed(service: LocalService, seen: Seen):

@@ -13,7 +13,7 @@ from funcx_async import TaskExecutionFailed
 from funcx_async.local import LocalService
 from tests.executor.tasks import add, fail
 
-TIMEOUT = 20
+TIMEOUT = 60
 
 
 class Broken:

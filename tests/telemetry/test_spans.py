@@ -20,7 +20,7 @@ from funcx_async.telemetry import Telemetry
 from tests.executor.tasks import add, fail
 from tests.telemetry.conftest import Seen
 
-TIMEOUT = 20
+TIMEOUT = 60
 
 
 def attributes_of(span: ReadableSpan) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from funcx_async._service.messages import encode_result
 from funcx_async.models import Result
 from tests.local.dialogue import Rest
 
-LIMIT = 20.0
+LIMIT = 60.0
 REGISTRATION = {
     "endpoint_name": "stand-in",
     "multi_user": False,
