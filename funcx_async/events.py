@@ -14,7 +14,7 @@ from weakref import WeakSet
 from funcx_async._process import CONNECTIONS, confined
 
 KEPT = 1_000
-"""So many events wait for a reader that is slow; the oldest are dropped."""
+"""How many events wait for a slow reader; the oldest are dropped."""
 
 
 class EventKind(StrEnum):
@@ -32,7 +32,7 @@ class EventKind(StrEnum):
     DISCONNECTED = "disconnected"
     """They no longer do; the queue is tried again, without end."""
     POLLING = "polling"
-    """The queue stays out of reach: results are asked for over REST meanwhile."""
+    """The queue stays out of reach: results are polled over REST until it is back."""
     SERVICE_UNAVAILABLE = "service-unavailable"
     """The service takes no tasks; they wait, and are sent again."""
     SERVICE_AVAILABLE = "service-available"
@@ -106,13 +106,13 @@ class Events:
         self._readers: WeakSet[EventReader] = WeakSet()
 
     def emit(self, kind: EventKind, subject: str, reason: str = "") -> None:
-        """Tell all readers."""
+        """Emit an event to all readers."""
         event = ExecutorEvent(kind, subject, reason)
         for reader in tuple(self._readers):
             reader.take(event)
 
     def reader(self) -> EventReader:
-        """Give a new reader; it is forgotten when nobody holds it any more."""
+        """Return a new reader; it is forgotten when it is no longer referenced."""
         reader = EventReader()
         self._readers.add(reader)
         return reader

@@ -1,4 +1,4 @@
-"""The journal as an executor uses it: told on the loop, written elsewhere.
+"""The journal as an executor uses it: called on the loop, written in another thread.
 
 Whoever must not go on before something is on disk awaits that; whatever merely must not be
 forgotten is written behind. A journal that could not be written once is not written any more: the
@@ -112,7 +112,7 @@ class Journal:
     async def intend(
         self, tasks: Iterable[tuple[AnyFuture, str]], task_group_id: str | None
     ) -> None:
-        """Have written down that tasks are about to be sent: futures with function ids.
+        """Record that tasks are about to be sent: futures with function ids.
 
         Raises:
             JournalError: if it cannot be; they must not be sent then.
@@ -121,11 +121,11 @@ class Journal:
         await self.committed()
 
     def withdraw(self, futures: Iterable[AnyFuture]) -> None:
-        """Note that the service certainly did not take these tasks."""
+        """Record that the service certainly did not take these tasks."""
         self._write(self._book.withdraw((f.key, f) for f in futures if f.key is not None))
 
     async def accept(self, tasks: Iterable[tuple[AnyFuture, str]], task_group_id: str) -> None:
-        """Have a receipt written down: futures with task ids.
+        """Record a receipt: futures with task ids.
 
         Where that fails, the tasks run nevertheless, and this process awaits them.
         """
@@ -134,7 +134,7 @@ class Journal:
             await self.committed()
 
     def done(self, future: AnyFuture) -> None:
-        """Take note that a future is settled, however that came."""
+        """Record that a future is settled, whatever the reason."""
         key = future.key
         if key is None:
             return
@@ -155,22 +155,22 @@ class Journal:
     # Outcomes -----------------------------------------------------------------------------------
 
     def unattended(self, task_id: str) -> bool:
-        """Whether this is an open task of an earlier process that nobody awaits yet."""
+        """Whether this is an open task of an earlier process that is not awaited yet."""
         return self._book.unattended(task_id)
 
     def receive(self, result: Result) -> None:
-        """Have a result written down, if it is one of the journal's tasks."""
+        """Record a result, if it is one of the journal's tasks."""
         self._write(self._book.receive(result))
 
     def when_committed(self, then: Callable[[], None]) -> None:
-        """Call ``then`` once all that was told before is on disk; never if that fails."""
+        """Call ``then`` once all that was recorded before is on disk; never if that fails."""
         if self._done == self._ordered:
             self._unless_failed(then)
         else:
             self._waiting.append((self._ordered, partial(self._unless_failed, then)))
 
     async def committed(self) -> None:
-        """Wait until all that was told before is on disk.
+        """Wait until all that was recorded before is on disk.
 
         Raises:
             JournalError: if it cannot be written.
@@ -184,7 +184,7 @@ class Journal:
     # The application ----------------------------------------------------------------------------
 
     def unconfirmed(self) -> list[Entry[AnyFuture]]:
-        """Give what the journal holds, the oldest first."""
+        """Return what the journal holds, the oldest first."""
         return self._book.unconfirmed()
 
     def holds(self, entry: Entry[AnyFuture]) -> bool:
@@ -240,7 +240,7 @@ class Journal:
             self._writer.write(writes)
 
     def _note(self, done: int, failure: JournalError | None) -> None:
-        """Let those go on whose writes are on disk, or who wait in vain."""
+        """Wake the callers whose writes are on disk, or have failed."""
         if failure is not None and self._failure is None:
             self._failure = failure
             _log.error("%s Nothing is submitted or acknowledged any more.", failure)
@@ -269,7 +269,7 @@ def _report(
     done: int,
     failure: JournalError | None,
 ) -> None:
-    """Tell the journal on its loop, if both are still there."""
+    """Report to the journal on its loop, if both are still there."""
     method = note()
     if method is not None and not loop.is_closed():
         with suppress(RuntimeError):  # closed just now
@@ -285,7 +285,7 @@ def _wake(waiter: asyncio.Future[None]) -> None:
 
 
 def failure_of(error: BaseException) -> Failure:
-    """Give what is to be written down of an error; its cause stays behind.
+    """Return the record of an error, without its cause.
 
     Example:
         >>> failure_of(errors.NotFound("There is no such endpoint.", status=404)).kind
@@ -299,7 +299,7 @@ def failure_of(error: BaseException) -> Failure:
 
 
 def error_of(failure: Failure) -> FuncXError:
-    """Give the error that was written down; of a kind not known here, a plain FuncXError.
+    """Return the error of a record; of an unknown kind, a plain FuncXError.
 
     Example:
         >>> error_of(Failure("NotFound", "There is no such endpoint.", {"status": 404})).status

@@ -125,7 +125,7 @@ class Store:
             raise
 
     def entries(self) -> list[Entry[Any]]:
-        """Give what it holds, the oldest first; outcomes are left where they are.
+        """Return what it holds, the oldest first, without outcomes.
 
         Raises:
             JournalError: if that cannot be read.
@@ -139,7 +139,7 @@ class Store:
             return [_entry(*row) for row in rows]
 
     def outcomes(self, numbers: Sequence[int]) -> list[Outcome | None]:
-        """Give the outcomes of the first of these tasks: as many as are good to have at once.
+        """Return the outcomes of the first of these tasks: as many as are good to have at once.
 
         None stands for a task that has none. At least one is given.
 
@@ -212,7 +212,7 @@ class Store:
         self._database.executescript("PRAGMA incremental_vacuum")  # `execute` does one page
 
     def _belong_to(self, service_url: str, api: str) -> None:
-        """See to it that all tasks are of one service: ids of one mean nothing to another."""
+        """Check that all tasks are of one service: ids of one mean nothing to another."""
         told = self._database.execute("SELECT url, api FROM service").fetchone()
         if told == (service_url, api):
             return
@@ -259,7 +259,7 @@ class Store:
 
 
 def _make(path: Path) -> None:
-    """Make the file if it is not there: SQLite would have it readable for everybody.
+    """Create the file if it is not there: SQLite would make it readable for everybody.
 
     One that is there is not even opened: to close it would undo SQLite's lock on it.
     """
@@ -394,7 +394,7 @@ class _Lock:
         _locks.add(self)
 
     def release(self) -> None:
-        """Give the lock up; a forked process only lets go of what it has of it."""
+        """Release the lock; a forked process only lets go of what it has of it."""
         file, self._file = self._file, None
         if file is not None:
             os.close(file)
@@ -414,7 +414,7 @@ if hasattr(os, "register_at_fork"):
 
 
 def _reason(error: Exception) -> str:
-    """Say what is wrong, and what to do about it."""
+    """Return what is wrong, and what to do about it."""
     code = getattr(error, "sqlite_errorname", "")
     for beginning, words in _REASONS.items():
         if code.startswith(beginning):
@@ -430,7 +430,7 @@ _REASONS: Final[Mapping[str, str]] = {
     "SQLITE_NOTADB": "it is not a journal. Name another file.",
     "SQLITE_CORRUPT": "it is damaged. What is in it cannot be trusted: move it away, and look the "
     "task groups up.",
-    "SQLITE_FULL": "the disk is full. Make room, and start the executor anew.",
+    "SQLITE_FULL": "the disk is full. Make room, and restart the executor.",
     "SQLITE_IOERR": "the disk reports an error, or a limit of file sizes was reached.",
     "SQLITE_READONLY": "it may only be read. Check who may write there.",
     "SQLITE_CANTOPEN": "no file can be opened there. Check the path, and who may write there.",

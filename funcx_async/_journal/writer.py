@@ -24,10 +24,10 @@ if TYPE_CHECKING:
     from funcx_async._journal.store import Store
 
 AT_ONCE: Final = 10_000
-"""So many orders go in one commit at most."""
+"""How many orders go in one commit at most."""
 
 Report: TypeAlias = Callable[[int, JournalError | None], None]
-"""Is told, in the writer's thread, how many orders are done with, and whether in vain."""
+"""Called in the writer's thread with how many orders are done, and the error if they failed."""
 
 _log = logging.getLogger("funcx_async.journal")
 
@@ -72,17 +72,17 @@ class Writer:
         ).start()
 
     def write(self, writes: Sequence[Write]) -> None:
-        """Have ``writes`` written, in one piece."""
+        """Write ``writes``, in one piece."""
         self._orders.put(writes)
 
     def outcomes(self, numbers: Sequence[int]) -> Future[list[Outcome | None]]:
-        """Have outcomes read, those of the first of these tasks."""
+        """Read outcomes, those of the first of these tasks."""
         question = _Question(numbers, Future())
         self._orders.put(question)
         return question.answer
 
     def stop(self) -> None:
-        """Have the file closed once everything is written; from any thread."""
+        """Close the file once everything is written; from any thread."""
         self._orders.put(None)
 
 
@@ -99,7 +99,7 @@ def _work(
         with closing(Store(*place)) as store:
             opened.set_result(Book(store.entries()))
             _serve(store, orders, report)
-    except BaseException as error:  # nobody else hears of the end of a thread
+    except BaseException as error:  # the end of a thread is reported nowhere else
         if opened.done():
             _log.exception("the journal's thread")
         else:
@@ -145,7 +145,7 @@ def _commit(store: Store, writes: Sequence[Write]) -> JournalError | None:
         store.commit(writes)
     except JournalError as error:
         return error
-    except Exception as error:  # nobody must wait for ever
+    except Exception as error:  # no caller must wait forever
         failure = JournalError(f"Writing the journal failed in an unforeseen way: {error!r}")
         failure.__cause__ = error
         return failure

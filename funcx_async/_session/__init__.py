@@ -1,1 +1,1 @@
-"""What an executor runs on one event loop: submits, tries, and what is open meanwhile."""
+"""What an executor runs on one event loop: submits, retries, and its open tasks."""

@@ -22,7 +22,7 @@ from funcx_async.serialize.origin import found_by_name
 from funcx_async.serialize.statements import same_constant
 
 MOST: Final = 32
-"""So many are watched for each function, the nearest: each is looked at in every submit."""
+"""How many are watched for each function, the nearest: each is checked in every submit."""
 
 _DEEPEST: Final = 3
 """Functions in closures of functions in closures that are compared at most."""

@@ -61,7 +61,7 @@ class EndpointVersions:
         return not major or major[0] >= _OLDEST_THAT_READS_SOURCE
 
     def mismatch(self) -> str | None:
-        """Say how its Python and dill differ from those here, if they are known to."""
+        """Return how its Python and dill differ from the local ones, if they are known to."""
         pairs = {
             "Python": (self.python, platform.python_version()),
             "dill": (self.dill, version("dill")),

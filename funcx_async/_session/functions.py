@@ -34,7 +34,7 @@ class Function:
     """A function on its way to a function id.
 
     Attributes:
-        registration: what the service is to be told; None once it has been.
+        registration: what is sent to register it; None once it is registered.
         function_id: the service's id; None until then.
         name: its name, for people; None for one that is known by its id alone.
     """
@@ -54,7 +54,7 @@ class Function:
         return f"<Function {self.name or self.function_id}>"
 
     async def registered(self, client: FuncXClient, deadline: float) -> str:
-        """Give the function id, registering if nobody has yet; one request for all who ask.
+        """Return the function id; register the function at the first call, once for all callers.
 
         Args:
             client: asks the service.
@@ -79,7 +79,7 @@ class Function:
             self._asking -= 1
             if not self._asking and self._registering is registering:
                 self._registering = None
-                registering.cancel()  # nobody is left who wants it, unless it is done
+                registering.cancel()  # no caller waits for it any more
 
     async def _register(self, client: FuncXClient, deadline: float) -> str:
         registration = self.registration
@@ -162,7 +162,7 @@ class Functions:
         self._by_content: OrderedDict[str, Function] = OrderedDict()
 
     def find(self, fn: Callable[..., Any]) -> Function:
-        """Give the function that ``fn`` is, known or new.
+        """Return the function that ``fn`` is, known or new.
 
         Raises:
             TypeError: if ``fn`` is not callable.
@@ -179,7 +179,7 @@ class Functions:
     def add(
         self, fn: Callable[..., Any], function_id: str | None, options: dict[str, Any]
     ) -> Function:
-        """Note how ``fn`` is registered, or shall be.
+        """Add ``fn``, with the options of its registration.
 
         Args:
             fn: the function.
@@ -201,7 +201,7 @@ class Functions:
         return self._keep(fn, plain.digest, function)
 
     def add_source(self, registration: Registration) -> Function:
-        """Note a function that is registered by its source, for its id alone.
+        """Add a function that is registered by its source, for its id alone.
 
         Raises:
             ValueError: if it is here already.
@@ -212,7 +212,7 @@ class Functions:
         return self._keep(None, registration.digest, Function(registration))
 
     async def register(self, function: Function, client: FuncXClient, deadline: float) -> str:
-        """Have a function registered that was added; if that fails, it may be added anew.
+        """Register a function that was added; if that fails, it may be added again.
 
         Raises:
             FuncXError: as every request.
@@ -224,7 +224,7 @@ class Functions:
             raise
 
     def forget(self, function: Function) -> None:
-        """Let a function that could not be registered be registered anew."""
+        """Forget a function that could not be registered, so that it may be added again."""
         with self._lock:
             for digest, known in list(self._by_content.items()):
                 if known is function:
@@ -265,7 +265,7 @@ class Registry:
     def functions(
         self, serializer: FuncXSerializer, container_id: str | None, *, source: bool = True
     ) -> Functions:
-        """Give those that were, or will be, registered in this way.
+        """Return the functions that are registered in this way.
 
         Args:
             serializer: writes them.
@@ -312,6 +312,6 @@ _CONSTANT = (type(None), bool, int, float, complex, str, bytes)
 
 
 def _retrieve(registering: asyncio.Task[str]) -> None:
-    """Take note of the exception: whoever asked has it, and nobody may be left who did."""
+    """Retrieve the exception: its callers have it, and there may be none left."""
     if not registering.cancelled():
         registering.exception()

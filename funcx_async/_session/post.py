@@ -162,7 +162,7 @@ class Post:
     # Send ---------------------------------------------------------------------------------------
 
     async def _send(self) -> Receipt:
-        """Make the request, which an observer may watch.
+        """Send the request, which an observer may watch.
 
         Raises:
             RequestRefused: if the service refuses the batch.
@@ -220,7 +220,7 @@ class Post:
         clear: list[tuple[str, AnySubmission]],
         unclear: list[AnySubmission],
     ) -> Taken:
-        """Tell the futures what the receipt says."""
+        """Pass what the receipt says on to the futures."""
         taken, now = Taken(), self._context.loop.time()
         for task_id, submission in clear:
             if task_id in receipt.refusals:

@@ -57,7 +57,7 @@ class RequestRetry:
         return self._loop.time() + self._context.settings.retry_deadline
 
     async def wait_until_allowed(self) -> None:
-        """Wait as long as the service asked for; batches grow meanwhile."""
+        """Wait as long as the service asked for, while batches grow."""
         rest = self._not_before - self._loop.time()
         while rest > 0:
             await asyncio.sleep(rest)

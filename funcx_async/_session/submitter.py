@@ -138,7 +138,7 @@ class Submitter:
         self._batcher.clear()
         if self._loop.is_closed():
             for batch in self._requests.values():
-                for submission in batch.submissions:  # which nobody reads again
+                for submission in batch.submissions:  # which are not read again
                     submission.ticket = submission.function = None  # type: ignore[assignment]
             self._requests = {}
 

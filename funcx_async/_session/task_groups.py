@@ -45,7 +45,7 @@ class TaskGroup:
         uncertain: submits to it whose outcome is unknown. Nothing else is sent to the group
             until they are resolved.
         resolving: how many are being resolved.
-        held_up: whether nothing is sent to it meanwhile.
+        held_up: whether nothing is sent to it until then.
     """
 
     id: str

@@ -101,7 +101,10 @@ class RetryingFuture(FuncXFuture[T]):
         try:
             if not self.policy.retries_after(error):
                 return None
-        except (Exception, asyncio.CancelledError):  # which would end whoever settles the future
+        except (
+            Exception,
+            asyncio.CancelledError,
+        ):  # not to end who settles it
             _log.exception(
                 "retry_on failed, so the task %s is not submitted again",
                 self.task_id,

@@ -22,7 +22,7 @@ RETRY_DELAY = 2.0
 """Seconds before a group is listed again after that failed."""
 
 RESOLVE_TIMEOUT = 60.0
-"""Seconds at most for which listing is retried: nothing else is sent to the group meanwhile."""
+"""Seconds at most for which listing is retried: until then nothing else is sent to the group."""
 
 _log = logging.getLogger("funcx_async.submit")
 
@@ -68,7 +68,7 @@ class Resolver:
     async def give_up_naming_candidates(self, submit: UncertainSubmit) -> None:
         """Give up on a submit that cannot be resolved; the error names its possible tasks.
 
-        Where settled tasks were forgotten, they could not be told from these.
+        Where settled tasks were forgotten, they cannot be distinguished from these.
         """
         batch, stream, error = submit.batch, submit.stream, submit.error
         try:
@@ -151,13 +151,13 @@ def can_be_resolved(group: TaskGroup, stream: ResultStream) -> bool:
 def _with_candidates(error: SubmitUncertain, verdict: Verdict[AnyFuture]) -> SubmitUncertain:
     """Return the error with the tasks that the group shows and what they may be."""
     found = len(verdict.candidates)
-    told = (
+    found_tasks = (
         f"{found} task(s) of the group may be these: see `candidate_task_ids`."
         if found
-        else "The group shows none that may be these, by now."
+        else "The group shows none that may be these yet."
     )
     uncertain = SubmitUncertain(
-        f"{error} {told}",
+        f"{error} {found_tasks}",
         task_group_id=error.task_group_id,
         candidate_task_ids=verdict.candidates,
         request_id=error.request_id,

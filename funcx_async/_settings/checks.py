@@ -1,4 +1,4 @@
-"""The checks of what an executor is told: a value that can be used, or an error that names it."""
+"""Checks of options: each returns a value that can be used, or raises an error that names it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ LAST_PORT = 65_535
 
 
 def checked_batch_size(value: Any) -> int:
-    """Give a batch size of at least 1.
+    """Return a batch size of at least 1.
 
     Raises:
         TypeError: for what is not an integer.
@@ -26,7 +26,7 @@ def checked_batch_size(value: Any) -> int:
 
 
 def checked_serializer(value: Any) -> FuncXSerializer:
-    """Give a serializer as it is.
+    """Return a serializer as it is.
 
     Raises:
         TypeError: for anything else.
@@ -37,7 +37,7 @@ def checked_serializer(value: Any) -> FuncXSerializer:
 
 
 def checked_port(value: Any) -> int | None:
-    """Give a port, or None for the service's choice.
+    """Return a port, or None for the service's choice.
 
     Raises:
         TypeError: for what is not an integer.
@@ -52,7 +52,7 @@ def checked_port(value: Any) -> int | None:
 
 
 def checked_endpoint(value: str | UUID | None) -> str | None:
-    """Give the id of an endpoint as the service writes it, or None for none.
+    """Return the id of an endpoint as the service writes it, or None for none.
 
     Raises:
         ValueError: for what is not a UUID.
@@ -69,7 +69,7 @@ def checked_endpoint(value: str | UUID | None) -> str | None:
 
 
 def checked_key(key: Any) -> str:
-    """Give the name of a task in the journal.
+    """Return the name of a task in the journal.
 
     Raises:
         TypeError: for what is not a string.
@@ -87,7 +87,7 @@ def checked_key(key: Any) -> str:
 
 
 def checked_path(journal: Any) -> Path:
-    """Give the path of a journal, wherever the process goes later.
+    """Return the path of a journal, wherever the process goes later.
 
     Raises:
         TypeError: for what is no path.
@@ -122,7 +122,7 @@ def check_choice(name: str, value: object, choices: tuple[str, ...]) -> None:
 
 
 def as_json(name: str, value: Mapping[str, Any] | None) -> str | None:
-    """Give equal texts for equal options, and None for none.
+    """Return equal texts for equal options, and None for none.
 
     Raises:
         TypeError: for what is not a dictionary of JSON's types.

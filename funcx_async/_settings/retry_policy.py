@@ -26,7 +26,7 @@ POLICY_OPTIONS = ("timeout", "retries", "retry_on")
 """The options of a task that make its policy."""
 
 FINAL = (ExecutorClosed, TaskTimedOut)
-"""The failures after which there is nobody to try again, or no time."""
+"""The failures after which there is no executor to retry, or no time."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -86,7 +86,7 @@ class FuncXClient:
 
     @classmethod
     def around(cls, asynchronous: AsyncFuncXClient) -> Self:
-        """Give the blocking face of an async client of the portal's loop."""
+        """Return a blocking client around an async one of the portal's loop."""
         client = cls.__new__(cls)
         client.asynchronous = asynchronous
         return client

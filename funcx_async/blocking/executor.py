@@ -227,7 +227,7 @@ class FuncXExecutor(BlockingBase, concurrent.futures.Executor):
             ValueError: if ``fn`` is in the executor's cache already.
             SerializationError: if it cannot travel.
             ExecutorClosed: after ``shutdown``.
-            FuncXError: as every request; it can be registered anew then.
+            FuncXError: as every request; it can be registered again then.
         """
         session, functions = self._binding.bound(), self._binding.functions()
         known = None if function_id is None else checked_function_id(function_id)
@@ -249,11 +249,11 @@ class FuncXExecutor(BlockingBase, concurrent.futures.Executor):
         return self.submit(hardware_report).result()
 
     def options(self, **changes: Unpack[TaskOptions]) -> TargetedExecutor:
-        """Give a view of this executor as :meth:`funcx_async.FuncXExecutor.options` does."""
+        """Return a view of this executor as :meth:`funcx_async.FuncXExecutor.options` does."""
         return TargetedExecutor(self._binding, self._tasks).options(**changes)
 
     def resume(self) -> Iterator[tuple[str, FuncXFuture[Any]]]:
-        """Give back everything that the journal holds, above all from earlier processes.
+        """Yield everything that the journal holds, above all from earlier processes.
 
         Each step gives a key and a future, as :meth:`funcx_async.FuncXExecutor.resume` does.
 

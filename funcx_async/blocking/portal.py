@@ -63,7 +63,7 @@ class Portal:
     def start(
         self, fn: Callable[P, Coroutine[Any, Any, T]], /, *args: P.args, **kwargs: P.kwargs
     ) -> Future[T]:
-        """Have a coroutine function run on the loop; cancelling the future cancels it.
+        """Start a coroutine function on the loop; cancelling the future cancels it.
 
         Raises:
             RuntimeError: on the loop's own thread.
@@ -103,7 +103,7 @@ class Portal:
                 ended.wait(GRACE)
 
     def iterate(self, generator: AsyncGenerator[T, None]) -> Iterator[T]:
-        """Give what an async generator gives, each step made on the loop.
+        """Yield what an async generator yields, each step made on the loop.
 
         Raises:
             RuntimeError: on the loop's own thread.
@@ -119,7 +119,7 @@ class Portal:
 
 
 async def _step(generator: AsyncGenerator[T, None]) -> tuple[T, ...]:
-    """Give the next value in a tuple, or an empty one at the end."""
+    """Return the next value in a tuple, or an empty one at the end."""
     try:
         return (await anext(generator),)
     except StopAsyncIteration:
@@ -146,7 +146,7 @@ _portal: Portal | None = None
 
 
 def portal() -> Portal:
-    """Give the process's portal, starting it if this is the first use."""
+    """Return the process's portal; start it at first use."""
     global _portal
     existing = _portal
     if existing is not None and existing.alive:
@@ -158,7 +158,7 @@ def portal() -> Portal:
 
 
 def _forget() -> None:
-    """Begin anew: a forked process has none of its parent's threads, but its locks as they were."""
+    """Forget the portal: a forked process has the locks of its parent, but not its threads."""
     global _portal, _starting
     _portal = None
     _starting = threading.Lock()
@@ -183,7 +183,7 @@ class Around(Protocol[A_co]):
 def blocking(
     method: Callable[Concatenate[A, P], Coroutine[Any, Any, T]],
 ) -> Callable[Concatenate[Around[A], P], T]:
-    """Make a method that waits for a coroutine method of the object inside.
+    """Return a method that waits for a coroutine method of the object inside.
 
     (To mypy a method with ``**options`` does not fit, as ``self`` could be among them.)
     """
@@ -198,7 +198,7 @@ def blocking(
 def forwarding(
     method: Callable[Concatenate[A, P], T],
 ) -> Callable[Concatenate[Around[A], P], T]:
-    """Make a method that calls a plain method of the object inside."""
+    """Return a method that calls a plain method of the object inside."""
 
     @functools.wraps(method)
     def call(self: Around[A], /, *args: P.args, **kwargs: P.kwargs) -> T:
@@ -210,7 +210,7 @@ def forwarding(
 def constructed_as(
     make: Callable[P, Any],
 ) -> Callable[[Callable[..., None]], Callable[Concatenate[Any, P], None]]:
-    """Have an ``__init__`` take the arguments of another class."""
+    """Return a decorator that gives an ``__init__`` the arguments of another class."""
 
     def declare(init: Callable[..., None]) -> Callable[Concatenate[Any, P], None]:
         return functools.wraps(make.__init__)(init)

@@ -123,7 +123,7 @@ class LocalService:
 
 
 def there(method: Callable[Concatenate[A, P], T]) -> Callable[Concatenate[Around[A], P], T]:
-    """Make a method that calls a plain method of the object inside, on the portal's loop."""
+    """Return a method that calls a plain method of the object inside, on the portal's loop."""
 
     @functools.wraps(method)
     def call(self: Around[A], /, *args: P.args, **kwargs: P.kwargs) -> T:
@@ -135,7 +135,7 @@ def there(method: Callable[Concatenate[A, P], T]) -> Callable[Concatenate[Around
 def awaitable(
     method: Callable[Concatenate[A, P], Coroutine[Any, Any, T]],
 ) -> Callable[Concatenate[Around[A], P], FuncXFuture[T]]:
-    """Make a method that gives a future of what a coroutine method of the object inside gives."""
+    """Return a method that returns a future for a coroutine method of the object inside."""
 
     @functools.wraps(method)
     def call(self: Around[A], /, *args: P.args, **kwargs: P.kwargs) -> FuncXFuture[T]:
@@ -156,7 +156,7 @@ def awaitable(
 def held(
     method: Callable[Concatenate[A, P], AsyncHold],
 ) -> Callable[Concatenate[Around[A], P], Hold]:
-    """Make a method that gives a hold as the object inside does."""
+    """Return a method that returns a hold as the object inside does."""
 
     @functools.wraps(method)
     def call(self: Around[A], /, *args: P.args, **kwargs: P.kwargs) -> Hold:

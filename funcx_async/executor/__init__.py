@@ -1,1 +1,1 @@
-"""The executor, and what of it can be told apart."""
+"""The executor, its verbs, and how it is bound to an event loop."""

@@ -176,7 +176,7 @@ class FuncXExecutor(ExecutorBase):
         return self._binding.stats
 
     def events(self) -> EventReader:
-        """Give what happens to the executor's connections from now on, to watch it.
+        """Return a reader of what happens to the executor's connections from now on.
 
         Returns:
             An asynchronous iterator of :class:`funcx_async.ExecutorEvent`, which ends with the
@@ -318,7 +318,7 @@ class FuncXExecutor(ExecutorBase):
             ValueError: if ``fn`` is in the executor's cache already.
             SerializationError: if it cannot travel.
             ExecutorClosed: after ``shutdown``.
-            FuncXError: as every request; it can be registered anew then.
+            FuncXError: as every request; it can be registered again then.
         """
         session, functions = self._binding.bound(), self._binding.functions()
         known = None if function_id is None else checked_function_id(function_id)
@@ -356,7 +356,7 @@ class FuncXExecutor(ExecutorBase):
             TypeError: if the source is no text.
             SerializationError: if it is too large.
             ExecutorClosed: after ``shutdown``.
-            FuncXError: as every request; it can be registered anew then.
+            FuncXError: as every request; it can be registered again then.
 
         Example::
 
@@ -392,7 +392,7 @@ class FuncXExecutor(ExecutorBase):
         return await self.submit(hardware_report)
 
     async def reload_tasks(self, task_group_id: str | UUID | None = None) -> list[FuncXFuture[Any]]:
-        """Await the tasks of a group anew, for instance those of an earlier process.
+        """Await the tasks of a group again, for instance those of an earlier process.
 
         Earlier futures of this executor that are not settled are cancelled.
 
@@ -405,9 +405,9 @@ class FuncXExecutor(ExecutorBase):
         Raises:
             ValueError: if there is no group, the service answers for another one, or its answer
                 is not understood; the executor's group stays as it was.
-            KeyError: if something is missing in the answer; likewise.
+            KeyError: if something is missing in the answer; the group stays as it was.
             ExecutorClosed: after ``shutdown``.
-            FuncXError: as every request; likewise.
+            FuncXError: as every request; the group stays as it was.
 
         Example::
 
@@ -423,13 +423,13 @@ class FuncXExecutor(ExecutorBase):
         return futures
 
     def options(self, **changes: Unpack[TaskOptions]) -> TargetedExecutor:
-        """Give a view of this executor whose tasks have options of their own.
+        """Return a view of this executor whose tasks have options of their own.
 
         Args:
             **changes: ``endpoint_id``, ``task_group_id``, ``resource_specification``,
-                ``user_endpoint_config``, ``result_serializers``: where tasks go, and what they are
-                told. ``timeout``, ``retries``, ``retry_on``: the time limit and the retries of
-                each task, as :class:`funcx_async._settings.retry_policy.RetryPolicy` has them.
+                ``user_endpoint_config``, ``result_serializers``: where tasks go, and how they
+                run. ``timeout``, ``retries``, ``retry_on``: the time limit and the retries of each
+                task, as :class:`funcx_async._settings.retry_policy.RetryPolicy` has them.
                 ``key``: the name in the journal of the one task that is submitted by the view,
                 whose ``submit`` raises ValueError for a key that the journal holds already.
 
@@ -449,7 +449,7 @@ class FuncXExecutor(ExecutorBase):
     # The journal --------------------------------------------------------------------------------
 
     def resume(self) -> AsyncGenerator[tuple[str, FuncXFuture[Any]], None]:
-        """Give back everything that the journal holds, above all from earlier processes.
+        """Yield everything that the journal holds, above all from earlier processes.
 
         Iterate over it: each step gives a key and a future, first of what is done, then of what
         is open. The future of a task that was done is
@@ -472,7 +472,7 @@ class FuncXExecutor(ExecutorBase):
         return resumed(session, session.journal)
 
     async def confirm(self, *keys: str) -> None:
-        """Have the journal forget tasks: the application has dealt with them, whatever came of it.
+        """Remove tasks from the journal: the application has dealt with them, whatever the outcome.
 
         When it returns they are gone for good, and their keys are free. A task that is still open
         runs on, but no later process will hear of it.

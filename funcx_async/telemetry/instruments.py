@@ -46,7 +46,7 @@ COUNTERS = {
     "funcx.tasks.settled": ("{task}", "Tasks settled, by outcome"),
     "funcx.tasks.retried": ("{task}", "Tasks submitted again after a failure"),
     "funcx.reconnects": ("{reconnect}", "Result queues that were lost and found again"),
-    "funcx.results.orphaned": ("{result}", "Results that nobody here awaits"),
+    "funcx.results.orphaned": ("{result}", "Results that no future awaits"),
     "funcx.results.duplicated": ("{result}", "Results that came again"),
     "funcx.results.malformed": ("{message}", "Messages that were no results"),
 }
@@ -76,7 +76,7 @@ class Instruments:
 
     def __init__(self, provider: MeterProvider) -> None:
         self._meter = provider.get_meter("funcx_async", metadata.version("funcx-async"))
-        self._lock = threading.RLock()  # what is collected meanwhile may settle futures
+        self._lock = threading.RLock()  # garbage collection may settle futures
         self._watched: list[WeakMethod[Callable[[], Stats]]] = []
         self._counts: dict[str, Counter[Labels]] = {name: Counter() for name in COUNTERS}
         self.task_duration = self._histogram(
@@ -139,7 +139,7 @@ _made: WeakKeyDictionary[MeterProvider, Instruments] = WeakKeyDictionary()
 
 
 def instruments_of(provider: MeterProvider) -> Instruments:
-    """Give the instruments of a provider: it takes the callbacks of the first alone."""
+    """Return the instruments of a provider: it takes the callbacks of the first alone."""
     instruments = _made.get(provider)
     if instruments is None:
         instruments = _made[provider] = Instruments(provider)

@@ -45,7 +45,7 @@ class Telemetry:
 
     A span runs from each ``submit``, as a child of the caller's current span, until its future is
     settled. Another runs for each request that submits a batch, linked to the spans of its tasks.
-    Neither arguments nor results nor messages of errors are told of, only their kinds.
+    Arguments, results and messages of errors are not recorded, only the kinds of errors.
 
     Args:
         tracer_provider: makes spans; by default the process's.
@@ -107,7 +107,7 @@ class Telemetry:
             task.span.add_link(span.get_span_context())
 
         def answered(receipt: Receipt) -> None:
-            """Note what the service named."""
+            """Record what the service named."""
             for task, _ in tasks:
                 task.attributes["funcx.task_group.id"] = receipt.task_group_id
             span.set_attribute("funcx.task_group.id", receipt.task_group_id)
