@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 import subprocess
 import sys
 from collections.abc import AsyncIterator
@@ -157,6 +158,7 @@ async def test_a_service_shows_where_it_is_and_nothing_that_opens_it(service: Lo
         "address": service.url,
         "endpoint": service.endpoint_id,
         "workers": "1",
+        "Python": platform.python_version(),
         "tasks": "0 running, 0 queued",
     }
     assert service.token not in shown.text
