@@ -12,7 +12,7 @@ from funcx_async import FuncXClient
 from funcx_async._service.rest import budget_share
 
 ROOT = "https://service.test"
-LIMIT = 5.0
+LIMIT = 60.0
 """Seconds; the budget of 20 requests renews itself after 10."""
 
 
