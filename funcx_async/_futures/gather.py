@@ -137,7 +137,8 @@ async def gather(
     """
     __tracebackhide__ = True
     awaited = await _checked(futures)
-    with progress_bar(len(awaited), wanted=progress) as advance:
+    done = sum(map(FuncXFuture.done, awaited)) if progress else 0
+    with progress_bar(len(awaited), wanted=progress, done=done) as advance:
         await _all_of(awaited, Countdown(len(awaited), advance, raises=not return_exceptions))
     outcomes: list[Any] = []
     for some in _in_steps(futures):
@@ -186,8 +187,9 @@ async def as_completed(
     deadline = None if timeout is None else asyncio.get_running_loop().time() + timeout
     awaited = await _checked(futures)
     finished = Finished()
+    done = sum(map(FuncXFuture.done, awaited)) if progress else 0
     try:
-        with progress_bar(len(awaited), wanted=progress) as advance:
+        with progress_bar(len(awaited), wanted=progress, done=done) as advance:
             await _watch(awaited, finished)
             for _ in range(len(awaited)):
                 try:

@@ -12,12 +12,16 @@ def no_bar(steps: int) -> None:
 
 
 @contextmanager
-def progress_bar(total: int | None, *, wanted: bool) -> Iterator[Callable[[int], object]]:
+def progress_bar(
+    total: int | None, *, wanted: bool, done: int = 0
+) -> Iterator[Callable[[int], object]]:
     """Show a bar of ``total`` steps while the context is open, and yield what moves it.
 
     Args:
         total: how many steps there will be; None if that is not known.
         wanted: False shows nothing and needs no tqdm.
+        done: how many of the steps were made before, in a time that is not known: they do
+            not count for the speed.
 
     Raises:
         ImportError: if a bar is wanted and tqdm is not installed.
@@ -34,5 +38,13 @@ def progress_bar(total: int | None, *, wanted: bool) -> Iterator[Callable[[int],
         message = "progress=True needs tqdm: pip install 'funcx-async[progress]'"
         raise ImportError(message) from error
     # Results come in bursts: only the average says how fast they come.
-    with tqdm(total=total, unit="task", smoothing=0) as bar:
-        yield bar.update
+    with tqdm(total=total, initial=done, unit="task", smoothing=0) as bar:
+        before = done
+
+        def advance(steps: int) -> None:
+            nonlocal before
+            counted = min(before, steps)
+            before -= counted
+            bar.update(steps - counted)
+
+        yield advance

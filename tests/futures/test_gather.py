@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import sys
 from collections.abc import Awaitable
 from typing import Any
@@ -161,6 +162,20 @@ async def test_progress_shows_a_bar(capsys: pytest.CaptureFixture[str]):
     future.set_result(1)
     assert await gather(future, progress=True) == [1]
     assert "1/1" in capsys.readouterr().err
+
+
+async def test_tasks_that_were_done_before_do_not_count_for_the_speed(
+    capsys: pytest.CaptureFixture[str],
+):
+    futures: list[FuncXFuture[int]] = [FuncXFuture() for _ in range(1000)]
+    for future in futures:
+        future.set_result(1)
+    assert len(await gather(*futures, progress=True)) == 1000
+    assert len([each async for each in as_completed(futures, progress=True)]) == 1000
+    shown = capsys.readouterr().err.split("\r")
+    assert ["1000/1000" in line for line in shown].count(True) >= 2
+    assert "?task/s" in shown[-1]
+    assert not re.search(r"\dtask/s", "".join(shown))
 
 
 async def test_progress_without_tqdm_names_the_extra(monkeypatch: pytest.MonkeyPatch):
