@@ -62,7 +62,8 @@ class RequestRetry:
         while rest > 0:
             await asyncio.sleep(rest)
             rest = self._not_before - self._loop.time()
-        fail_all(self._batcher.expire(self._loop.time() - GRACE), self._error)
+        if self._refused:  # else nothing has waited: to look through all that is queued takes time
+            fail_all(self._batcher.expire(self._loop.time() - GRACE), self._error)
         await self._context.client.within_budget()
 
     def succeeded(self) -> None:
