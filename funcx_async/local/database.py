@@ -86,12 +86,13 @@ def _make(database: str | Path) -> None:
     effective = os.access in os.supports_effective_ids
     if not os.access(database, os.R_OK | os.W_OK, effective_ids=effective):
         raise _not_ours(database, "no permission")
-    if sys.platform != "win32":
-        _keep_from_others(Path(database))
+    _keep_from_others(Path(database))
 
 
 def _keep_from_others(database: Path) -> None:
     """Refuse a file that others control, and take their permissions on one that is ours away."""
+    if sys.platform == "win32" or not hasattr(os, "geteuid"):
+        return
     us = {os.geteuid(), 0}
     for status, what in ((database.lstat(), "link"), (database.stat(), "file")):
         if status.st_uid not in us:

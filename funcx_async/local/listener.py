@@ -32,8 +32,10 @@ def connection_limit() -> int:
     """Return how many connections a server may have: a third of the process's descriptors."""
     if sys.platform == "win32":
         return MOST_CONNECTIONS
-    import resource
-
+    try:
+        import resource
+    except ImportError:  # of a system that has no such limits
+        return MOST_CONNECTIONS
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return MOST_CONNECTIONS if soft < 0 else max(16, min(MOST_CONNECTIONS, soft // 3))
 

@@ -231,7 +231,7 @@ class Pool:
             elif kind == frames.RETURNED:
                 self._waiting.put_back(worker.take_back(body))
                 self._feed_all()
-            elif kind == frames.READY:
+            elif kind == frames.READY and not worker.jobs:
                 self._early_ends = 0
                 self.versions = json.loads(body)
             else:
