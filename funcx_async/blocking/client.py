@@ -159,7 +159,7 @@ class FuncXClient:
 
     close = blocking(AsyncFuncXClient.aclose)
 
-    register_function = blocking(AsyncFuncXClient.register_function)  # type: ignore[arg-type]  # see derived
+    register_function = blocking(AsyncFuncXClient.register_function)
     register_source_code = blocking(AsyncFuncXClient.register_source_code)
     register = blocking(AsyncFuncXClient.register)
     get_function = blocking(AsyncFuncXClient.get_function)

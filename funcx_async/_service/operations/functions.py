@@ -19,20 +19,35 @@ _log = logging.getLogger("funcx_async.service")
 class FunctionOperations(Operations):
     """Operations on functions."""
 
-    async def register_function(self, fn: Callable[..., Any], **options: Any) -> str:
+    async def register_function(
+        self,
+        fn: Callable[..., Any],
+        *,
+        function_name: str | None = None,
+        description: str | None = None,
+        public: bool = False,
+        group: str | UUID | None = None,
+        ha_endpoint_id: str | UUID | None = None,
+        container_uuid: str | UUID | None = None,
+    ) -> str:
         """Register a function and return its id; nothing runs yet.
 
         Args:
             fn: the function, or any other callable.
-            **options: ``function_name``, ``description``, ``public``, ``group``,
-                ``ha_endpoint_id`` and ``container_uuid``, as for
-                :func:`funcx_async._service.registration.registration_of`.
+            function_name: its name; by default its own.
+            description: a description for people; by default its docstring.
+            public: whether everybody may run it. Defaults to False.
+            group: the Globus group that may run it.
+            ha_endpoint_id: the high-assurance endpoint that it is for; excludes ``public`` and
+                ``group``.
+            container_uuid: the container that it runs in; classic service only.
 
         Returns:
             The function id.
 
         Raises:
             TypeError: for what is not callable.
+            ValueError: if options exclude each other, or the dialect does not have one.
             SerializationError: if the function cannot be sent.
             RequestRefused: if the service refuses it.
             ServiceUnavailable: if the service is unreachable or busy.
@@ -41,7 +56,17 @@ class FunctionOperations(Operations):
 
             function_id = await client.register_function(add, description="adds two numbers")
         """
-        return await self.register(registration_of(fn, self.serializer, **options))
+        registration = registration_of(
+            fn,
+            self.serializer,
+            function_name=function_name,
+            description=description,
+            public=public,
+            group=None if group is None else str(group),
+            ha_endpoint_id=None if ha_endpoint_id is None else str(ha_endpoint_id),
+            container_uuid=None if container_uuid is None else str(container_uuid),
+        )
+        return await self.register(registration)
 
     async def register_source_code(
         self,
