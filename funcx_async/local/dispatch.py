@@ -152,17 +152,19 @@ class Dispatch:
             self._store.add_task_group(queued=False, group_id=group_id)
         if create_queue:
             await self._give_queue(group_id)
-        taken = {}
+        with self._store.transaction():
+            taken = {
+                endpoint_id: self._store.add_tasks(
+                    some, group_id=group_id, endpoint_id=endpoint_id, classic=True
+                )
+                for endpoint_id, some in tasks.items()
+            }
         for endpoint_id, some in tasks.items():
-            ids = self._store.add_tasks(
-                some, group_id=group_id, endpoint_id=endpoint_id, classic=True
-            )
-            taken[endpoint_id] = ids
             functions = tuple(dict.fromkeys(function for function, _ in some))
             batch = self.history.taken(group_id, endpoint_id, functions, len(some))
             jobs = [
                 Job(task_id, group_id, function, classic=True, batch=batch)
-                for task_id, (function, _) in zip(ids, some, strict=True)
+                for task_id, (function, _) in zip(taken[endpoint_id], some, strict=True)
             ]
             self._begin(endpoint_id, jobs)
         return taken

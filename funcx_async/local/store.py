@@ -291,7 +291,12 @@ class Store:
     # Tasks and their results
 
     @contextmanager
-    def _transaction(self) -> Iterator[None]:
+    def transaction(self) -> Iterator[None]:
+        """Do all of the changes inside or none; one inside another is part of it."""
+        is_inner = self._database.in_transaction
+        if is_inner:
+            yield
+            return
         self._database.execute("BEGIN")
         try:
             yield
@@ -322,7 +327,7 @@ class Store:
             (str(uuid.uuid4()), group_id, function, endpoint_id, payload, *same)
             for function, payload in tasks
         ]
-        with self._transaction():
+        with self.transaction():
             self._database.executemany(
                 "INSERT INTO tasks (id, group_id, function_id, endpoint_id, payload, serializers,"
                 " classic, created_at, resources, options)"

@@ -302,6 +302,19 @@ def test_store_works_again_after_the_disk_was_full(tmp_path: Path):
     store.close()
 
 
+async def test_classic_submit_that_does_not_fit_the_disk_takes_no_task(tmp_path: Path):
+    store = Store(tmp_path / "service.sqlite")
+    dispatch = Dispatch(store, EmbeddedPublisher(EmbeddedBroker()), Switches())
+    function = store.add_function("f", "01")
+    (pages,) = store.database.execute("PRAGMA page_count").fetchone()
+    store.database.execute(f"PRAGMA max_page_count = {pages + 1}")
+    tasks = {"first": [(function, "x")], "second": [(function, "x" * 100_000)]}
+    with pytest.raises(sqlite3.OperationalError, match="full"):
+        await dispatch.take_classic(tasks, group_id="group", create_queue=False)
+    assert store.open_jobs() == {}
+    store.close()
+
+
 @pytest.mark.parametrize("kind", [3, 4, 5], ids=["ready", "done", "returned"])
 async def test_task_that_writes_a_frame_into_its_pipe_fails_and_others_run(rest: Rest, kind: int):
     document = await rest.run(write_frame, kind, 0)
