@@ -176,10 +176,15 @@ class Consumer:
         self.connected.set()
         self._subscribers.note(EventKind.CONNECTED)
         if self._failures or self._given_up:
+            # Whoever was warned that the queue cannot be reached reads that it can be again.
+            level = logging.WARNING if self._given_up else logging.INFO
             self._failures, self._given_up = 0, False
             self.last_redelivery = asyncio.get_running_loop().time()
-            _log.info(
-                "results of the task group %s come again", self._task_group_id, extra=self._ids
+            _log.log(
+                level,
+                "results of the task group %s come again",
+                self._task_group_id,
+                extra=self._ids,
             )
             self._subscribers.count("reconnects")
             self._settler.lookups.look_up_open()

@@ -10,6 +10,7 @@ import logging
 import os
 import threading
 import weakref
+from contextlib import suppress
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Literal, Unpack
@@ -402,4 +403,5 @@ async def _close_all(sessions: Sequence[Session]) -> None:
 
 # Before the threads of `concurrent.futures` end, in which loops look addresses up: those end when
 # the module calls at exit, which it registered when it was imported. The last one is called first.
-getattr(threading, "_register_atexit", atexit.register)(_wait_at_exit)
+with suppress(RuntimeError):  # imported while the interpreter ends: nothing is to be waited for
+    getattr(threading, "_register_atexit", atexit.register)(_wait_at_exit)

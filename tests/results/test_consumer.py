@@ -176,7 +176,7 @@ async def test_whatever_fails_it_tries_again(failure: Exception):
         assert source.tries == 2
 
 
-async def test_after_some_failures_the_queue_counts_as_unreachable_until_it_is_found():
+async def test_after_some_failures_the_queue_counts_as_unreachable_until_it_is_found(caplog):
     source = Source()
     source.failures = [SourceLost("refused")] * FAILURES_BEFORE_POLLING
     async with Taker(source) as taker:
@@ -187,6 +187,9 @@ async def test_after_some_failures_the_queue_counts_as_unreachable_until_it_is_f
         await got(source.opened)
         await asyncio.wait_for(taker.consumer.connected.wait(), TIMEOUT)
         assert taker.consumer.reachable
+    away, back = [each.getMessage() for each in caplog.records if each.levelname == "WARNING"]
+    assert "cannot be reached (refused)" in away
+    assert "come again" in back
 
 
 async def test_without_a_source_nothing_is_reachable():
