@@ -37,10 +37,10 @@ def test_a_task_has_the_keys_of_the_official_dictionary(service: LocalService):
 
 def test_the_result_of_a_failed_task_raises_as_the_official_client_does(service: LocalService):
     with service.client() as client:
-        task = finished(service, client, fail, "on purpose")
+        task = finished(service, client, fail, "as it should")
         assert (task["pending"], task["status"]) == (False, "failed")
         for read in (lambda: task["result"], lambda: task.get("result")):
-            with pytest.raises(TaskExecutionFailed, match="on purpose"):
+            with pytest.raises(TaskExecutionFailed, match="as it should"):
                 read()
 
 

@@ -36,7 +36,7 @@ FUNCTION_IDS = {"f": "f", "g": "g"}
 
 
 class SendingMachine(RuleBasedStateMachine):
-    """The half of the core that sends, and a shell around it that does only what it is told."""
+    """The half of the core that sends, with a minimal shell around it."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -130,7 +130,7 @@ class SendingMachine(RuleBasedStateMachine):
     # What the service does with a batch ---------------------------------------------------------
 
     def unanswered(self) -> list[Post]:
-        """Give the batches on the wire whose answer may still come."""
+        """Return the batches whose answer may still come."""
         return [post for post in self.posts if post not in self.doubts]
 
     @precondition(lambda self: self.unanswered())

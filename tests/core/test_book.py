@@ -218,7 +218,7 @@ class Crashes(RuleBasedStateMachine):
         ]
         self.book: Book[object] = Book(sorted(rows, key=lambda row: row.number))
         self.tickets: dict[str, object] = {}
-        # What the outside world was told once its writes were on disk.
+        # What was reported once its writes were on disk.
         self.promised: dict[str, str] = {
             row.key: row.task_id for row in rows if row.task_id and row.stage is Stage.ACCEPTED
         }

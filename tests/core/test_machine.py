@@ -36,7 +36,7 @@ class CoreMachine(SendingMachine):
         delivered=st.booleans(),
     )
     def finish(self, data: st.DataObject, hows: list[str], delivered: bool) -> None:
-        """Have tasks done, in any order, and what is to be said of them published."""
+        """Finish tasks in any order, and publish their results."""
         for how in hows[: len(self.unfinished())]:
             group, task = data.draw(st.sampled_from(self.unfinished()))
             task.done = True
@@ -82,7 +82,7 @@ class CoreMachine(SendingMachine):
     @precondition(lambda self: self.streams)
     @rule(data=st.data())
     def reload(self, data: st.DataObject) -> None:
-        """Await all tasks of a group anew, in place of whatever was awaited before."""
+        """Await all tasks of a group again, in place of those that were awaited before."""
         stream = self.streams[data.draw(st.sampled_from(sorted(self.streams)))]
         before = [ticket for ticket in self.tickets if ticket.outcome is None]
         tasks = list(self.service.groups[stream.group])
@@ -169,5 +169,5 @@ TestCore.settings = settings(COMMON, max_examples=50, stateful_step_count=40, de
 
 @pytest.mark.proof
 class TestCoreAtLength(CoreMachine.TestCase):
-    # A failure is told as it is found: to make one of so many steps smaller takes minutes.
+    # A failure is reported as it is found: shrinking so many steps takes minutes.
     settings = settings(COMMON, max_examples=500, stateful_step_count=80, phases=[Phase.generate])

@@ -85,7 +85,7 @@ class Service:
 
 @dataclass(slots=True)
 class Queue:
-    """The results of one group, and the connection to whoever takes them."""
+    """The results of one group, and the connection to its consumer."""
 
     waiting: list[Result] = field(default_factory=list)
     unacknowledged: dict[int, Result] = field(default_factory=dict)

@@ -63,7 +63,7 @@ closure = around(5)
 
 @pytest.fixture(scope="module")
 def public(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ModuleType]:
-    """The module that the vectors were made from, as far as they tell of it."""
+    """The module that the vectors were made from, as far as they show it."""
     sources = {
         parameter.values[0]["function_name"]: parameter.values[0]["source"]
         for parameter in vectors_of("code", strategy="st")

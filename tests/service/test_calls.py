@@ -33,7 +33,7 @@ def add(a: int, b: int = 1, **more: int) -> int:
 
 
 def fail() -> None:
-    raise ValueError("on purpose")
+    raise ValueError("as it should")
 
 
 async def executed(service: LocalService, times: int) -> None:
@@ -63,7 +63,7 @@ async def test_a_failure_is_raised_with_its_remote_traceback(
     function_id = await client.register_function(fail)
     task_id = await client.run(endpoint_id=service.endpoint_id, function_id=UUID(function_id))
     await executed(service, 1)
-    with pytest.raises(TaskExecutionFailed, match="on purpose") as caught:
+    with pytest.raises(TaskExecutionFailed, match="as it should") as caught:
         await client.get_result(task_id)
     assert caught.value.task_id == task_id
 

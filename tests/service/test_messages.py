@@ -154,7 +154,7 @@ def test_a_result_is_an_error_exactly_when_it_has_error_details() -> None:
 def test_a_task_id_has_one_spelling_here_whatever_came(spelling: str) -> None:
     body = message(task_id=spelling, data="x")
     assert decode_result(body).task_id == TASK_ID
-    assert decode_outcome(body).task_id == spelling, "whoever does not know it asks on"
+    assert decode_outcome(body).task_id == spelling, "a caller that does not know the id asks again"
     assert spelled_alike(decode_outcome(body)).task_id == TASK_ID
 
 
