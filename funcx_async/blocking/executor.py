@@ -10,8 +10,8 @@ import logging
 import os
 import threading
 import weakref
-from contextlib import suppress
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from types import TracebackType
 from typing import Any, Literal, Unpack
 from uuid import UUID
