@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import ssl
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final, SupportsIndex
 
@@ -170,8 +171,11 @@ class DeliveryTransport(aiormq.TransportFactory):
     ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         """Connect (aiormq calls this)."""
         contexts = options.pop("ssl_context_provider", None)
-        secure = url.scheme == "amqps" and contexts is not None
-        context = await contexts.get_context() if secure else None
+        context = None
+        if url.scheme == "amqps" and contexts is not None:
+            context = await contexts.get_context()
+        elif url.scheme == "amqps":  # never without TLS, whatever aiormq passes
+            context = ssl.create_default_context()
         loop = asyncio.get_running_loop()
         reader = DeliveryReader(self._take, loop.time)
         protocol = asyncio.StreamReaderProtocol(reader, loop=loop)

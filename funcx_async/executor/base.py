@@ -150,7 +150,7 @@ class ExecutorBase(ABC):
             async with aclosing(drawn) as done:
                 async for future in done:
                     try:
-                        result = await future
+                        result: Any = await future
                     except asyncio.CancelledError:
                         future.cancel()
                         raise

@@ -14,6 +14,7 @@ from pathlib import Path
 import aio_pika
 import pytest
 import trustme
+from yarl import URL
 
 from funcx_async._core.acks import Ack
 from funcx_async._results import amqp, amqp_parser, amqp_transport
@@ -369,6 +370,14 @@ async def test_service_cannot_switch_off_the_check_of_certificates(
         with pytest.raises(SourceLost, match="certificate"):
             async with source(address).open("g"):
                 pass
+
+
+async def test_amqps_is_never_spoken_without_tls():
+    async with EmbeddedBroker() as broker:
+        host, port = place_of(broker)
+        transport = amqp_transport.DeliveryTransport(None)
+        with pytest.raises(ssl.SSLError):
+            await transport.create(URL(f"amqps://{host}:{port}/"))
 
 
 async def test_service_behind_https_cannot_name_a_broker_without_tls(group: Group, source: Opener):
