@@ -6,6 +6,7 @@ import signal
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import settings
 
 from tests import brokers, browser, confidential, limits
 
@@ -15,6 +16,10 @@ if TYPE_CHECKING:
 
 # Where pytest was started in the background, it and what it starts ignore Ctrl-C.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# No test fails because the machine is busy; pytest has a time limit for each.
+settings.register_profile("without deadlines", deadline=None)
+settings.load_profile("without deadlines")
 
 pytest_configure = confidential.pytest_configure
 pytest_fixture_setup = limits.pytest_fixture_setup
