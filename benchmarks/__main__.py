@@ -1,7 +1,7 @@
 """Measure: ``python -m benchmarks [experiment ...]``.
 
 Results are printed as tables and kept as JSON; the tables and pictures of the documentation are
-made from what is kept. ``report`` alone measures nothing, and makes those anew.
+made from what is kept. ``report`` alone measures nothing, and makes those again.
 """
 
 from __future__ import annotations

@@ -24,22 +24,22 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
+from benchmarks.faults import Faults
 from benchmarks.rabbitmq import Node
-from benchmarks.storm import Storm
 from funcx_async.local import LocalService
 from tests.proxy import Proxy
 
 HERE = Path(__file__).parent
 ALL = 10**9
-PATIENCE = 120
-"""Seconds after the storm in which every future must settle."""
+SETTLE_SECONDS = 120
+"""Seconds after the last fault in which every future must settle."""
 
 NONE = ("wrong", "settled twice", "lost", "hung", "executed twice")
 """Promised never to happen."""
 
 
 async def run(options: argparse.Namespace, directory: Path) -> dict[str, Any]:
-    """Run the client through the storm, and compare what it saw with what happened."""
+    """Run the client through the faults, and compare what it saw with what happened."""
     trace = directory / "trace"
     trace.touch()
     async with AsyncExitStack() as stack:
@@ -56,14 +56,14 @@ async def run(options: argparse.Namespace, directory: Path) -> dict[str, Any]:
             "trace": str(trace),
             "tasks": options.tasks,
             "seconds": options.seconds,
-            "patience": PATIENCE,
+            "settle_seconds": SETTLE_SECONDS,
         }
         client = await start(options, plan, service.token, directory)
-        storm = Storm(random.Random(options.seed), service, node, rest, amqp)
-        seen = await listen(client, storm)
+        faults = Faults(random.Random(options.seed), service, node, rest, amqp)
+        seen = await listen(client, faults)
         accepted = service.faults.count("accepted")
     runs = Counter(int(line) for line in trace.read_text().split())
-    return judged(seen, runs, accepted, storm)
+    return judged(seen, runs, accepted, faults)
 
 
 async def start(
@@ -88,22 +88,22 @@ async def start(
     )
 
 
-async def listen(client: asyncio.subprocess.Process, storm: Storm) -> dict[str, Any]:
-    """Let the storm rage until all is submitted, and give the client's last line."""
-    raging = asyncio.create_task(storm.rage())
+async def listen(client: asyncio.subprocess.Process, faults: Faults) -> dict[str, Any]:
+    """Inject faults until all is submitted, and return the client's last line."""
+    injecting = asyncio.create_task(faults.inject())
     seen: dict[str, Any] = {}
     assert client.stdout is not None
     try:
         async for line in client.stdout:
             seen = json.loads(line)
-            storm.group = seen.get("group", storm.group)
-            if raging.done() and not raging.cancelled():
-                raging.result()
+            faults.group = seen.get("group", faults.group)
+            if injecting.done() and not injecting.cancelled():
+                injecting.result()
             if list(seen) == ["submitted"]:
-                raging.cancel()
+                injecting.cancel()
     finally:
-        raging.cancel()
-        await asyncio.wait([raging])
+        injecting.cancel()
+        await asyncio.wait([injecting])
         if client.returncode is None:
             client.kill()
         await client.wait()
@@ -112,7 +112,9 @@ async def listen(client: asyncio.subprocess.Process, storm: Storm) -> dict[str, 
     return seen
 
 
-def judged(seen: dict[str, Any], runs: Counter[int], accepted: int, storm: Storm) -> dict[str, Any]:
+def judged(
+    seen: dict[str, Any], runs: Counter[int], accepted: int, faults: Faults
+) -> dict[str, Any]:
     """Compare what the client saw with what happened."""
     doubts = seen["doubts"]
     return {
@@ -128,19 +130,19 @@ def judged(seen: dict[str, Any], runs: Counter[int], accepted: int, storm: Storm
         "uncertain": len(doubts),
         "uncertain, and ran": sum(number in runs for number in doubts),
         "uncertain batches": seen["doubted batches"],
-        "answers kept back by faults": storm.doubtful,
+        "answers kept back by faults": faults.doubtful,
         "worst settle delay (s)": round(seen["worst settle delay"], 2),
         "peak memory (MB)": round(seen["peak memory"]),
         "executors that died": seen["executors that died"],
         "tasks that the service took": accepted,
         "errors": seen["errors"],
         "examples": seen["examples"],
-        "faults": dict(storm.struck),
+        "faults": dict(faults.struck),
     }
 
 
 def broken(report: dict[str, Any]) -> list[str]:
-    """Say which promises were broken."""
+    """Print which promises were broken."""
     words = [f"{report[name]} {name}" for name in NONE if report[name]]
     if report["uncertain batches"] > report["answers kept back by faults"]:
         words.append("more was uncertain than the faults left open")

@@ -75,7 +75,7 @@ async def main() -> None:
         await submit_all(executor, ledger, plan)
         print(json.dumps({"submitted": ledger.submitted}), flush=True)
         try:
-            async with asyncio.timeout(plan["patience"]):
+            async with asyncio.timeout(plan["settle_seconds"]):
                 await executor.shutdown()
         except TimeoutError:
             pass

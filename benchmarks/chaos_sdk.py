@@ -44,12 +44,12 @@ class Renewing(GlobusAuthorizer):
         self._requests = count(1)
 
     def get_authorization_header(self) -> str:
-        """Give the header of the next request."""
+        """Return the header of the next request."""
         expired = next(self._requests) % EXPIRES_EVERY == 0
         return f"Bearer {'expired' if expired else os.environ['CHAOS_TOKEN']}"
 
     def handle_missing_authorization(self) -> bool:
-        """Say that the token was renewed: the request is to be repeated."""
+        """Return that the token was renewed: the request is to be repeated."""
         return True
 
 
@@ -118,7 +118,7 @@ def main() -> None:
             continue
         future.add_done_callback(partial(settled, number))
     print(json.dumps({"submitted": ledger.submitted}), flush=True)
-    patient = time.monotonic() + plan["patience"]
+    patient = time.monotonic() + plan["settle_seconds"]
     while ledger.still_open and time.monotonic() < patient:
         time.sleep(0.1)
     with lock:

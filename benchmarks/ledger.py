@@ -17,7 +17,7 @@ class Ledger:
     """The outcomes of tasks that are numbered from 0; task ``n`` gives ``(3 * n + 1, when)``.
 
     Args:
-        uncertain: the class of errors that say that nobody can know.
+        uncertain: the class of errors that say that the outcome is unknown.
     """
 
     def __init__(self, uncertain: type[BaseException] | None = None) -> None:
@@ -78,7 +78,7 @@ class Ledger:
         self._examples.setdefault(kind, text[:300])
 
     def report(self) -> str:
-        """Give everything as JSON, in one line."""
+        """Return everything as JSON, in one line."""
         return json.dumps(
             {
                 "submitted": self.submitted,

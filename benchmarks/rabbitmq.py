@@ -1,4 +1,4 @@
-"""A RabbitMQ node of one's own: other ports, other directories, gone when it is done with."""
+"""A separate RabbitMQ node: other ports, other directories, gone when it is done with."""
 
 from __future__ import annotations
 

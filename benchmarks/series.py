@@ -67,7 +67,7 @@ class Results:
         self._file(experiment).write_text(text)
 
     def read(self, experiment: str) -> Series:
-        """Give what was measured last; nothing if it never was."""
+        """Return what was measured last; nothing if it never was."""
         if not self._file(experiment).exists():
             return Series()
         return Series(json.loads(self._file(experiment).read_text())["rows"])

@@ -105,7 +105,7 @@ def _add_contents(app: Any, page: str, source: list[str]) -> None:
 
 
 def _add_commands(app: Any, page: str, source: list[str]) -> None:
-    """Have typer describe the commands, below its summary of them, which is cut short."""
+    """Let typer describe the commands, below its summary of them, which is cut short."""
     if page == "reference/command-line":
         words = ["-m", "typer", "funcx_async.cli.app", "utils", "docs", "--name", "funcx-async"]
         told = subprocess.run(  # noqa: S603 - a command of typer's, about a module of ours

@@ -19,7 +19,7 @@ from tests.docs.pages import ROOT
 ADDRESS = re.compile(r"http://127\.0\.0\.1:\d+/lab\?token=\w+")
 WIDTH, HEIGHT = 860, 2400
 MARGIN = 4
-PATIENCE = 60_000
+TIMEOUT_MS = 60_000
 """Milliseconds for a cell, or for JupyterLab to open."""
 
 
@@ -66,7 +66,7 @@ async def notebook_at(address: str) -> AsyncIterator[Notebook]:
         page = await browser.new_page(
             viewport={"width": WIDTH, "height": HEIGHT}, device_scale_factor=1.5
         )
-        page.set_default_timeout(PATIENCE)
+        page.set_default_timeout(TIMEOUT_MS)
         await page.goto(address)
         await page.locator('.jp-LauncherCard[data-category="Notebook"]').click()
         await page.locator(".jp-Notebook .cm-content").wait_for()
@@ -95,7 +95,7 @@ class Notebook:
         await self._page.keyboard.press("Shift+Enter")
         number = f"[{self._run}]: "
         prompt = cell.locator(".jp-InputPrompt")
-        await expect(prompt).to_have_text(number.strip(), timeout=PATIENCE)
+        await expect(prompt).to_have_text(number.strip(), timeout=TIMEOUT_MS)
         shown = await cell.locator(".jp-OutputArea-output").all_inner_texts()
         failed = await cell.locator('[data-mime-type="application/vnd.jupyter.error"]').count()
         if failed:

@@ -30,7 +30,7 @@ class EventKind(StrEnum):
     CONNECTED = "connected"
     """Results of a task group come over its queue, for the first time or again."""
     DISCONNECTED = "disconnected"
-    """They no longer do; the queue is tried again, without end."""
+    """They no longer do; reconnecting goes on."""
     POLLING = "polling"
     """The queue stays out of reach: results are polled over REST until it is back."""
     SERVICE_UNAVAILABLE = "service-unavailable"

@@ -20,7 +20,7 @@ class Login:
         """Do nothing."""
 
     def get_funcx_web_client(self, *, base_url: str | None = None) -> FuncxWebClient:
-        """Give what it asks the service with."""
+        """Return what it asks the service with."""
         return FuncxWebClient(base_url=base_url, authorizer=AccessTokenAuthorizer("token"))
 
 

@@ -71,7 +71,7 @@ def quantiles(taken: list[float]) -> dict[str, float]:
 
 
 def order(url: str, what: str, body: object = "") -> dict[str, Any]:
-    """Tell the null service something."""
+    """Send the null service an order."""
     # No proxy: the SDK's program has the service for its own.
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     with opener.open(f"{url}/null/{what}", str(body).encode()) as reply:

@@ -15,7 +15,7 @@ class Stalls:
     """Wakes every millisecond, and writes down how late.
 
     The machine may take the processor away for longer than anybody holds the loop; so the CPU
-    time that the loop's own thread used meanwhile is told as well.
+    time that the loop's own thread used meanwhile is printed as well.
     """
 
     def __init__(self) -> None:
@@ -40,7 +40,7 @@ class Stalls:
             self._task.cancel()
 
     def forget(self) -> None:
-        """Begin anew."""
+        """Begin again."""
         self._late, self._collections = [], [0.0]
 
     def report(self) -> dict[str, Any]:

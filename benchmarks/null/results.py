@@ -47,7 +47,7 @@ class Results:
 
         Args:
             queue: its name.
-            classic: whether its results are told as the classic service did.
+            classic: whether its results have the form of the classic service.
         """
         if queue in self._around:
             return

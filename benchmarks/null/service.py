@@ -26,7 +26,7 @@ class ComputeSubmit(msgspec.Struct):
 
 
 class ClassicSubmit(msgspec.Struct):
-    """What a submit of a classic client says, likewise."""
+    """What a submit of a classic client says."""
 
     tasks: list[msgspec.Raw]
     task_group_id: str

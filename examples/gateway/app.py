@@ -37,7 +37,7 @@ HOSTS = os.environ.get("GATEWAY_HOSTS", "127.0.0.1,localhost").split(",")
 """The host names that the gateway answers to.
 
 A page of another site may make its own name resolve to 127.0.0.1 (DNS rebinding), and could then
-start sweeps from the browser of whoever visits it. The ``Host`` header gives it away.
+start sweeps from the browser of its visitors. The ``Host`` header gives it away.
 """
 
 

@@ -1,6 +1,6 @@
 """The journal as an executor uses it: called on the loop, written in another thread.
 
-Whoever must not go on before something is on disk awaits that; whatever merely must not be
+A caller that must not go on before something is on disk awaits that; whatever merely must not be
 forgotten is written behind. A journal that could not be written once is not written any more: the
 executor then sends nothing, and acknowledges nothing, so that the next one finds it all.
 """

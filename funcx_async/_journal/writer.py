@@ -155,5 +155,5 @@ def _commit(store: Store, writes: Sequence[Write]) -> JournalError | None:
 def _answer(store: Store, question: _Question) -> None:
     try:
         question.answer.set_result(store.outcomes(question.numbers))
-    except Exception as error:  # for whoever asked
+    except Exception as error:  # for the caller
         question.answer.set_exception(error)

@@ -162,7 +162,7 @@ class Finished:
     """The futures that are done and not yielded yet.
 
     Args:
-        loop: the loop that tells of them.
+        loop: the loop that reports them.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:

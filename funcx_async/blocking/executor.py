@@ -239,7 +239,7 @@ class FuncXExecutor(BlockingBase, concurrent.futures.Executor):
         return portal().wait(functions.register, function, session.context.client, deadline)
 
     def get_worker_hardware_details(self) -> str:
-        """Run a task that tells of the machine it runs on: processors, memory, disks, GPUs.
+        """Run a task that describes its machine: processors, memory, disks, GPUs.
 
         Returns:
             A text for people.

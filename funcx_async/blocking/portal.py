@@ -129,7 +129,7 @@ async def _step(generator: AsyncGenerator[T, None]) -> tuple[T, ...]:
 def _run(started: Future[tuple[BlockingPortal, asyncio.AbstractEventLoop]]) -> None:
     try:
         asyncio.run(_serve(started))
-    except BaseException as error:  # for whoever waits for the start
+    except BaseException as error:  # for the thread that waits
         if started.done():
             raise
         started.set_exception(error)

@@ -32,7 +32,7 @@ class LocalService:
 
     Attributes:
         asynchronous: the service itself, on the loop behind all blocking objects.
-        faults: makes things go wrong on purpose, see :class:`funcx_async.blocking.service.Faults`.
+        faults: injects faults, see :class:`funcx_async.blocking.service.Faults`.
 
     Example:
         >>> with LocalService(workers=1) as service, service.executor() as executor:
@@ -144,7 +144,7 @@ def awaitable(
         async def run() -> None:
             try:
                 future.set_result(await method(self.asynchronous, *args, **kwargs))
-            except BaseException as error:  # for whoever asks the future
+            except BaseException as error:  # for the future
                 future.set_exception(error)
 
         portal().start(run)

@@ -122,7 +122,7 @@ async def count_addresses(host: str) -> int:
             counted.set_result(count) if error is None else counted.set_exception(error)
 
     def look_up() -> None:
-        """Look the name up and hand the result to the event loop, if it still runs."""
+        """Resolve the name and hand the result to the event loop, if it still runs."""
         count, failure = 0, None
         try:
             count = len({entry[4][0] for entry in socket.getaddrinfo(host, None)})

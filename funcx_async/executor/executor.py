@@ -381,7 +381,7 @@ class FuncXExecutor(ExecutorBase):
     # Tasks of before, and elsewhere -------------------------------------------------------------
 
     async def get_worker_hardware_details(self) -> str:
-        """Run a task that tells of the machine it runs on: processors, memory, disks, GPUs.
+        """Run a task that describes its machine: processors, memory, disks, GPUs.
 
         Returns:
             A text for people.

@@ -20,7 +20,7 @@ from tests.proxy import Proxy
 Fault = Callable[[], Awaitable[None]]
 
 
-class Storm:
+class Faults:
     """What strikes a service, its broker, and the ways to both.
 
     Args:
@@ -67,7 +67,7 @@ class Storm:
         self.doubtful = 0
         self.group: str | None = None
 
-    async def rage(self) -> None:
+    async def inject(self) -> None:
         """Strike until it is cancelled; then nothing is broken any more but what is on the way."""
         try:
             while True:
