@@ -48,7 +48,7 @@ PATTERNS = {
     r"\bgood-bye\b": "close",
     # Docstrings.
     r"See the module\b": "(say it, or drop it)",
-    r'"""(?:Give(?! up)|Have|Tell|Take note|Look(?! up)|Say)\b': "Return, Wait, Send, Parse, Log, …",
+    r'"""(?:Give(?! up)|Have|Tell|Take note|Look(?! up)|Say)\b': "Return, Wait, Send, Parse, …",
 }
 WORDS = re.compile("|".join(f"({pattern})" for pattern in PATTERNS), re.IGNORECASE)
 INSTEAD = list(PATTERNS.values())
