@@ -176,7 +176,7 @@ class Consumer:
         self.connected.set()
         self._subscribers.note(EventKind.CONNECTED)
         if self._failures or self._given_up:
-            # Whoever was warned that the queue cannot be reached reads that it can be again.
+            # After the warning that the queue cannot be reached, say that it can be again.
             level = logging.WARNING if self._given_up else logging.INFO
             self._failures, self._given_up = 0, False
             self.last_redelivery = asyncio.get_running_loop().time()

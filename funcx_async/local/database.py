@@ -135,7 +135,7 @@ def _prepare(connection: sqlite3.Connection, database: str | Path) -> None:
 
 @contextlib.contextmanager
 def _explaining_errors(database: str | Path) -> Iterator[None]:
-    """Raise errors that explain SQLite's to whoever starts a service."""
+    """Raise errors that explain SQLite's to the user who starts a service."""
     try:
         yield
     except sqlite3.Error as error:

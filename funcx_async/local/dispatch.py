@@ -91,7 +91,7 @@ class Dispatch:
         try:
             self._store.forget_old()
         except sqlite3.Error as error:
-            logger.error("Old results cannot be forgotten, which is tried again: %s", error)
+            logger.error("Old results cannot be deleted; this is retried: %s", error)
 
     async def take(
         self,

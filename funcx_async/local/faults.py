@@ -1,4 +1,4 @@
-"""Faults on purpose: what goes wrong next on a local service, for tests of what depends on it.
+"""Fault injection: what goes wrong next on a local service, for tests of what depends on it.
 
 Everything is deterministic. A fault is set before it is to happen, happens as many times as was
 asked for, and is over. What happened can be counted and awaited, so that a test needs no sleep.
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from funcx_async.local.components import Components
 
 REFUSING: Final = range(400, 600)
-"""The HTTP statuses that say no."""
+"""The HTTP statuses of refusals."""
 
 
 @confined(CONNECTIONS)
@@ -58,7 +58,7 @@ class Faults:
         status: int = 503,
         times: int = 1,
         code: str | None = None,
-        reason: str = "refused on purpose",
+        reason: str = "refused by an injected fault",
         retry_after: float | str | None = None,
     ) -> None:
         """Answer the next requests of a route with an error document; nothing else is done.

@@ -1,7 +1,7 @@
 """Fault injection: what the service checks before it does something, and what it counts.
 
 :mod:`funcx_async.local.faults` sets the switches, the web routes and the dispatch obey them. With
-nothing set they cost a dictionary look-up.
+nothing set they cost one dictionary access.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ class AwaitableCounter:
                     future.set_result(None)
 
     def reset(self) -> None:
-        """Count from 0 again; who waits for a number waits for it anew."""
+        """Count from 0 again; waits for a number start again."""
         self._counts = Counter(dict.fromkeys(self._counts, 0))
 
     def count(self, name: str) -> int:

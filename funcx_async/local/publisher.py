@@ -32,7 +32,7 @@ CONFIRMS_AT_ONCE: Final = 256
 RECONNECT_DELAY: Final = 0.5
 """Seconds between two attempts to reach the RabbitMQ."""
 CLOSE_TIMEOUT: Final = 5.0
-"""Seconds to say good-bye to it."""
+"""Seconds to close the connection to it."""
 QUEUE_PREFIX: Final = "funcx.results."
 QUEUE_EXPIRES: Final = 30 * 60.0
 """A queue that nobody consumes goes away after so many seconds."""

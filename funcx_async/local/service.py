@@ -51,7 +51,7 @@ HELLO_WORLD_SOURCE: Final = 'def hello_world():\n    return "Hello World!"\n'
 class LocalService:
     """A funcX web service in this process, with worker processes that run the tasks.
 
-    It runs code for whoever may talk to it, so it listens on the loopback interface, and asks for
+    It runs code for any client with its token, so it listens on the loopback interface, and asks for
     a bearer token and a broker password.
 
     Args:
@@ -69,7 +69,7 @@ class LocalService:
             installed. None is the one that runs the service. A frozen application has to name one.
         database: a file for what the service remembers, to be found again by the next one,
             however this one ends; ``":memory:"`` forgets it. Tasks that were not finished then
-            begin again. Whoever can write to the file can have code run by the service.
+            begin again. Anyone who can write to the file can run code by the service.
 
     Raises:
         ValueError: the number of workers is not positive, there is no ``python`` of this name, or
@@ -409,7 +409,7 @@ def warn_of_others(host: str) -> None:
         local = host == "localhost"
     if not local:
         logger.warning(
-            "The local service listens on %s, where others can reach it: whoever reads its token "
+            "The local service listens on %s, where others can reach it: anyone who reads its token "
             "off the network, where it is not encrypted, can run code here. Prefer an SSH tunnel",
             host,
         )

@@ -50,7 +50,7 @@ class Endpoint:
     Attributes:
         id: the endpoint's id.
         name: what it is called.
-        registration: what an agent told of itself; None where the service runs tasks itself.
+        registration: what an agent reported about itself; None where the service runs tasks itself.
     """
 
     id: str
@@ -190,7 +190,7 @@ class Store:
         description: str | None = None,
         metadata: dict[str, Any] | None = None,
     ) -> str:
-        """Register a function, or register it anew under the id given, and return its id."""
+        """Register a function, or replace it under the id given, and return its id."""
         function_id = function_id or str(uuid.uuid4())
         self._database.execute(
             "INSERT OR REPLACE INTO functions VALUES (?, ?, ?, ?, ?, 0)",

@@ -49,8 +49,8 @@ class Agent:
         ledger: what is remembered of it.
         link: the way to its queues.
         url: the broker's address for the agent.
-        settle: is told each job's result message, and whether it failed.
-        note: is told of what happens, for who waits for it.
+        settle: receives each job's result message, and whether it failed.
+        note: receives what happens, for tests that wait for it.
     """
 
     def __init__(
@@ -98,7 +98,7 @@ class Agent:
 
     @property
     def workers(self) -> dict[str, Any]:
-        """What its user endpoints told of their workers, summed up."""
+        """What its user endpoints reported of their workers, summed up."""
         totals = {
             name: sum(_number(state.get(name)) for state in self._workers.values())
             for name in ("total_workers", "idle_workers")

@@ -35,7 +35,7 @@ class Agents:
         link: the way to their queues.
         url: the broker's address for the agents.
         forgetful: whether the store forgets them when the service ends.
-        note: is told of what happens, for who waits for it.
+        note: receives what happens, for tests that wait for it.
     """
 
     def __init__(
@@ -103,7 +103,7 @@ class Agents:
 
         Args:
             name: what it is called.
-            registration: what it tells of itself.
+            registration: what it reports about itself.
             endpoint_id: the id that it has from an earlier registration. A service that has
                 forgotten it takes it up again.
             allowed_functions: the functions that it runs; None is any.

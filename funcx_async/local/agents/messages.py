@@ -23,7 +23,7 @@ USERNAME: Final = "local@localhost"
 STANDARD_PERIOD: Final = 30.0
 """Seconds between two heartbeats, unless an agent is configured otherwise."""
 MESSAGE_LIMIT: Final = 16 * 1024 * 1024
-"""Bytes of a task message at most: what a RabbitMQ takes unless it is told otherwise."""
+"""Bytes of a task message at most: the default limit of RabbitMQ."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ class Report:
         session: which process sent it; one started again is another.
         active: False from a user endpoint that stops.
         error: why a user endpoint did not start.
-        state: what it tells of its workers.
+        state: what it reports of its workers.
     """
 
     endpoint_id: str

@@ -5,7 +5,7 @@ It acknowledges a task when it hands it to its engine, not when the task is done
 does not know what a process that died took with it. The service does: a process that begins gets
 all that is open. A task may so run twice, as it may with the hosted service.
 
-No loop, clock or socket: every method is told the time, in seconds, and returns what to do.
+No loop, clock or socket: every method gets the time, in seconds, and returns what to do.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ COMMAND_EVERY: Final = 10.0
 """Seconds between two commands while it runs; the agent remembers one for 30, and obeys it should
 the process end meanwhile."""
 RETRY_START: Final = 10.0
-"""Seconds until a start that failed is tried again."""
+"""Seconds until a failed start is retried."""
 STARTS_AT_MOST: Final = 12
 """A process that ran before may fail so often to start before its tasks fail: the one before it
 may take its time to end."""

@@ -251,7 +251,7 @@ class Connection(asyncio.Protocol):
         return self._outbox.unsent
 
     def close(self, error: HardError) -> None:
-        """Tell the client that its connection is closed, and why; wait until it agrees."""
+        """Close the connection with a reason, and wait until the client agrees."""
         if self._closing or self._transport.is_closing():
             return
         logger.debug("closing the connection of %s: %s", self._name(), error)

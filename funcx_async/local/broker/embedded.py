@@ -52,7 +52,7 @@ class InProcessConsumer:
         self._retry: asyncio.TimerHandle | None = None
 
     def has_room(self) -> bool:
-        """Return whether no message waits to be tried again."""
+        """Return whether no message waits to be retried."""
         return self._failed is None
 
     def deliver(self, entry: Entry) -> None:
@@ -67,7 +67,7 @@ class InProcessConsumer:
             self._queue.settle(entry)
 
     def cancelled(self) -> None:
-        """Drop a message that waits to be tried again: its queue is gone."""
+        """Drop a message that waits to be retried: its queue is gone."""
         if self._retry is not None and self._failed is not None:
             self._retry.cancel()
             self._queue.settle(self._failed)
@@ -360,7 +360,7 @@ class EmbeddedBroker:
         """About how much memory the queues take, unacknowledged messages included."""
         return self._open.volume.used if self._open is not None else 0
 
-    # faults on purpose
+    # injected faults
 
     def disconnect(self, *, abort: bool = True) -> int:
         """Cut all connections; how many.
@@ -407,7 +407,9 @@ class EmbeddedBroker:
             for channel in list(connection.channels.open.values()):
                 consumed = {consumer.queue.name for consumer in channel.consumers.values()}
                 if queue is None or queue in consumed:
-                    connection.channels.close(channel, SoftError(code, "closed on purpose"))
+                    connection.channels.close(
+                        channel, SoftError(code, "closed by an injected fault")
+                    )
                     closed += 1
         return closed
 

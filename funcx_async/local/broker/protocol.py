@@ -76,7 +76,7 @@ class HardError(ProtocolError):
     """Closes the connection.
 
     Attributes:
-        told: whether the client is told why. Before login a broker hangs up in silence.
+        told: whether the client gets the reason. Before login a broker closes without one.
     """
 
     def __init__(self, code: int, sentence: str, *, told: bool = True) -> None:

@@ -86,7 +86,7 @@ class Volume:
         limit: past it publishers are held up, until a quarter of it is free again.
         over: whether publishers are held up now.
         on_room: called when they may go on.
-        watch: told of every change.
+        watch: notified of every change.
     """
 
     def __init__(self, limit: int, watch: Watch, on_room: Callable[[], None]) -> None:

@@ -1,4 +1,4 @@
-"""What the web service sends back: documents, refusals, and connections cut on purpose."""
+"""What the web service sends back: documents, refusals, and connections cut by faults."""
 
 from __future__ import annotations
 

@@ -39,7 +39,7 @@ from funcx_async.local.web.status_page import StatusWeb
 
 logger = logging.getLogger(__name__)
 OLDEST_CLIENT: Final = "1.0.0"
-"""Official clients and endpoints below this version are told to upgrade."""
+"""Official clients and endpoints below this version get an error that says to upgrade."""
 Answer = Callable[[Request], Awaitable[Any]]
 
 

@@ -29,7 +29,7 @@ from funcx_async.local.workers.pool import Pool
 
 
 class AgentRegistration(msgspec.Struct, omit_defaults=True):
-    """What an agent tells of itself."""
+    """What an agent reports about itself."""
 
     endpoint_name: str
     endpoint_uuid: str | None = None
@@ -100,7 +100,7 @@ class EndpointWeb:
 
     async def _endpoints(self, request: Request) -> Any:
         role = request.query_params.get("role", "owner")
-        if role not in ("any", "owner"):  # whoever has the token owns everything here
+        if role not in ("any", "owner"):  # the owner of the token owns everything here
             raise Refusal("REQUEST_MALFORMED", f"role must be any or owner, not {role!r}")
         return [
             {"uuid": each.id, "name": each.name, "display_name": each.name, "owner": "local"}
@@ -226,7 +226,7 @@ def _local_user() -> str | None:
 
 
 def described(endpoint: Endpoint) -> dict[str, Any]:
-    """Return what an agent told of itself, as the service tells it to others."""
+    """Return what an agent reported about itself, as clients get it."""
     registration = endpoint.registration or {}
     told = registration.get("metadata") or {}
     return {

@@ -1,6 +1,6 @@
 """A login for agents that have no Globus account here: the part of Globus Auth that they use.
 
-An agent logs in with client credentials, and whoever knows the service's token may. What it gets
+An agent logs in with client credentials, and every client with the service's token may. What it gets
 is that token again, for every scope that it asks for.
 """
 

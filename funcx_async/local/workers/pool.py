@@ -84,7 +84,7 @@ class Pool:
     Args:
         size: how many processes.
         work: gives a task's result serializers (JSON) and its buffer; KeyError if it has none.
-        settled: is told each job's result message, and whether it failed.
+        settled: receives each job's result message, and whether it failed.
         endpoint_id: what the workers say that they belong to.
         python: the interpreter that runs them; None is this one.
 
@@ -318,7 +318,7 @@ class Pool:
                 self._feed(worker, limit)
 
     def _feed(self, worker: WorkerProcess, limit: int) -> None:
-        """Give a worker tasks until it has ``limit`` of them or must not have more."""
+        """Send a worker tasks until it has ``limit`` of them or must not have more."""
         while (
             len(worker.jobs) < limit
             and not self._paused
