@@ -319,7 +319,7 @@ async def run(name: str, seed: int, cases: int, seconds: float) -> bool:
 
 def main() -> int:
     """Run the fuzzers that were named, or all."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("fuzzers", nargs="*", help=f"some of: {', '.join(FUZZERS)}")
     parser.add_argument("--cases", type=int, default=100_000, help="of each at most")
     parser.add_argument("--seconds", type=float, default=float("inf"), help="for each at most")

@@ -371,27 +371,25 @@ class _Lock:
 
     def __init__(self, path: Path) -> None:
         self._file: int | None = None
-        if sys.platform == "win32":  # where SQLite's own lock is not lost
-            return
-        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
-        file = os.open(path, flags, 0o600)
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(file)
-            raise JournalError(
-                f"The journal {path.with_suffix('')} cannot be opened: {_REASONS['SQLITE_BUSY']}"
-            ) from None
-        except OSError as error:
-            os.close(file)
-            if error.errno not in (errno.ENOLCK, errno.EOPNOTSUPP):
+        if sys.platform != "win32":  # there SQLite's own lock is not lost
+            flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+            file = os.open(path, flags, 0o600)
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                os.close(file)
+                journal, reason = path.with_suffix(""), _REASONS["SQLITE_BUSY"]
+                raise JournalError(f"The journal {journal} cannot be opened: {reason}") from None
+            except OSError as error:
+                os.close(file)
+                if error.errno not in (errno.ENOLCK, errno.EOPNOTSUPP):
+                    raise
+                return  # the file system has no such locks: SQLite's alone has to do
+            except BaseException:
+                os.close(file)
                 raise
-            return  # the file system has no such locks: SQLite's alone has to do
-        except BaseException:
-            os.close(file)
-            raise
-        self._file = file
-        _locks.add(self)
+            self._file = file
+            _locks.add(self)
 
     def release(self) -> None:
         """Release the lock; a forked process only lets go of what it has of it."""

@@ -150,15 +150,14 @@ class Session:
             ExecutorClosed: if the loop was closed in the meantime.
         """
         context = self.context
-        future: AnyFuture
-        if policy is None:
-            future = FuncXFuture()
-        else:
-            future = retrying = self.retries.future(policy, route, function, payload)
+        retrying = None
+        if policy is not None:
+            retrying = self.retries.future(policy, route, function, payload)
+        future: AnyFuture = FuncXFuture() if retrying is None else retrying
         context.tasks.admit(future, route.endpoint_id)
         try:
             if context.journal is not None:
-                request = None if policy is None else self.retries.request_of(retrying)
+                request = None if retrying is None else self.retries.request_of(retrying)
                 context.journal.reserve(future, key, route.endpoint_id, request)
             future.bind(context)
             future.function_name = function.name
@@ -166,7 +165,7 @@ class Session:
         except BaseException:
             context.tasks.remove(future)
             raise
-        if policy is not None:
+        if retrying is not None:
             self.retries.submitted(retrying)
         if context.sealed:  # the loop may have had its last turn before that
             future.fail(ExecutorClosed(SHUT_DOWN))

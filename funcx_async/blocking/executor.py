@@ -109,8 +109,6 @@ class FuncXExecutor(BlockingBase, concurrent.futures.Executor):
         32
     """
 
-    _binding: PortalBinding
-
     def __init__(
         self,
         endpoint_id: str | UUID | None = None,
@@ -171,8 +169,10 @@ class FuncXExecutor(BlockingBase, concurrent.futures.Executor):
             },
             label,
         )
-        self._binding = PortalBinding(options, asynchronous, wait_at_exit=wait_at_exit)
-        self.asynchronous = AsyncFuncXExecutor._around(self._binding)  # noqa: SLF001 - one executor
+        binding = PortalBinding(options, asynchronous, wait_at_exit=wait_at_exit)
+        self._binding = binding
+        self._leave_at_exit = binding.leave_at_exit
+        self.asynchronous = AsyncFuncXExecutor._around(binding)  # noqa: SLF001 - one executor
 
     @property
     def _tasks(self) -> TaskSettings:
@@ -287,7 +287,7 @@ class FuncXExecutor(BlockingBase, concurrent.futures.Executor):
         traceback: TracebackType | None,
     ) -> None:
         if isinstance(error, KeyboardInterrupt):
-            self._binding.leave_at_exit()
+            self._leave_at_exit()
             portal().wait(self.asynchronous.__aexit__, kind, error, traceback)
         else:
             self.shutdown()

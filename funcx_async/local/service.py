@@ -51,8 +51,8 @@ HELLO_WORLD_SOURCE: Final = 'def hello_world():\n    return "Hello World!"\n'
 class LocalService:
     """A funcX web service in this process, with worker processes that run the tasks.
 
-    It runs code for any client with its token, so it listens on the loopback interface, and asks for
-    a bearer token and a broker password.
+    It runs code for any client with its token, so it listens on the loopback interface, and asks
+    for a bearer token and a broker password.
 
     Args:
         workers: how many worker processes; None is one for each CPU.
@@ -409,7 +409,7 @@ def warn_of_others(host: str) -> None:
         local = host == "localhost"
     if not local:
         logger.warning(
-            "The local service listens on %s, where others can reach it: anyone who reads its token "
+            "The local service listens on %s, where others can reach it: who reads its token "
             "off the network, where it is not encrypted, can run code here. Prefer an SSH tunnel",
             host,
         )

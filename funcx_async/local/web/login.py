@@ -1,7 +1,7 @@
 """A login for agents that have no Globus account here: the part of Globus Auth that they use.
 
-An agent logs in with client credentials, and every client with the service's token may. What it gets
-is that token again, for every scope that it asks for.
+An agent logs in with client credentials, and every client with the service's token may. What it
+gets is that token again, for every scope that it asks for.
 """
 
 from __future__ import annotations
