@@ -35,6 +35,7 @@ check: $(VENV)/.dev
 	$(BIN)/mypy --platform win32 --no-warn-unreachable funcx_async
 	$(BIN)/mypy --platform darwin --no-warn-unreachable funcx_async
 	$(BIN)/pyright --warnings --pythonpath $(BIN)/python
+	$(BIN)/python -m tests.prose
 
 # The documentation site, in build/docs; a warning is an error. It needs no network.
 docs: $(VENV)/.dev
