@@ -42,9 +42,6 @@ from funcx_async._core.book import (
 from funcx_async.errors import JournalError
 from funcx_async.models import Result
 
-if sys.platform != "win32":
-    import fcntl
-
 APPLICATION_ID: Final = 0x66784A31
 """SQLite's mark of whose file it is."""
 
@@ -371,7 +368,9 @@ class _Lock:
 
     def __init__(self, path: Path) -> None:
         self._file: int | None = None
-        if sys.platform != "win32":  # there SQLite's own lock is not lost
+        if sys.platform != "win32":  # which has no fcntl; there SQLite's own lock is not lost
+            import fcntl
+
             flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
             file = os.open(path, flags, 0o600)
             try:
