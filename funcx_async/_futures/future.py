@@ -277,6 +277,15 @@ class FuncXFuture(_Original[T]):
             self._result.retrieved = True
         return self._exception
 
+    def _get_snapshot(self) -> tuple[bool, bool, T | None, BaseException | None]:
+        """Return what asyncio copies into its own future, on Python 3.14 and newer."""
+        if not self.done():
+            return False, False, None, None
+        if self._state in _CANCELLED:
+            return True, True, None, None
+        error = self.exception(0)
+        return True, False, self._result if error is None else None, error
+
     def outcome(self) -> T:
         """Return what it holds; never waits.
 

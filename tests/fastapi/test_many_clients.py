@@ -30,7 +30,7 @@ class Follower:
         last = 0.0
         reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
         try:
-            writer.write(b"GET /events HTTP/1.1\r\nHost: gateway\r\nConnection: close\r\n\r\n")
+            writer.write(b"GET /events HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n")
             head = await reader.readuntil(b"\r\n\r\n")
             assert head.startswith(b"HTTP/1.1 200")
             self.open.set()
@@ -58,9 +58,10 @@ async def test_five_hundred_clients_see_a_sweep_and_the_service_stops_in_time(
     async with gateway(service, tmp_path) as server:
         followers = [Follower() for _ in range(CLIENTS)]
         following = [asyncio.create_task(each.follow(server)) for each in followers]
-        for each in followers:
-            await each.open.wait()
-            each.open.clear()
+        async with asyncio.timeout(60):
+            for each in followers:
+                await each.open.wait()
+                each.open.clear()
         async with client_of(server) as client:
             ordered = time.perf_counter()
             await client.post("/sweeps", json={"first": 3.4, "last": 4, "columns": COLUMNS})
