@@ -12,10 +12,10 @@ import contextvars
 import logging
 import warnings
 import weakref
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import AsyncExitStack
 from functools import partial
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 from funcx_async._core.batcher import Route, Submission
 from funcx_async._futures.future import FuncXFuture
@@ -281,7 +281,7 @@ class Session:
         try:
             async with AsyncExitStack() as closing:  # the last one first
                 if self._closes_client:
-                    closing.push_async_callback(context.client.aclose)
+                    closing.push_async_callback(close_whole, context.client.aclose)
                 if context.journal is not None:
                     closing.push_async_callback(context.journal.aclose)
                 closing.push_async_callback(context.streams.leave_all)
@@ -307,6 +307,16 @@ class Session:
             ResourceWarning,
             stacklevel=1,
         )
+
+
+async def close_whole(close: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """Close something to the end, even if the caller is cancelled while it is closing."""
+    closing = asyncio.create_task(close())
+    try:
+        await asyncio.shield(closing)
+    except asyncio.CancelledError:
+        await closing
+        raise
 
 
 async def keep_running(job: Callable[[], Awaitable[T]], name: str) -> T:
