@@ -220,7 +220,7 @@ async def fuzz_broker(chance: random.Random, more: Callable[[], bool]) -> None:
 
 
 class Spoiling(httpx.AsyncBaseTransport):
-    """Passes requests on; some never arrive, and the answers of some are broken."""
+    """Passes requests on; some never arrive, and the answers of some are cut."""
 
     def __init__(self, chance: random.Random) -> None:
         self._chance = chance
@@ -238,11 +238,8 @@ class Spoiling(httpx.AsyncBaseTransport):
         if dice < 0.06:
             content = await response.aread()
             await response.aclose()
-            if "status" in request.url.path or "/tasks/" in request.url.path:
-                # It holds values, and nothing could tell that one of them has changed.
-                content = content[: self._chance.randrange(len(content))]
-            else:
-                content = mutated(self._chance, content)
+            # Cut, not changed: another id or value would be a valid one, and nothing could tell.
+            content = content[: self._chance.randrange(len(content) or 1)]
             return httpx.Response(response.status_code, content=content)
         return response
 
