@@ -149,7 +149,7 @@ class Matcher(Generic[K]):
 
     @property
     def remembers_all(self) -> bool:
-        """Whether no settled task was forgotten by now."""
+        """Whether no settled task has been forgotten yet."""
         return not self._forgetful
 
     def open_tasks(self) -> Iterator[tuple[str, Sequence[K]]]:

@@ -42,6 +42,7 @@ def progress_bar(
         before = done
 
         def advance(steps: int) -> None:
+            """Move the bar, once those that were done before have been counted."""
             nonlocal before
             counted = min(before, steps)
             before -= counted

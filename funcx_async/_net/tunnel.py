@@ -217,7 +217,7 @@ class _Answer(asyncio.Protocol):
             answer = _ANSWER.match(self._received)
             end = re.search(rb"\r?\n\r?\n", self._received)
             if end is None:
-                # What begins otherwise is another protocol, whose server may wait for ever.
+                # What begins otherwise is another protocol, whose server may never answer.
                 begins = self._received[: len(_BEGIN)] == _BEGIN[: len(self._received)]
                 if not begins or len(self._received) > LONGEST_ANSWER:
                     self.told.set_result("")

@@ -106,7 +106,7 @@ class ResultStream:
 
     @property
     def remembers_all(self) -> bool:
-        """Whether no settled task was forgotten by now."""
+        """Whether no settled task has been forgotten yet."""
         return self._matcher.remembers_all
 
     def knows(self, task_id: str) -> bool:

@@ -184,7 +184,7 @@ class BoundedFile:
         self._size = 0
 
     def write(self, content: Buffer) -> None:
-        """Write bytes, unless there are too many by now."""
+        """Write bytes, unless the limit is exceeded."""
         piece = bytes(content)  # a pickler may use its buffer again
         self._size += len(piece)
         if self._size > self._at_most:

@@ -210,7 +210,7 @@ def read_ahead(pipes: Pipes, waiting: SimpleQueue[bytes]) -> None:
 
 
 def work(pipes: Pipes, runner: Runner, waiting: SimpleQueue[bytes]) -> None:
-    """Run tasks for ever."""
+    """Run tasks until the process ends."""
     process = os.getpid()
     while True:
         head, _, buffer = waiting.get().partition(b"\n")
